@@ -1,0 +1,45 @@
+"""The shapes that data takes everywhere in this codebase."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
+
+
+class DatasetError(ValueError):
+    """A dataset, recipe or environment cannot be used; the message says which and why."""
+
+
+class Spec(NamedTuple):
+    """What an algorithm must know of a problem to build its networks.
+
+    Attributes:
+        observation_size: number of features of a (flattened) observation.
+        action_size: dimensions of a continuous action, or number of discrete actions.
+        discrete: whether actions are indices in [0, action_size) rather than points of [-1, 1]^n.
+    """
+
+    observation_size: int
+    action_size: int
+    discrete: bool
+
+
+class Transition(NamedTuple):
+    """One step of experience, or any batch of them along leading axes.
+
+    Attributes:
+        observation: float32 (..., observation_size).
+        action: float32 (..., action_size) in [-1, 1], or int32 (...) if discrete.
+        reward: float32 (...).
+        discount: float32 (...); 0 where the environment terminated, 1 elsewhere. Truncation is not
+            termination: a time limit keeps bootstrapping.
+        next_observation: float32 (..., observation_size).
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
