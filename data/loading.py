@@ -1,0 +1,332 @@
+"""Minari datasets as flat arrays, read once and memory-mapped ever after."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import minari
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from minari.dataset.minari_dataset import MinariDataset, parse_dataset_id
+from minari.dataset.minari_storage import MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
+from tqdm import tqdm
+
+from data import recipes
+from data.types import DatasetError, Spec, Transition
+
+# Recorded float32 actions may exceed float64 bounds by rounding, and by no more.
+_BOUND_TOLERANCE = 1e-4
+
+
+class Dataset(NamedTuple):
+    """A fixed log of experience, episode after episode.
+
+    Attributes:
+        id: the Minari id.
+        spec: sizes of observations and actions.
+        transitions: arrays of N steps in recorded order; memory maps of the cache, unless a
+            transform has replaced them.
+        truncation: bool (N,), true where an episode was cut rather than ended.
+        episode_offsets: int64 (E + 1,); episode e is steps [offsets[e], offsets[e + 1]).
+        observation_keys: paths of the entries of a dict observation in the order in which they are
+            concatenated; () if observations are plain arrays.
+        action_low, action_high: float32 (action_size,) bounds that [-1, 1] stands for; None if
+            discrete.
+        action_start: the environment's index of action 0; None if continuous.
+        env_spec: the environment to evaluate in; None if the dataset names none.
+        metadata: Minari's metadata, as stored.
+    """
+
+    id: str
+    spec: Spec
+    transitions: Transition
+    truncation: np.ndarray
+    episode_offsets: np.ndarray
+    observation_keys: tuple[str, ...]
+    action_low: np.ndarray | None
+    action_high: np.ndarray | None
+    action_start: int | None
+    env_spec: EnvSpec | None
+    metadata: dict[str, Any]
+
+    @property
+    def episode_lengths(self) -> np.ndarray:
+        """Steps of each episode, int64 (E,)."""
+        return np.diff(self.episode_offsets)
+
+    @property
+    def episode_returns(self) -> np.ndarray:
+        """Undiscounted sum of rewards of each episode, float64 (E,)."""
+        rewards = np.asarray(self.transitions.reward, np.float64)
+        return np.add.reduceat(rewards, self.episode_offsets[:-1])
+
+
+def load(dataset_id: str) -> Dataset:
+    """Loads a dataset by its Minari id.
+
+    Looks in Minari's local storage; if it is not there, an id that begins with `local/` is built
+    from its recipe and any other is downloaded.
+
+    Raises:
+        DatasetError: the id is unknown, the data is not what it should be, or its spaces are not
+            supported.
+    """
+    try:
+        parse_dataset_id(dataset_id)
+    # Minari raises a TypeError where the version is missing.
+    except (ValueError, TypeError) as error:
+        raise DatasetError(
+            f'dataset {dataset_id}: not a Minari id; these look like namespace/name-v0.'
+        ) from error
+    path = get_dataset_path(dataset_id)
+    if not (path / 'data').exists():
+        _obtain(dataset_id)
+    source = _open(dataset_id, path / 'data')
+    cache = path / 'flat'
+    key = _fingerprint(path / 'data')
+    if not _is_current(cache, key):
+        _write_cache(source, cache, key)
+    return _open_cache(source, cache)
+
+
+def flatten_observation(observation: Any, keys: tuple[str, ...], length: int) -> np.ndarray:
+    """Concatenates the entries of an observation, in the order of `keys`, to (length, size).
+
+    Args:
+        observation: an array, or nested dicts of arrays, each (length, ...).
+        keys: as in Dataset.observation_keys.
+        length: the common leading size.
+    """
+    if not keys:
+        return np.asarray(observation, np.float32).reshape(length, -1)
+    parts = []
+    for key in keys:
+        entry = observation
+        for name in key.split('/'):
+            entry = entry[name]
+        parts.append(np.asarray(entry, np.float32).reshape(length, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def _obtain(dataset_id: str) -> None:
+    if dataset_id.startswith('local/'):
+        recipes.build(dataset_id)
+        return
+    try:
+        minari.download_dataset(dataset_id)
+    # The remotes are plug-ins and each raises errors of its own libraries.
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise DatasetError(
+            f'dataset {dataset_id}: not in {get_dataset_path()} and not downloadable '
+            f'({type(error).__name__}: {reason[0] if reason else "no reason given"}); '
+            f'available without network: {", ".join(_available())}.'
+        ) from error
+
+
+def _open(dataset_id: str, path: Path) -> MinariDataset:
+    try:
+        metadata = MinariStorage.read_raw_metadata(path)
+        # Without recorded spaces Minari would run whatever environment the metadata names.
+        missing = {'observation_space', 'action_space'} - metadata.keys()
+        if not missing:
+            return MinariDataset(path)
+    except (ValueError, ImportError) as error:
+        raise DatasetError(f'dataset {dataset_id}: {error}') from error
+    raise DatasetError(f'dataset {dataset_id}: its metadata lacks {" and ".join(sorted(missing))}.')
+
+
+def _episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
+    try:
+        yield from source.iterate_episodes()
+    except (OSError, KeyError) as error:
+        raise DatasetError(
+            f'dataset {source.id}: its file in {source.storage.data_path} is damaged ({error}).'
+        ) from error
+
+
+def _available() -> list[str]:
+    return sorted({*minari.list_local_datasets(), *recipes.RECIPES})
+
+
+def _fingerprint(path: Path) -> str:
+    """Changes whenever the stored dataset does."""
+    digest = hashlib.sha256((path / 'metadata.json').read_bytes())
+    for file in sorted(path.rglob('*')):
+        stat = file.stat()
+        digest.update(f'{file.name} {stat.st_size} {stat.st_mtime_ns}'.encode())
+    return digest.hexdigest()
+
+
+def _is_current(cache: Path, key: str) -> bool:
+    index = cache / 'index.json'
+    return index.exists() and json.loads(index.read_text())['fingerprint'] == key
+
+
+def _observation_keys(space: gym.Space, dataset_id: str, prefix: str = '') -> tuple[str, ...]:
+    if isinstance(space, gym.spaces.Dict):
+        return tuple(
+            key
+            for name in sorted(space.spaces)
+            for key in _observation_keys(space[name], dataset_id, f'{prefix}{name}/')
+        )
+    if not isinstance(space, gym.spaces.Box):
+        raise DatasetError(
+            f'dataset {dataset_id}: observation space {space} is not supported; '
+            'Box and (nested) Dict of Box are.'
+        )
+    return (prefix.removesuffix('/'),) if prefix else ()
+
+
+def _spec(source: MinariDataset, keys: tuple[str, ...]) -> Spec:
+    size = gym.spaces.flatdim(source.observation_space)
+    actions = source.action_space
+    if isinstance(actions, gym.spaces.Discrete):
+        return Spec(size, int(actions.n), discrete=True)
+    if not isinstance(actions, gym.spaces.Box):
+        raise DatasetError(
+            f'dataset {source.id}: action space {actions} is not supported; Box and Discrete are.'
+        )
+    if not actions.is_bounded() or not np.all(actions.low < actions.high):
+        raise DatasetError(
+            f'dataset {source.id}: action space {actions} needs finite bounds with low < high.'
+        )
+    return Spec(size, int(np.prod(actions.shape)), discrete=False)
+
+
+def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
+    keys = _observation_keys(source.observation_space, source.id)
+    spec = _spec(source, keys)
+    steps, episodes = source.total_steps, source.total_episodes
+    if not episodes:
+        raise DatasetError(f'dataset {source.id}: it has no episodes.')
+    building = Path(tempfile.mkdtemp(prefix='.flat-', dir=cache.parent))
+    try:
+        shapes = {
+            'observation': ((steps, spec.observation_size), np.float32),
+            'action': ((steps,), np.int32)
+            if spec.discrete
+            else ((steps, spec.action_size), np.float32),
+            'reward': ((steps,), np.float32),
+            'discount': ((steps,), np.float32),
+            'next_observation': ((steps, spec.observation_size), np.float32),
+            'truncation': ((steps,), np.bool_),
+        }
+        arrays = {
+            name: np.lib.format.open_memmap(building / f'{name}.npy', 'w+', dtype, shape)
+            for name, (shape, dtype) in shapes.items()
+        }
+        offsets = np.zeros(episodes + 1, np.int64)
+        progress = tqdm(
+            _episodes(source), f'reading {source.id}', episodes, unit='episode', leave=False
+        )
+        for index, episode in enumerate(progress):
+            begin = offsets[index]
+            flat = _flatten_episode(source, episode, keys, spec)
+            offsets[index + 1] = end = begin + len(flat['reward'])
+            if end > steps:
+                raise DatasetError(
+                    f'dataset {source.id}, episode {index}: its metadata counts {steps} steps, '
+                    'but its episodes hold more.'
+                )
+            for name, values in flat.items():
+                arrays[name][begin:end] = values
+        if offsets[-1] != steps:
+            raise DatasetError(
+                f'dataset {source.id}: its metadata counts {steps} steps, but its episodes hold '
+                f'{offsets[-1]}.'
+            )
+        for array in arrays.values():
+            array.flush()
+        np.save(building / 'episode_offsets.npy', offsets)
+        index = {'fingerprint': key, 'observation_keys': keys, 'spec': spec._asdict()}
+        (building / 'index.json').write_text(json.dumps(index))
+        shutil.rmtree(cache, ignore_errors=True)
+        try:
+            building.rename(cache)
+        except OSError:
+            # Another process finished the same cache first.
+            if not _is_current(cache, key):
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _flatten_episode(
+    source: MinariDataset, episode: minari.EpisodeData, keys: tuple[str, ...], spec: Spec
+) -> dict[str, np.ndarray]:
+    """One episode as arrays of its T steps, checked."""
+
+    def fail(field: str, problem: str):
+        raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {problem}.')
+
+    rewards = np.asarray(episode.rewards, np.float32)
+    length = len(rewards)
+    if not length:
+        fail('rewards', 'the episode is empty')
+    for field in ('actions', 'terminations', 'truncations'):
+        if len(getattr(episode, field)) != length:
+            fail(field, f'{len(getattr(episode, field))} entries for {length} rewards')
+    try:
+        observations = flatten_observation(episode.observations, keys, length + 1)
+    except (ValueError, KeyError) as error:
+        fail('observations', f'not {length + 1} observations of {keys or "one array"} ({error})')
+    if observations.shape[1] != spec.observation_size:
+        fail('observations', f'{observations.shape[1]} features, not {spec.observation_size}')
+
+    actions = np.asarray(episode.actions).reshape(length, -1)
+    if actions.shape[1] != (1 if spec.discrete else spec.action_size):
+        fail('actions', f'{actions.shape[1]} entries a step do not fit {source.action_space}')
+    for field, values in (
+        ('observations', observations),
+        ('actions', actions),
+        ('rewards', rewards),
+    ):
+        if not np.all(np.isfinite(values)):
+            fail(field, 'NaN or infinite values')
+    space = source.action_space
+    if spec.discrete:
+        actions = actions[:, 0].astype(np.int64) - int(space.start)
+        if actions.min() < 0 or actions.max() >= spec.action_size:
+            fail('actions', f'outside the bounds of {space}')
+    else:
+        low, high = space.low.reshape(-1), space.high.reshape(-1)
+        actions = 2 * (actions - low) / (high - low) - 1
+        if np.abs(actions).max() > 1 + _BOUND_TOLERANCE:
+            fail('actions', f'outside the bounds of {space}')
+        actions = np.clip(actions, -1, 1)
+    return {
+        'observation': observations[:-1],
+        'action': actions,
+        'reward': rewards,
+        'discount': ~np.asarray(episode.terminations, bool),
+        'next_observation': observations[1:],
+        'truncation': episode.truncations,
+    }
+
+
+def _open_cache(source: MinariDataset, cache: Path) -> Dataset:
+    index = json.loads((cache / 'index.json').read_text())
+    space = source.action_space
+    spec = Spec(**index['spec'])
+    return Dataset(
+        id=source.id,
+        spec=spec,
+        transitions=Transition(
+            *(np.load(cache / f'{name}.npy', mmap_mode='r') for name in Transition._fields)
+        ),
+        truncation=np.load(cache / 'truncation.npy', mmap_mode='r'),
+        episode_offsets=np.load(cache / 'episode_offsets.npy'),
+        observation_keys=tuple(index['observation_keys']),
+        action_low=None if spec.discrete else space.low.reshape(-1).astype(np.float32),
+        action_high=None if spec.discrete else space.high.reshape(-1).astype(np.float32),
+        action_start=int(space.start) if spec.discrete else None,
+        env_spec=source._eval_env_spec or source.env_spec,
+        metadata=source.storage.read_raw_metadata(source.storage.data_path),
+    )

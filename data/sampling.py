@@ -1,0 +1,82 @@
+"""Uniform minibatches, a pure function of seed and step.
+
+Batch i of a seed is the same whether it is gathered on the device inside jit or on the host from the
+memory map, and whether or not the run was interrupted before it.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.types import Transition
+
+
+def batch_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of the batch that the member with this seed sees at this step."""
+    # Apart from the stream of keys that the learner of the same seed draws from.
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0xDA7A), step)
+
+
+def sample_indices(key: jax.Array, num_steps: int, batch_size: int) -> jax.Array:
+    """Uniform indices with replacement, int32 (batch_size,)."""
+    return jax.random.randint(key, (batch_size,), 0, num_steps)
+
+
+def sample(transitions: Transition, key: jax.Array, batch_size: int) -> Transition:
+    """A uniform batch from arrays on the device; to be called inside jit."""
+    indices = sample_indices(key, transitions.reward.shape[0], batch_size)
+    return jax.tree.map(lambda array: array[indices], transitions)
+
+
+@partial(jax.jit, static_argnames=('num_batches', 'num_steps', 'batch_size'))
+def _indices(seeds, first_step, num_batches, num_steps, batch_size):
+    def indices(seed, step):
+        return sample_indices(batch_key(seed, step), num_steps, batch_size)
+
+    steps = first_step + jnp.arange(num_batches)
+    return jax.vmap(jax.vmap(indices, (None, 0)), (0, None))(seeds, steps)
+
+
+def host_batches(
+    transitions: Transition,
+    seeds: np.ndarray,
+    batch_size: int,
+    first_step: int,
+    last_step: int,
+    num_batches: int,
+    prefetch: int = 2,
+) -> Iterator[Transition]:
+    """Yields the batches of steps [first_step, last_step) gathered from host arrays.
+
+    A thread gathers ahead of the consumer, so that reading the disk and learning overlap.
+
+    Args:
+        transitions: arrays or memory maps of N steps.
+        seeds: one seed per member, (members,).
+        batch_size: transitions per batch.
+        first_step, last_step: the range of steps, a multiple of num_batches long.
+        num_batches: steps per yielded item.
+        prefetch: items gathered ahead.
+
+    Yields:
+        Transition with leading axes (members, num_batches, batch_size).
+    """
+    num_steps = len(transitions.reward)
+
+    def gather(step: int) -> Transition:
+        indices = np.asarray(_indices(seeds, step, num_batches, num_steps, batch_size))
+        return jax.tree.map(lambda array: array[indices], transitions)
+
+    steps = iter(range(first_step, last_step, num_batches))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = deque(pool.submit(gather, step) for step in islice(steps, prefetch))
+        while pending:
+            batches = pending.popleft().result()
+            pending.extend(pool.submit(gather, step) for step in islice(steps, 1))
+            yield batches

@@ -1,0 +1,182 @@
+"""How fast an algorithm learns, beside what the machine can do.
+
+    python -m launch.benchmark --algorithm=iql --members=1
+
+Reports updates/s of the compiled training loop that launch/train.py runs (sampling included), the
+floating-point work of one update (XLA's own count for the compiled update), their product, and the
+rate of plain matrix products of the networks' hidden shape, measured in the same run with as many
+members on the same devices. The ratio of the two rates is the headline: what is lost to everything
+that is not a matrix product. Medians of several chunks after warm-up.
+"""
+
+import importlib
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
+
+from algorithms import ALGORITHMS
+from data.transforms import Preprocessing
+from data.types import Spec, Transition
+from launch import cli, learners
+from launch.members import Member
+
+_ALGORITHM = flags.DEFINE_enum('algorithm', 'iql', list(ALGORITHMS), 'algorithm')
+_MEMBERS = flags.DEFINE_integer('members', 1, 'members in the run', lower_bound=1)
+_OBSERVATION_SIZE = flags.DEFINE_integer('observation_size', 11, 'observation features')
+_ACTION_SIZE = flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions')
+_DISCRETE = flags.DEFINE_bool('discrete', False, 'whether actions are discrete')
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 256, 'transitions per batch', lower_bound=1)
+_UPDATES = flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
+_CHUNKS = flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
+_JSON = flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
+
+_DATASET_STEPS = 100_000
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints one row."""
+    del argv
+    cli.use_all_cores()
+    spec = Spec(_OBSERVATION_SIZE.value, _ACTION_SIZE.value, _DISCRETE.value)
+    row = measure(
+        _ALGORITHM.value, spec, _MEMBERS.value, _BATCH_SIZE.value, _UPDATES.value, _CHUNKS.value
+    )
+    width = max(map(len, row))
+    for name, value in row.items():
+        shown = f'{value:,.4g}' if isinstance(value, float) else value
+        print(f'{name:{width}}  {shown}')
+    if _JSON.value:
+        with Path(_JSON.value).open('a') as file:
+            file.write(json.dumps(row) + '\n')
+
+
+def measure(
+    algorithm_name: str, spec: Spec, num_members: int, batch_size: int, updates: int, chunks: int
+) -> dict[str, str | int | float]:
+    """One row: rates in 1/s and FLOP/s, work in FLOP."""
+    algorithm = ALGORITHMS[algorithm_name]
+    config = importlib.import_module(f'launch.configs.{algorithm_name}').get_config()
+    config.batch_size = batch_size
+    members = [Member({}, seed) for seed in range(num_members)]
+    identity = Preprocessing(
+        jnp.zeros(spec.observation_size), jnp.ones(spec.observation_size),
+        jnp.float32(1), jnp.float32(0),
+    )  # fmt: skip
+    learner = learners.build(algorithm, config, spec, members, identity)
+    transitions = learners.place(random_transitions(spec, _DATASET_STEPS), num_members)
+    states = learner.init()
+
+    def chunk(states):
+        return learner.train_on_device(states, transitions, updates)
+
+    seconds = time_chunks(chunk, states, chunks)
+    mesh = learners.make_mesh(num_members)
+    rate = num_members * updates / seconds
+    flops = update_flops(algorithm, config, spec, batch_size)
+    matmul = matmul_rate(learner.seeds.size, batch_size, max(config.network.hidden_sizes), chunks)
+    return {
+        'algorithm': algorithm_name,
+        'observation_size': spec.observation_size,
+        'action_size': spec.action_size,
+        'discrete': spec.discrete,
+        'batch_size': batch_size,
+        'members': num_members,
+        'device': device_name(),
+        'devices': mesh.size,
+        'jax': jax.__version__,
+        'updates_per_second': rate,
+        'updates_per_second_per_member': rate / num_members,
+        'flop_per_update': flops,
+        'flops_per_second': rate * flops,
+        'matmul_flops_per_second': matmul,
+        'ratio_to_matmul': rate * flops / matmul,
+    }
+
+
+def random_transitions(spec: Spec, num_steps: int) -> Transition:
+    """A dataset of noise: the values of the data do not change the work."""
+    rng = np.random.default_rng(0)
+    observations = rng.standard_normal((num_steps + 1, spec.observation_size), np.float32)
+    if spec.discrete:
+        actions = rng.integers(spec.action_size, size=num_steps, dtype=np.int32)
+    else:
+        actions = rng.uniform(-1, 1, (num_steps, spec.action_size)).astype(np.float32)
+    return Transition(
+        observation=observations[:-1],
+        action=actions,
+        reward=rng.standard_normal(num_steps, np.float32),
+        discount=np.ones(num_steps, np.float32),
+        next_observation=observations[1:],
+    )
+
+
+def time_chunks(chunk: Callable, carry, chunks: int) -> float:
+    """Median seconds of carry = chunk(carry), after two calls that compile and warm up."""
+    seconds = []
+    for _ in range(chunks + 2):
+        began = time.perf_counter()
+        carry = jax.block_until_ready(chunk(carry))
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[2:])
+
+
+def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_size: int) -> float:
+    """FLOP of one update of one member, as XLA counts the compiled program."""
+    hparams = algorithm.Hyperparameters(
+        **{name: jnp.float32(value) for name, value in config.hparams.items()}
+    )
+    state = jax.eval_shape(
+        lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
+    )
+    batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, random_transitions(spec, batch_size)))
+    return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
+
+
+def matmul_rate(num_members: int, batch_size: int, width: int, chunks: int) -> float:
+    """FLOP/s of (batch, width) x (width, width) products, one chain per member."""
+    mesh = learners.make_mesh(num_members)
+    members = PartitionSpec('member')
+    products = 1000
+
+    @jax.jit
+    @partial(jax.shard_map, mesh=mesh, in_specs=(members, members), out_specs=members)
+    def chain(x, w):
+        def product(x, _):
+            return jnp.einsum('mbi,mij->mbj', x, w), None
+
+        return jax.lax.scan(product, x, None, length=products)[0]
+
+    # An orthogonal-like scale keeps the chain's values finite.
+    w = jax.random.normal(jax.random.key(0), (num_members, width, width)) / width**0.5
+    x = jnp.ones((num_members, batch_size, width))
+    seconds = time_chunks(lambda x: chain(x, w), x, chunks)
+    return 2.0 * num_members * products * batch_size * width * width / seconds
+
+
+def device_name() -> str:
+    """The accelerator's name, or the processor's."""
+    device = jax.local_devices()[0]
+    if device.platform != 'cpu':
+        return device.device_kind
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,77 @@
+"""How every program starts and how it fails."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from data.types import DatasetError
+from launch.configs.base import UnknownDomainError
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used; the message says what, why and what can."""
+
+
+def define_config(default: str):
+    """Declares --config=FILE:DOMAIN and --config.KEY=VALUE; the returned holder's value is it."""
+    return config_flags.DEFINE_config_file('config', default, 'config file and domain')
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs an absl program; an error that is the user's ends it with one sentence and status 1."""
+    logging.set_verbosity(logging.WARNING)
+    try:
+        app.run(main, flags_parser=_parse_flags)
+    except (UserError, DatasetError, UnknownDomainError) as error:
+        sys.exit(f'error: {error}')
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+    # absl would report each of these as a traceback out of ml_collections.
+    if 'config' in flags.FLAGS:
+        _check_overrides(arguments, _load_config(arguments))
+    return app.parse_flags_with_usage(arguments)
+
+
+def _load_config(arguments: list[str]) -> ConfigDict:
+    value = flags.FLAGS['config'].default
+    for index, argument in enumerate(arguments):
+        if argument in ('--config', '-config') and index + 1 < len(arguments):
+            value = arguments[index + 1]
+        elif argument.startswith(('--config=', '-config=')):
+            value = argument.partition('=')[2]
+    path, colon, domain = value.partition(':')
+    if not Path(path).is_file():
+        there = sorted(str(file) for file in Path(__file__).parent.glob('configs/[!_]*.py'))
+        raise UserError(f'no config file {path}; those of this repository are {", ".join(there)}.')
+    specification = importlib.util.spec_from_file_location('config', path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.get_config(domain) if colon else module.get_config()
+
+
+def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
+    for argument in arguments:
+        name = argument.partition('=')[0].lstrip('-').removeprefix('no')
+        if not argument.startswith('-') or not name.startswith('config.'):
+            continue
+        node, path = config, 'config'
+        for key in name.split('.')[1:]:
+            if not isinstance(node, ConfigDict) or key not in node:
+                valid = ', '.join(sorted(node)) if isinstance(node, ConfigDict) else 'none'
+                raise UserError(f'unknown key {key!r} in {path}; valid ones: {valid}.')
+            node, path = node[key], f'{path}.{key}'
+
+
+def use_all_cores() -> None:
+    """One XLA host device per core, so that members share out over them; call before any jax work.
+
+    Without effect on a machine with an accelerator, whose devices come first.
+    """
+    jax.config.update('jax_num_cpu_devices', os.cpu_count())

@@ -1,0 +1,32 @@
+"""Behavioural cloning, on the domains that the other algorithms report."""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
+    'antmaze': {
+        'dataset': 'D4RL/antmaze/umaze-v1',
+        'eval_interval': 100_000,
+        'eval_episodes': 100,
+    },
+    'kitchen': {'dataset': 'D4RL/kitchen/complete-v2', 'network.dropout_rate': 0.1},
+    'adroit': {'dataset': 'D4RL/pen/human-v2', 'network.dropout_rate': 0.1},
+    'pointmaze': {
+        'dataset': 'local/pointmaze/umaze-v0',
+        'num_updates': 100_000,
+        'eval_interval': 20_000,
+    },
+    'sepsis': {'dataset': 'local/icu-sepsis/clinician-v0'},
+}
+
+
+def get_config(domain: str = 'mujoco') -> ConfigDict:
+    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'sepsis'."""
+    config = base.get_config(
+        'bc',
+        hparams={'learning_rate': 3e-4},
+        network={'hidden_sizes': (256, 256), 'dropout_rate': 0.0},
+    )
+    return base.select_domain(config, domain, DOMAINS)

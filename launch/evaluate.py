@@ -1,0 +1,105 @@
+"""Judges the policies of a finished or running run again.
+
+    python -m launch.evaluate --run_dir=runs/iql/... --episodes=1000 --stream=1
+    python -m launch.evaluate --run_dir=runs/iql/... --video=policy.mp4
+"""
+
+import json
+from pathlib import Path
+
+import imageio
+import jax
+import numpy as np
+from absl import flags
+
+from algorithms import ALGORITHMS
+from data import environments
+from data.loading import flatten_observation
+from data.types import DatasetError
+from launch import cli, learners, members, problem, report, rollout, run_directory
+from launch.cli import UserError
+from launch.learners import Learners
+from launch.problem import Problem
+
+_RUN_DIR = flags.DEFINE_string('run_dir', None, 'run directory', required=True)
+_EPISODES = flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
+_STREAM = flags.DEFINE_integer(
+    'stream', 1, 'which episodes: training evaluates on stream 0', lower_bound=0
+)
+_VIDEO = flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
+_MEMBER = flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
+
+
+def main(argv: list[str]) -> None:
+    """Evaluates, or films, and prints."""
+    del argv
+    cli.use_all_cores()
+    path = Path(_RUN_DIR.value)
+    config = run_directory.load_config(path)
+    run = members.members(config)
+    task = problem.load(path / 'problem.json')
+    learner = learners.build(
+        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
+    )
+    checkpoints = run_directory.Checkpoints(path)
+    if checkpoints.latest() is None:
+        raise UserError(f'{path} has no checkpoint yet.')
+    states = checkpoints.restore(learner.init())
+    if _VIDEO.value:
+        if _MEMBER.value >= len(run):
+            raise UserError(f'--member={_MEMBER.value}: {path} has members 0 to {len(run) - 1}.')
+        film(learner, states, task, _MEMBER.value, _STREAM.value, Path(_VIDEO.value))
+        print(f'Video: {_VIDEO.value}')
+        return
+    finite = np.asarray(learners.all_finite(states))[: len(run)]
+    with rollout.Environments(task, len(run), _EPISODES.value) as envs:
+        episodes = rollout.evaluate(
+            learner, states, envs, members.seeds(run), finite, _EPISODES.value, _STREAM.value
+        )
+    summary = report.summarize(task, run, episodes.returns.mean(axis=1), checkpoints.latest())
+    file = path / f'evaluation-stream{_STREAM.value}.json'
+    file.write_text(json.dumps(summary | {'episodes': _EPISODES.value}, indent=2))
+    print(
+        f'{path}\nafter {checkpoints.latest():,} updates, {_EPISODES.value} episodes per member, '
+        f'stream {_STREAM.value}\n'
+    )
+    print(report.table(summary, config.algorithm.upper()))
+    print(f'\nWritten to {file}')
+
+
+def film(
+    learner: Learners, states, task: Problem, member: int, stream: int, path: Path
+) -> None:
+    """Writes one episode of a member's policy as a video.
+
+    Raises:
+        UserError: the environment cannot render images.
+    """
+    try:
+        env = environments.make(task.env_spec, render_mode='rgb_array')
+    except DatasetError as error:
+        raise UserError(f'no video of {task.env_spec.id}: {error}') from error
+    keys = jax.vmap(jax.random.key)(learner.seeds)
+    memory = learner.init_memory(states, 1)
+    observation, _ = env.reset(seed=stream)
+    reward, frames, over = 0.0, [env.render()], False
+    while not over:
+        flat = rollout.flatten_one(observation, task)
+        shape = (len(learner.seeds), 1)
+        actions, memory = learner.act(
+            states,
+            memory,
+            np.broadcast_to(flat, (*shape, flat.size)),
+            np.full(shape, reward, np.float32),
+            jax.vmap(jax.random.fold_in, (0, None))(keys, len(frames)),
+        )
+        action = rollout.to_environment(np.asarray(actions)[member, 0], task, env.action_space.shape)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        frames.append(env.render())
+        over = terminated or truncated
+    imageio.mimsave(path, frames, fps=env.metadata.get('render_fps', 30))
+    env.close()
+
+
+if __name__ == '__main__':
+    cli.run(main)

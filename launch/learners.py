@@ -1,0 +1,144 @@
+"""All members of a run as one compiled computation.
+
+States carry a leading member axis, which is sharded over the local devices: members never talk to
+each other, so each device runs its own, vmapped, for a whole chunk of updates at a time. If the
+members do not divide evenly, the last one is repeated to fill the mesh and the copies are dropped
+from everything that leaves here.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from data import sampling
+from data.transforms import Preprocessing
+from data.types import Spec, Transition
+from launch import members as membership
+from launch.members import Member
+
+_MEMBERS = PartitionSpec('member')
+_SHARED = PartitionSpec()
+
+
+class Learners(NamedTuple):
+    """The compiled functions of a run; `states` have a leading axis of `mesh_members`.
+
+    Attributes:
+        seeds: uint32 (mesh_members,), the fill included.
+        init: () -> states.
+        train_on_device: (states, transitions, num_updates) -> states; transitions on the device.
+        train_on_batches: (states, batches) -> states; batches (members, updates, batch, ...).
+        act: (states, memory, observation, reward, keys) -> (action, memory), observations
+            (members, environments, ...) as the environment gives them.
+        init_memory: (states, num_envs) -> memory.
+    """
+
+    seeds: np.ndarray
+    init: Callable[[], Any]
+    train_on_device: Callable[[Any, Transition, int], Any]
+    train_on_batches: Callable[[Any, Transition], Any]
+    act: Callable
+    init_memory: Callable[[Any, int], Any]
+
+
+def make_mesh(num_members: int) -> Mesh:
+    """As many local devices as there are members to occupy them."""
+    devices = jax.local_devices()
+    return Mesh(np.array(devices[: min(num_members, len(devices))]), ('member',))
+
+
+def fill(members: list[Member], mesh: Mesh) -> list[Member]:
+    """The members, the last one repeated until they divide evenly over the mesh."""
+    return members + [members[-1]] * (-len(members) % mesh.size)
+
+
+def build(
+    algorithm: ModuleType,
+    config: ConfigDict,
+    spec: Spec,
+    members: list[Member],
+    preprocessing: Preprocessing,
+) -> Learners:
+    """Compiles nothing yet: each function is compiled when first called."""
+    mesh = make_mesh(len(members))
+    members = fill(members, mesh)
+    shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
+    seeds = membership.seeds(members)
+
+    def init_one(seed, hparams):
+        return algorithm.init(jax.random.key(seed), spec, hparams, config.network)
+
+    init_all = jax.jit(
+        shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
+    )
+
+    def train_one(state, seed, transitions, num_updates):
+        def body(state, _):
+            key = sampling.batch_key(seed, state.step)
+            batch = sampling.sample(transitions, key, config.batch_size)
+            return algorithm.update(state, preprocessing.transition(batch)), None
+
+        return jax.lax.scan(body, state, None, length=num_updates)[0]
+
+    @partial(jax.jit, donate_argnums=0, static_argnums=2)
+    def train_on_device(states, transitions, num_updates):
+        train = jax.vmap(partial(train_one, num_updates=num_updates), (0, 0, None))
+        return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
+            states, seeds, transitions
+        )
+
+    def train_one_on_batches(state, batches):
+        def body(state, batch):
+            return algorithm.update(state, preprocessing.transition(batch)), None
+
+        return jax.lax.scan(body, state, batches)[0]
+
+    train_on_batches = jax.jit(
+        shard(jax.vmap(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
+        donate_argnums=0,
+    )
+
+    def act_one(state, memory, observation, reward, key):
+        observation = preprocessing.observation(observation)
+        return algorithm.act(state, memory, observation, reward, key)
+
+    act = jax.jit(shard(jax.vmap(act_one), in_specs=_MEMBERS, out_specs=_MEMBERS))
+
+    def init_memory(states, num_envs):
+        create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
+        return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
+
+    hparams = membership.stack_hparams(algorithm, config, members)
+    return Learners(
+        seeds=seeds,
+        init=lambda: init_all(seeds, hparams),
+        train_on_device=train_on_device,
+        train_on_batches=train_on_batches,
+        act=act,
+        init_memory=init_memory,
+    )
+
+
+def place(transitions: Transition, num_members: int) -> Transition:
+    """Copies a dataset to every device of the mesh."""
+    sharding = NamedSharding(make_mesh(num_members), _SHARED)
+    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), transitions)
+
+
+def all_finite(states: Any) -> jax.Array:
+    """Whether every parameter and metric of each member is finite, bool (members,)."""
+    leaves = [
+        leaf
+        for leaf in jax.tree.leaves(states)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    return jnp.all(
+        jnp.stack([jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in leaves]), 0
+    )

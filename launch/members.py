@@ -1,0 +1,66 @@
+"""The members of a run: every (hyperparameter setting, seed) pair."""
+
+import itertools
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from launch.cli import UserError
+
+
+class Member(NamedTuple):
+    """One learner of a run.
+
+    Attributes:
+        setting: the swept hyperparameters' values, {} if nothing is swept.
+        seed: of its initialisation, batches and evaluation.
+    """
+
+    setting: dict[str, float]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The setting for humans, such as 'expectile=0.9', '' if nothing is swept."""
+        return ', '.join(f'{name}={value:g}' for name, value in self.setting.items())
+
+
+def members(config: ConfigDict) -> list[Member]:
+    """All members, seeds of one setting next to each other.
+
+    Raises:
+        UserError: a sweep over no hyperparameter, over no number or over one value twice; no seeds.
+    """
+    valid = list(config.hparams)
+    swept = {}
+    for name, values in config.sweep.items():
+        if name not in valid:
+            raise UserError(f'config.sweep: no hyperparameter {name!r}; valid: {", ".join(valid)}.')
+        if len(set(values)) < len(values) or not all(isinstance(v, int | float) for v in values):
+            raise UserError(f'config.sweep.{name}: {values} are not different numbers.')
+        if values:
+            swept[name] = [float(value) for value in values]
+    if config.num_seeds < 1:
+        raise UserError(f'config.num_seeds is {config.num_seeds}; at least 1 is needed.')
+    settings = [dict(zip(swept, values)) for values in itertools.product(*swept.values())]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    return [Member(setting, seed) for setting in settings for seed in seeds]
+
+
+def stack_hparams(algorithm: ModuleType, config: ConfigDict, members: list[Member]) -> Any:
+    """The algorithm's Hyperparameters with float32 leaves (members,)."""
+    values = {
+        name: [member.setting.get(name, config.hparams[name]) for member in members]
+        for name in config.hparams
+    }
+    return algorithm.Hyperparameters(
+        **{name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
+    )
+
+
+def seeds(members: list[Member]) -> np.ndarray:
+    """Seeds as uint32 (members,)."""
+    return np.array([member.seed for member in members], np.uint32)

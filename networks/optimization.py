@@ -1,0 +1,21 @@
+"""Steps that networks and their targets take."""
+
+import jax
+import optax
+from flax.training.train_state import TrainState
+
+
+def descend(network: TrainState, gradients, learning_rate: jax.Array) -> TrainState:
+    """One optimiser step of a given size.
+
+    `network.tx` gives the direction (optax.scale_by_adam(), say) and this function the step, so
+    that the learning rate is an array like every other hyperparameter and members of one vmapped
+    run may differ in it.
+    """
+    directions, opt_state = network.tx.update(gradients, network.opt_state, network.params)
+    updates = jax.tree.map(lambda direction: -learning_rate * direction, directions)
+    return network.replace(
+        step=network.step + 1,
+        params=optax.apply_updates(network.params, updates),
+        opt_state=opt_state,
+    )

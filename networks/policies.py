@@ -1,0 +1,71 @@
+"""Policy networks: observations to action distributions, or to actions."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from networks.distributions import Categorical, Gaussian, TanhGaussian
+from networks.mlp import MLP
+
+
+class GaussianPolicy(nn.Module):
+    """A Gaussian with mean in (-1, 1) and a standard deviation that no state changes.
+
+    As IQL's released code has it (policy.py, NormalTanhPolicy with state_dependent_std=False and
+    tanh_squash_distribution=False): tanh bounds the mean, the density stays Gaussian.
+    """
+
+    hidden_sizes: Sequence[int]
+    action_size: int
+    dropout_rate: float = 0.0
+    log_std_min: float = -5.0
+    log_std_max: float = 2.0
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, training: bool = False) -> Gaussian:
+        output = MLP(self.hidden_sizes, self.action_size, dropout_rate=self.dropout_rate)
+        log_std = self.param('log_std', nn.initializers.zeros, (self.action_size,))
+        mean = jnp.tanh(output(observation, training))
+        log_std = jnp.clip(log_std, self.log_std_min, self.log_std_max)
+        return Gaussian(mean, jnp.broadcast_to(log_std, mean.shape))
+
+
+class TanhGaussianPolicy(nn.Module):
+    """SAC's policy: a state-dependent Gaussian squashed by tanh."""
+
+    hidden_sizes: Sequence[int]
+    action_size: int
+    log_std_min: float = -20.0
+    log_std_max: float = 2.0
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, training: bool = False) -> TanhGaussian:
+        output = MLP(self.hidden_sizes, 2 * self.action_size)(observation, training)
+        mean, log_std = jnp.split(output, 2, axis=-1)
+        return TanhGaussian(mean, jnp.clip(log_std, self.log_std_min, self.log_std_max))
+
+
+class CategoricalPolicy(nn.Module):
+    """A distribution over discrete actions."""
+
+    hidden_sizes: Sequence[int]
+    num_actions: int
+    dropout_rate: float = 0.0
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, training: bool = False) -> Categorical:
+        output = MLP(self.hidden_sizes, self.num_actions, dropout_rate=self.dropout_rate)
+        return Categorical(output(observation, training))
+
+
+class DeterministicPolicy(nn.Module):
+    """Actions tanh(MLP(s)), as in TD3."""
+
+    hidden_sizes: Sequence[int]
+    action_size: int
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        return jnp.tanh(MLP(self.hidden_sizes, self.action_size)(observation))

@@ -1,0 +1,64 @@
+"""State-value and action-value networks, and ensembles of them."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from networks.mlp import MLP
+
+
+class StateValue(nn.Module):
+    """V(s): observations (batch, observation_size) to values (batch,)."""
+
+    hidden_sizes: Sequence[int]
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        return MLP(self.hidden_sizes, 1)(observation).squeeze(-1)
+
+
+class ActionValue(nn.Module):
+    """Q(s, a) of continuous actions (batch, action_size), read beside the observation: (batch,)."""
+
+    hidden_sizes: Sequence[int]
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
+        return MLP(self.hidden_sizes, 1)(jnp.concatenate([observation, action], -1)).squeeze(-1)
+
+
+class DiscreteActionValue(nn.Module):
+    """Q(s, .) of all discrete actions at once, as in DQN.
+
+    Called with action indices (batch,) it returns their values (batch,); `all_actions` returns the
+    values of all actions (batch, num_actions).
+    """
+
+    hidden_sizes: Sequence[int]
+    num_actions: int
+
+    def setup(self):
+        self.mlp = MLP(self.hidden_sizes, self.num_actions)
+
+    def all_actions(self, observation: jax.Array) -> jax.Array:
+        return self.mlp(observation)
+
+    def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
+        values = self.all_actions(observation)
+        return jnp.take_along_axis(values, action[:, None], axis=-1).squeeze(-1)
+
+
+def ensemble(network: type[nn.Module], size: int) -> type[nn.Module]:
+    """`size` independently initialised copies: outputs gain a leading axis (size, ...)."""
+    methods = ['__call__', 'all_actions'] if hasattr(network, 'all_actions') else ['__call__']
+    return nn.vmap(
+        network,
+        variable_axes={'params': 0},
+        split_rngs={'params': True},
+        in_axes=None,
+        out_axes=0,
+        axis_size=size,
+        methods=methods,
+    )

@@ -1,0 +1,87 @@
+"""Shared by all tests: two host devices, and small Minari datasets in a storage of the test's own."""
+
+import os
+
+# Before jax starts: as many host devices as the smallest machine we test on has cores.
+os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + (
+    ' --xla_force_host_platform_device_count=2'
+)
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
+
+
+def collect(env_id: str, num_episodes: int, max_steps: int, seed: int = 0) -> list[EpisodeBuffer]:
+    """Episodes of uniformly random actions."""
+    env = gym.make(env_id, max_episode_steps=max_steps)
+    env.action_space.seed(seed)
+    episodes = []
+    for index in range(num_episodes):
+        observations = [env.reset(seed=seed * 1000 + index)[0]]
+        actions, rewards, terminations, truncations = [], [], [], []
+        while not (terminations and (terminations[-1] or truncations[-1])):
+            action = env.action_space.sample()
+            observation, reward, terminated, truncated, _ = env.step(action)
+            observations.append(observation)
+            actions.append(action)
+            rewards.append(float(reward))
+            terminations.append(terminated)
+            truncations.append(truncated)
+        episodes.append(
+            EpisodeBuffer(
+                observations=np.array(observations),
+                actions=np.array(actions),
+                rewards=rewards,
+                terminations=terminations,
+                truncations=truncations,
+            )
+        )
+    env.close()
+    return episodes
+
+
+def store(dataset_id, episodes, env_id=None, spaces=None, scores=(-1500.0, -150.0), **metadata):
+    """Writes episodes as a Minari dataset; `spaces` (observation, action) replaces the env's."""
+    path = get_dataset_path(dataset_id)
+    (path / 'data').mkdir(parents=True)
+    env = gym.make(env_id) if env_id else None
+    observation_space, action_space = spaces or (env.observation_space, env.action_space)
+    storage = MinariStorage.new(
+        path / 'data',
+        observation_space=observation_space,
+        action_space=action_space,
+        env_spec=env.spec if env else None,
+        data_format='hdf5',
+    )
+    storage.update_episodes(episodes)
+    if scores:
+        metadata |= {'ref_min_score': scores[0], 'ref_max_score': scores[1]}
+    storage.update_metadata({'dataset_id': dataset_id, 'minari_version': '0.5.4'} | metadata)
+    return path
+
+
+@pytest.fixture
+def storage(tmp_path, monkeypatch):
+    """An empty Minari storage."""
+    path = tmp_path / 'minari'
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(path))
+    return path
+
+
+@pytest.fixture
+def pendulum(storage):
+    """A continuous dataset, 20 truncated episodes of 50 steps; its id."""
+    store('test/pendulum-v0', collect('Pendulum-v1', 20, 50), 'Pendulum-v1')
+    return 'test/pendulum-v0'
+
+
+@pytest.fixture
+def cartpole(storage):
+    """A discrete dataset, 60 episodes, most of them terminated; its id."""
+    store('test/cartpole-v0', collect('CartPole-v1', 60, 30), 'CartPole-v1', scores=(20.0, 500.0))
+    return 'test/cartpole-v0'
