@@ -133,13 +133,13 @@ def _obtain(dataset_id: str) -> None:
 def _open(dataset_id: str, path: Path) -> MinariDataset:
     try:
         metadata = MinariStorage.read_raw_metadata(path)
-        # Without recorded spaces Minari would run whatever environment the metadata names.
         missing = {'observation_space', 'action_space'} - metadata.keys()
-        if not missing:
-            return MinariDataset(path)
+        if missing:
+            # Minari would run whatever environment the metadata names to learn them.
+            raise ValueError(f'its metadata lacks {" and ".join(sorted(missing))}.')
+        return MinariDataset(path)
     except (ValueError, ImportError) as error:
         raise DatasetError(f'dataset {dataset_id}: {error}') from error
-    raise DatasetError(f'dataset {dataset_id}: its metadata lacks {" and ".join(sorted(missing))}.')
 
 
 def _episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
@@ -224,7 +224,12 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         }
         offsets = np.zeros(episodes + 1, np.int64)
         progress = tqdm(
-            _episodes(source), f'reading {source.id}', episodes, unit='episode', leave=False
+            _episodes(source),
+            f'reading {source.id}',
+            episodes,
+            unit='episode',
+            leave=False,
+            disable=None,
         )
         for index, episode in enumerate(progress):
             begin = offsets[index]
@@ -266,7 +271,7 @@ def _flatten_episode(
     def fail(field: str, problem: str):
         raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {problem}.')
 
-    rewards = np.asarray(episode.rewards, np.float32)
+    rewards = np.asarray(episode.rewards, np.float32).reshape(-1)
     length = len(rewards)
     if not length:
         fail('rewards', 'the episode is empty')

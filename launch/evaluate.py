@@ -84,7 +84,7 @@ def film(
     observation, _ = env.reset(seed=stream)
     reward, frames, over = 0.0, [env.render()], False
     while not over:
-        flat = rollout.flatten_one(observation, task)
+        flat = flatten_observation(observation, task.observation_keys, 1)
         shape = (len(learner.seeds), 1)
         actions, memory = learner.act(
             states,

@@ -1,5 +1,6 @@
 """What a run amounts to: a table over seeds with intervals, and its learning curves."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,15 @@ def interval(scores: np.ndarray) -> dict[str, Any]:
     points = nothing | {'mean': float(mean), 'iqm': float(iqm), 'seeds': len(scores)}
     if len(scores) == 1:
         return points
-    _, intervals = rliable.library.get_interval_estimates(
-        {'': scores[:, None]},
-        aggregate,
-        reps=_BOOTSTRAP_SAMPLES,
-        random_state=np.random.RandomState(0),
-    )
+    with warnings.catch_warnings():
+        # rliable hands its bootstrap a RandomState, which the bootstrap deprecates.
+        warnings.simplefilter('ignore', FutureWarning)
+        _, intervals = rliable.library.get_interval_estimates(
+            {'': scores[:, None]},
+            aggregate,
+            reps=_BOOTSTRAP_SAMPLES,
+            random_state=np.random.RandomState(0),
+        )
     (mean_low, iqm_low), (mean_high, iqm_high) = intervals[''].tolist()
     return points | {
         'mean_low': mean_low,

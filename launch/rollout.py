@@ -63,9 +63,7 @@ class _LaneGroup:
             else:
                 continue
             observations[lane] = flatten_observation(
-                jax.tree.map(lambda entry: np.asarray(entry)[None], observation),
-                self._problem.observation_keys,
-                1,
+                observation, self._problem.observation_keys, 1
             )
         return observations, rewards, done
 

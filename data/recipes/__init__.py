@@ -1,0 +1,138 @@
+"""Datasets built on this machine, from real environments and policies that ship with the code.
+
+Their ids begin with local/. A number before the version asks for another size than the usual one:
+local/pointmaze/umaze-50k-v0 has 50,000 steps, local/icu-sepsis/clinician-2k-v0 has 2,000 episodes.
+"""
+
+import fcntl
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tqdm
+from minari.data_collector import EpisodeBuffer
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import environments
+from data.recipes import icu_sepsis, pointmaze, random_policy, storage
+from data.recipes.recipe import Recipe
+from data.types import DatasetError
+
+RECIPES = {
+    recipe.dataset_id: recipe
+    for module in (icu_sepsis, pointmaze, random_policy)
+    for recipe in module.RECIPES
+}
+
+_SIZED_ID = re.compile(r'(?P<name>.+)-(?P<number>[1-9]\d*)(?P<unit>[km]?)-(?P<version>v\d+)')
+_MULTIPLES = {'': 1, 'k': 1_000, 'm': 1_000_000}
+
+
+def resolve(dataset_id: str) -> Recipe:
+    """The recipe behind an id, with the size that the id asks for.
+
+    Raises:
+        DatasetError: there is none; the message lists those there are.
+    """
+    if dataset_id in RECIPES:
+        return RECIPES[dataset_id]
+    sized = _SIZED_ID.fullmatch(dataset_id)
+    base = sized and RECIPES.get(f'{sized["name"]}-{sized["version"]}')
+    if not base:
+        raise DatasetError(
+            f'there is no recipe for {dataset_id}; the recipes are {", ".join(RECIPES)}, each also '
+            f'in another size, as in local/pointmaze/umaze-50k-v0'
+        )
+    return base._replace(
+        dataset_id=dataset_id, size=int(sized['number']) * _MULTIPLES[sized['unit']]
+    )
+
+
+def is_built(dataset_id: str) -> bool:
+    """Whether the whole dataset lies in Minari's directory."""
+    return (get_dataset_path(dataset_id) / 'data').exists()
+
+
+def build(dataset_id: str, seed: int = 0) -> None:
+    """Collects a recipe's dataset into Minari's directory; does nothing if it is there already.
+
+    The dataset appears all at once when it is complete. If another process is building it, waits
+    for that one. The same id and seed give identical arrays on one machine.
+
+    Raises:
+        DatasetError: no such recipe, or its environment is not installed.
+    """
+    recipe = resolve(dataset_id)
+    if is_built(dataset_id):
+        return
+    path = get_dataset_path(dataset_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f'.{path.name}.lock')
+    with _locked(lock, dataset_id):
+        if not is_built(dataset_id):
+            _build_at(path, recipe, seed)
+        # Safe only now: whoever gets hold of a lock after this finds the dataset built.
+        lock.unlink(missing_ok=True)
+
+
+def _build_at(path: Path, recipe: Recipe, seed: int) -> None:
+    unfinished = path.with_name(f'.{path.name}.unfinished')
+    # Only the holder of the lock writes here, so what is found was left by a killed build.
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        (unfinished / 'data').mkdir(parents=True)
+        _write(recipe, unfinished / 'data', seed)
+        unfinished.rename(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, dataset_id: str) -> Iterator[None]:
+    """Holds a file lock, which the system releases when this process ends in whatever way."""
+    with path.open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f'{dataset_id} is being built by another process: waiting', file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(recipe: Recipe, data_path: Path, seed: int) -> None:
+    with environments.make(recipe.env_spec) as env:
+        storage.write(
+            data_path,
+            env,
+            recipe.env_spec,
+            _with_progress(recipe, recipe.episodes(env, recipe.size, seed)),
+            {
+                'dataset_id': recipe.dataset_id,
+                'eval_env_spec': recipe.eval_env_spec.to_json(),
+                'algorithm_name': recipe.algorithm_name,
+                'description': recipe.description,
+                'seed': seed,
+                'requirements': list(recipe.requirements),
+                'author': {'offline-rl-jax'},
+                'code_permalink': (
+                    f'python -m launch.collect --recipe={recipe.dataset_id} --seed={seed}'
+                ),
+                **recipe.references(),
+            },
+        )
+
+
+def _with_progress(recipe: Recipe, episodes: Iterator[EpisodeBuffer]) -> Iterator[EpisodeBuffer]:
+    with tqdm.tqdm(
+        desc=recipe.dataset_id,
+        total=recipe.size,
+        unit=f' {recipe.unit}',
+        unit_scale=True,
+        mininterval=0.5,
+    ) as progress:
+        for episode in episodes:
+            yield episode
+            progress.update(len(episode) if recipe.unit == 'steps' else 1)

@@ -1,0 +1,92 @@
+"""Writes episodes as a Minari dataset, many times faster than Minari does.
+
+The layout on disk is Minari's own, to be read with minari.load_dataset. Minari makes every array
+resizable and looks at each element's type; with tens of thousands of short episodes that takes far
+longer than collecting them. Ours are contiguous arrays, made through HDF5's low-level interface.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import h5py
+import minari
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+
+
+def write(
+    data_path: Path,
+    env: gym.Env,
+    env_spec: EnvSpec,
+    episodes: Iterable[EpisodeBuffer],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Writes a new dataset, holding one episode at a time in memory.
+
+    Args:
+        data_path: an empty directory (for load_dataset it must end in <dataset id>/data).
+        env: gives the observation and action spaces.
+        env_spec: recorded as the environment of the dataset.
+        episodes: numpy arrays, nested in dictionaries at will.
+        metadata: further entries of the dataset's metadata.
+    """
+    storage = MinariStorage.new(
+        data_path,
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+        env_spec=env_spec,
+        data_format='hdf5',
+    )
+    total_episodes = total_steps = 0
+    with h5py.File(data_path / 'main_data.hdf5', 'w') as file:
+        for episode in episodes:
+            group = h5py.h5g.create(file.id, f'episode_{total_episodes}'.encode())
+            _write_attribute(group, 'id', total_episodes)
+            _write_attribute(group, 'total_steps', len(episode))
+            for name in ('observations', 'actions', 'rewards', 'terminations', 'truncations'):
+                _write_arrays(group, name, getattr(episode, name))
+            if episode.infos:
+                _write_arrays(group, 'infos', episode.infos)
+            total_episodes += 1
+            total_steps += len(episode)
+    storage.update_metadata(
+        {
+            'minari_version': minari.__version__,
+            'total_episodes': total_episodes,
+            'total_steps': total_steps,
+            'dataset_size': float(storage.get_size()),
+            **metadata,
+        }
+    )
+
+
+def _write_arrays(group: h5py.h5g.GroupID, name: str, value: np.ndarray | dict) -> None:
+    if isinstance(value, dict):
+        subgroup = h5py.h5g.create(group, name.encode())
+        for key, item in value.items():
+            _write_arrays(subgroup, key, item)
+    else:
+        array = np.ascontiguousarray(value)
+        kind = _kind(array.dtype)
+        dataset = h5py.h5d.create(group, name.encode(), kind, _space(array.shape))
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, array, kind)
+
+
+def _write_attribute(group: h5py.h5g.GroupID, name: str, value: int) -> None:
+    array = np.array(value, np.int64)
+    h5py.h5a.create(group, name.encode(), _kind(array.dtype), _space(())).write(array)
+
+
+@functools.cache
+def _kind(dtype: np.dtype) -> h5py.h5t.TypeID:
+    return h5py.h5t.py_create(dtype, logical=True)
+
+
+@functools.cache
+def _space(shape: tuple[int, ...]) -> h5py.h5s.SpaceID:
+    return h5py.h5s.create_simple(shape)

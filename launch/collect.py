@@ -1,0 +1,43 @@
+"""Builds a dataset from a recipe: python -m launch.collect --recipe=local/pointmaze/umaze-v0"""
+
+from absl import flags
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import recipes
+from data.types import DatasetError
+from launch import cli
+
+_RECIPE = flags.DEFINE_string('recipe', None, 'Id of the dataset to build.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the environment and of the policy.')
+_LIST = flags.DEFINE_bool('list', False, 'Print all recipes and stop.')
+
+
+def table() -> str:
+    """All recipes, one a line: id, size, description."""
+    rows = [
+        (recipe.dataset_id, f'{recipe.size:,} {recipe.unit}', recipe.description)
+        for recipe in recipes.RECIPES.values()
+    ]
+    id_width, size_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return '\n'.join(
+        f'{dataset_id:{id_width}}  {size:>{size_width}}  {description}'
+        for dataset_id, size, description in rows
+    )
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if _LIST.value:
+        print(table())
+        return
+    if _RECIPE.value is None:
+        raise DatasetError('which recipe? --recipe=ID builds one, --list prints them all')
+    recipe = recipes.resolve(_RECIPE.value)
+    there_already = recipes.is_built(recipe.dataset_id)
+    recipes.build(recipe.dataset_id, _SEED.value)
+    state = 'exists already' if there_already else 'is built'
+    print(f'{recipe.dataset_id} {state}: {get_dataset_path(recipe.dataset_id)}')
+
+
+if __name__ == '__main__':
+    cli.run(main)

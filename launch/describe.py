@@ -1,0 +1,227 @@
+"""Prints and draws what is in a dataset, with warnings.
+
+    python -m launch.describe --dataset=local/icu-sepsis/clinician-v0 [--output=figure.png]
+"""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from absl import flags
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+
+from data import loading
+from data.loading import Dataset
+from data.reference_scores import normalized_score
+from launch import cli, inspection
+from launch.cli import UserError
+from launch.inspection import ACTION_BINS, Statistics
+
+_DATASET = flags.DEFINE_string('dataset', None, 'Minari id of the dataset to describe.')
+_OUTPUT = flags.DEFINE_string('output', None, 'PNG to write; describe-<dataset>.png if not given.')
+
+_MOST_BARS = 50
+_END_COLORS = {'terminated': 'C3', 'truncated': 'C0', 'neither': '0.7'}
+
+
+def main(argv: list[str]) -> None:
+    """Prints the text and writes the figure."""
+    del argv
+    if _DATASET.value is None:
+        raise UserError('which dataset? --dataset=ID; python -m launch.collect --list names some.')
+    dataset = loading.load(_DATASET.value)
+    path = Path(_OUTPUT.value or f'describe-{dataset.id.replace("/", "-")}.png')
+    if not path.parent.is_dir():
+        raise UserError(f'--output={path}: there is no directory {path.parent}.')
+    measured = inspection.statistics(dataset)
+    print(text(dataset, measured, inspection.warnings(dataset)))
+    draw(dataset.id, measured, path)
+    print(f'\nFigure: {path}')
+
+
+def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
+    """All of it as lines to print."""
+    collected = inspection.collection_spec(dataset)
+    spec, keys = measured.spec, dataset.observation_keys
+    rows = {
+        'description': dataset.metadata.get('description', '-'),
+        'behaviour': dataset.metadata.get('algorithm_name', '-'),
+        'collected in': collected.id if collected else '-',
+        'evaluated in': dataset.env_spec.id if dataset.env_spec else '-',
+        'observations': f'{spec.observation_size}' + (f' ({", ".join(keys)})' if keys else ''),
+        'actions': f'{spec.action_size} {"discrete" if spec.discrete else "continuous"}',
+        'episodes': f'{len(measured.lengths):,}',
+        'steps': f'{measured.lengths.sum():,}',
+        'lengths': _distribution(measured.lengths, ',.0f'),
+        'ends': ', '.join(f'{which.sum():,} {name}' for name, which in _ends(measured).items()),
+        'returns': _distribution(measured.returns, ',.3f'),
+        'references': _references(measured),
+        'scores': _normalized(measured),
+        'coverage': _coverage(measured),
+    }
+    width = max(map(len, rows))
+    lines = [dataset.id, *(f'  {name:{width}}  {value}' for name, value in rows.items())]
+    return '\n'.join([*lines, *(f'  WARNING: {warning}.' for warning in warnings)])
+
+
+def _ends(measured: Statistics) -> dict[str, np.ndarray]:
+    return {
+        'terminated': measured.terminated,
+        'truncated': measured.truncated,
+        'neither': ~(measured.terminated | measured.truncated),
+    }
+
+
+def _distribution(values: np.ndarray, style: str) -> str:
+    low, first, median, third, high = (
+        format(value, style) for value in np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    )
+    quartiles = f'quartiles {first} | {median} | {third}'
+    return f'mean {values.mean():{style}}, min {low}, {quartiles}, max {high}'
+
+
+def _references(measured: Statistics) -> str:
+    lines = measured.reference_lines
+    return ', '.join(f'{name} {value:,.3f}' for name, value in lines.items()) or '-'
+
+
+def _normalized(measured: Statistics) -> str:
+    if measured.scores is None or not measured.comparable:
+        return '-'
+    mean, best = (
+        normalized_score(value, measured.scores)
+        for value in (measured.returns.mean(), measured.returns.max())
+    )
+    return f'mean {mean:.1f}, best {best:.1f} (random 0, expert 100)'
+
+
+def _coverage(measured: Statistics) -> str:
+    shares = measured.action_shares
+    if measured.spec.discrete:
+        order = np.argsort(-shares, kind='stable')[:5]
+        most = ', '.join(f'{action} ({shares[action]:.1%})' for action in order)
+        return f'{np.count_nonzero(shares)} of {len(shares)} actions taken, most often {most}'
+    filled = _range(np.mean(shares > 0, axis=1))
+    return (
+        f'{filled} of {ACTION_BINS} bins of a dimension filled, '
+        f'{_range(measured.at_bounds)} of steps at its bounds'
+    )
+
+
+def _range(shares: np.ndarray) -> str:
+    ends = dict.fromkeys(f'{share:.0%}' for share in (shares.min(), shares.max()))
+    return ' to '.join(ends)
+
+
+def draw(title: str, measured: Statistics, path: Path) -> None:
+    """Returns, lengths, actions and the order of recording in one figure, as a PNG."""
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout='constrained')
+    _draw_returns(axes[0, 0], measured)
+    _draw_lengths(axes[0, 1], measured)
+    if measured.spec.discrete:
+        _draw_discrete_actions(axes[1, 0], measured)
+    else:
+        _draw_continuous_actions(axes[1, 0], measured)
+    _draw_order(axes[1, 1], measured)
+    for panel in axes.flat:
+        panel.spines[['top', 'right']].set_visible(False)
+    episodes, steps = len(measured.lengths), measured.lengths.sum()
+    figure.suptitle(f'{title}: {episodes:,} episodes, {steps:,} steps')
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _legend(panel: plt.Axes) -> None:
+    panel.legend(
+        fontsize='small', frameon=False, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.0)
+    )
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Edges of a histogram's bars, centred on the integers if all values are integers."""
+    low, high = values.min(), values.max()
+    bars = int(np.clip(2 * np.sqrt(len(values)), 10, _MOST_BARS))
+    if np.all(values == np.round(values)):
+        width = np.ceil((high - low + 1) / bars)
+        return np.arange(low, high + width + 1, width) - 0.5
+    return np.linspace(low, high, bars + 1) if low < high else low + np.array([-0.5, 0.5])
+
+
+def _draw_histogram(panel: plt.Axes, values: np.ndarray, groups: list[np.ndarray], **style) -> None:
+    edges = _edges(values)
+    few = len(edges) <= 10
+    panel.hist(groups, edges, stacked=True, rwidth=0.6 if few else 1.0, **style)
+    if few:
+        panel.set_xlim(edges[0] - 1, edges[-1] + 1)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_ylabel('episodes')
+
+
+def _draw_returns(panel: plt.Axes, measured: Statistics) -> None:
+    returns = measured.returns
+    _draw_histogram(panel, returns, [returns], color=['C0'])
+    panel.set_xlabel('return')
+    if not (measured.comparable and measured.reference_lines):
+        return
+    margin = (returns.max() - returns.min()) or 1.0
+    styles = ('--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
+    for style, (name, value) in zip(styles, measured.reference_lines.items()):
+        label = f'{name} {value:,.4g}'
+        if returns.min() - margin <= value <= returns.max() + margin:
+            panel.axvline(value, color='0.2', linestyle=style, linewidth=1.2, label=label)
+        else:
+            panel.plot([], [], ' ', label=f'{label} (off the scale)')
+    _legend(panel)
+
+
+def _draw_lengths(panel: plt.Axes, measured: Statistics) -> None:
+    shown = {name: which for name, which in _ends(measured).items() if which.any()}
+    _draw_histogram(
+        panel,
+        measured.lengths,
+        [measured.lengths[which] for which in shown.values()],
+        color=[_END_COLORS[name] for name in shown],
+        label=[f'{name} ({which.sum():,})' for name, which in shown.items()],
+    )
+    panel.set_xlabel('steps')
+    _legend(panel)
+
+
+def _draw_discrete_actions(panel: plt.Axes, measured: Statistics) -> None:
+    panel.bar(np.arange(measured.spec.action_size), 100 * measured.action_shares, color='C0')
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set(xlabel='action', ylabel='% of steps')
+
+
+def _draw_continuous_actions(panel: plt.Axes, measured: Statistics) -> None:
+    edges = np.linspace(-1, 1, ACTION_BINS + 1)
+    size = measured.spec.action_size
+    for row, (shares, at_bounds) in enumerate(zip(measured.action_shares, measured.at_bounds)):
+        heights = 0.9 * shares / shares.max()
+        panel.stairs(row + heights, edges, baseline=row, fill=True, color='C0')
+        panel.text(1.1, row + 0.3, f'{at_bounds:.0%}', fontsize='small', ha='center', va='center')
+    panel.text(1.1, size, 'at ±1', fontsize='small', ha='center', va='bottom')
+    step = -(-size // 12)
+    panel.set_yticks(np.arange(0, size, step) + 0.3, [str(row) for row in range(0, size, step)])
+    panel.tick_params(axis='y', length=0)
+    panel.set(xlabel='action', ylabel='dimension')
+    panel.set(xlim=(-1.05, 1.2), ylim=(0, size), xticks=[-1, -0.5, 0, 0.5, 1])
+
+
+def _draw_order(panel: plt.Axes, measured: Statistics) -> None:
+    returns = measured.returns
+    window = max(len(returns) // 20, 1)
+    mean = np.convolve(returns, np.full(window, 1 / window), 'valid')
+    alpha = float(np.clip(500 / len(returns), 0.1, 0.6))
+    panel.plot(returns, '.', color='C0', alpha=alpha, markersize=5, markeredgewidth=0)
+    label = f'mean of {window:,} episodes'
+    panel.plot(np.arange(len(mean)) + (window - 1) / 2, mean, color='C1', label=label)
+    panel.set(xlabel='episode, as recorded', ylabel='return')
+    _legend(panel)
+
+
+if __name__ == '__main__':
+    cli.run(main)

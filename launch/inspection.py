@@ -1,0 +1,222 @@
+"""What a dataset holds, in numbers, and what of it should worry whoever learns from it."""
+
+import hashlib
+from typing import NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from data import environments
+from data.loading import Dataset
+from data.reference_scores import reference_scores
+from data.types import DatasetError, Spec
+
+ACTION_BINS = 50
+# A squashed policy reaches its bounds only in the limit; this near to ±1 an action counts as there.
+_BOUND_MARGIN = 1e-3
+_MANY_AT_BOUNDS = 0.1
+# Shorter episodes may well be equal by chance where observations and actions are few.
+_COPY_LENGTH = 10
+
+
+class Statistics(NamedTuple):
+    """What a dataset of E episodes holds.
+
+    Attributes:
+        spec: sizes of observations and actions.
+        returns: undiscounted, float64 (E,).
+        lengths: steps, int64 (E,).
+        terminated: bool (E,), whether the last step is a termination.
+        truncated: bool (E,), whether it is a truncation and no termination.
+        action_shares: of all steps; (action_size,) if discrete, else (action_size, ACTION_BINS)
+            over equal bins of [-1, 1].
+        at_bounds: share of steps with this action dimension at -1 or 1, (action_size,); None if
+            discrete.
+        scores: (random, expert) returns, None if unknown.
+        reference_lines: returns to compare with, by name.
+        comparable: whether the log was recorded under the conditions that these returns refer to.
+    """
+
+    spec: Spec
+    returns: np.ndarray
+    lengths: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    action_shares: np.ndarray
+    at_bounds: np.ndarray | None
+    scores: tuple[float, float] | None
+    reference_lines: dict[str, float]
+    comparable: bool
+
+
+def statistics(dataset: Dataset) -> Statistics:
+    """Measures a dataset."""
+    last = dataset.episode_offsets[1:] - 1
+    terminated = dataset.transitions.discount[last] == 0
+    scores = _scores(dataset)
+    ends = dict(zip(('random', 'expert'), scores or ()))
+    return Statistics(
+        spec=dataset.spec,
+        returns=dataset.episode_returns,
+        lengths=dataset.episode_lengths,
+        terminated=terminated,
+        truncated=dataset.truncation[last] & ~terminated,
+        action_shares=_action_shares(dataset),
+        at_bounds=None if dataset.spec.discrete else _at_bounds(dataset),
+        scores=scores,
+        reference_lines=dataset.metadata.get('reference_lines', ends),
+        comparable=_other_conditions(dataset) is None,
+    )
+
+
+def collection_spec(dataset: Dataset) -> EnvSpec | None:
+    """The environment that the log was recorded in, None if the metadata names none."""
+    text = dataset.metadata.get('env_spec')
+    return EnvSpec.from_json(text) if text else None
+
+
+def warnings(dataset: Dataset) -> list[str]:
+    """What an experimenter should know before trusting a result on this dataset."""
+    checks = (
+        _no_scores,
+        _no_environment,
+        _other_conditions,
+        _uninformative_rewards,
+        _constant_features,
+        _steps_after_termination,
+        _copied_episodes,
+        _actions_at_bounds,
+        _missing_actions,
+    )
+    return [warning for check in checks if (warning := check(dataset))]
+
+
+def _scores(dataset: Dataset) -> tuple[float, float] | None:
+    env_id = dataset.env_spec.id if dataset.env_spec else None
+    try:
+        return reference_scores(dataset.id, dataset.metadata, env_id)
+    except DatasetError:
+        return None
+
+
+def _action_shares(dataset: Dataset) -> np.ndarray:
+    actions = dataset.transitions.action
+    if dataset.spec.discrete:
+        return np.bincount(actions, minlength=dataset.spec.action_size) / len(actions)
+    counts = [np.histogram(column, ACTION_BINS, (-1, 1))[0] for column in actions.T]
+    return np.array(counts) / len(actions)
+
+
+def _at_bounds(dataset: Dataset) -> np.ndarray:
+    return np.mean(np.abs(dataset.transitions.action) >= 1 - _BOUND_MARGIN, axis=0)
+
+
+def _no_scores(dataset: Dataset) -> str | None:
+    if _scores(dataset):
+        return None
+    return 'no reference scores: returns cannot be normalised, and launch.train will refuse it'
+
+
+def _no_environment(dataset: Dataset) -> str | None:
+    if dataset.env_spec is None:
+        return 'no environment recorded: policies cannot be evaluated'
+    try:
+        with environments.make(dataset.env_spec) as env:
+            size = gym.spaces.flatdim(env.observation_space)
+    except DatasetError as error:
+        return f'policies cannot be evaluated: {error}'
+    if size != dataset.spec.observation_size:
+        return (
+            f'policies cannot be evaluated: {dataset.env_spec.id} observes {size} features, the '
+            f'dataset {dataset.spec.observation_size}'
+        )
+    return None
+
+
+def _other_conditions(dataset: Dataset) -> str | None:
+    collected, judged = collection_spec(dataset), dataset.env_spec
+    if collected is None or all(
+        getattr(collected, field) == getattr(judged, field)
+        for field in ('id', 'kwargs', 'max_episode_steps')
+    ):
+        return None
+    return (
+        'recorded under other conditions than those of the evaluation (environment, its arguments '
+        'or time limit): returns of the log and of a policy are not on one scale'
+    )
+
+
+def _uninformative_rewards(dataset: Dataset) -> str | None:
+    if not np.any(dataset.transitions.reward):
+        return 'all rewards are zero'
+    returns = dataset.episode_returns
+    if len(returns) > 1 and returns.min() == returns.max():
+        return f'all episodes have the return {returns[0]:,.3f}: none is better than another'
+    return None
+
+
+def _constant_features(dataset: Dataset) -> str | None:
+    observations = dataset.transitions.observation
+    constant = np.flatnonzero(observations.min(axis=0) == observations.max(axis=0))
+    if not len(constant):
+        return None
+    return (
+        f'{len(constant)} of {dataset.spec.observation_size} observation features never change '
+        f'({_listed(constant)}): standardised, the slightest change of them in evaluation is huge'
+    )
+
+
+def _steps_after_termination(dataset: Dataset) -> str | None:
+    last = dataset.episode_offsets[1:] - 1
+    early = np.setdiff1d(np.flatnonzero(dataset.transitions.discount == 0), last)
+    episodes = np.unique(np.searchsorted(dataset.episode_offsets, early, side='right') - 1)
+    if not len(episodes):
+        return None
+    return f'{len(episodes):,} episodes go on after a termination ({_listed(episodes)})'
+
+
+def _copied_episodes(dataset: Dataset) -> str | None:
+    arrays = dataset.transitions[:3]
+    seen, copies = set(), []
+    for index, (begin, end) in enumerate(zip(dataset.episode_offsets, dataset.episode_offsets[1:])):
+        if end - begin < _COPY_LENGTH:
+            continue
+        digest = hashlib.sha256(b''.join(array[begin:end].tobytes() for array in arrays)).digest()
+        if digest in seen:
+            copies.append(index)
+        seen.add(digest)
+    if not copies:
+        return None
+    return f'{len(copies):,} episodes are copies of earlier ones ({_listed(copies)})'
+
+
+def _actions_at_bounds(dataset: Dataset) -> str | None:
+    if dataset.spec.discrete:
+        return None
+    shares = _at_bounds(dataset)
+    many = np.flatnonzero(shares > _MANY_AT_BOUNDS)
+    if not len(many):
+        return None
+    return (
+        f'up to {shares.max():.0%} of the actions are at their bounds (dimensions '
+        f'{_listed(many)}), where the log-probability of a tanh-Gaussian diverges'
+    )
+
+
+def _missing_actions(dataset: Dataset) -> str | None:
+    actions = dataset.transitions.action
+    if dataset.spec.discrete:
+        unused = np.flatnonzero(_action_shares(dataset) == 0)
+        problem = 'actions are never taken'
+    else:
+        unused = np.flatnonzero(actions.min(axis=0) == actions.max(axis=0))
+        problem = 'action dimensions never change'
+    if not len(unused):
+        return None
+    return f'{len(unused)} of {dataset.spec.action_size} {problem} ({_listed(unused)})'
+
+
+def _listed(indices, most: int = 8) -> str:
+    text = ', '.join(str(index) for index in indices[:most])
+    return f'{text}, …' if len(indices) > most else text

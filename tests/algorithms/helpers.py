@@ -1,0 +1,53 @@
+"""What the tests of several algorithms use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from data.types import Spec, Transition
+from launch.configs import bc, iql
+
+CONFIGS = {'bc': bc, 'iql': iql}
+CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
+DISCRETE = Spec(observation_size=4, action_size=3, discrete=True)
+
+
+def random_batch(spec: Spec, size: int = 16, seed: int = 0) -> Transition:
+    """A batch of noise with some terminations."""
+    rng = np.random.default_rng(seed)
+    if spec.discrete:
+        action = rng.integers(spec.action_size, size=size).astype(np.int32)
+    else:
+        action = rng.uniform(-1, 1, (size, spec.action_size)).astype(np.float32)
+    return jax.tree.map(
+        jnp.asarray,
+        Transition(
+            observation=rng.standard_normal((size, spec.observation_size), np.float32),
+            action=action,
+            reward=rng.standard_normal(size, np.float32),
+            discount=(rng.random(size) < 0.8).astype(np.float32),
+            next_observation=rng.standard_normal((size, spec.observation_size), np.float32),
+        ),
+    )
+
+
+def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None, **hparams):
+    """A learner with small networks and the config's hyperparameters but for those given."""
+    config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
+    values = config.hparams.to_dict() | hparams
+    network = config.network.to_dict() | {'hidden_sizes': (16, 16)} | (network or {})
+    return algorithm.init(
+        jax.random.key(seed),
+        spec,
+        algorithm.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()}),
+        ConfigDict(network),
+    )
+
+
+def changed(before, after) -> bool:
+    """Whether any leaf differs."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after))
+    return any(not np.array_equal(a, b) for a, b in pairs)
+
+

@@ -1,0 +1,361 @@
+"""Every array that the loader hands out, and every dataset that it must refuse."""
+
+import json
+
+import gymnasium as gym
+import h5py
+import minari
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from minari.data_collector import EpisodeBuffer
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import loading
+from data.types import DatasetError, Spec
+from tests.conftest import collect, store
+
+ID = 'test/made-v0'
+LINE = Box(-10.0, 10.0, (2,), np.float32)
+UNIT = Box(-1.0, 1.0, (1,), np.float32)
+
+
+def episode(
+    length: int, observations=None, actions=None, terminated: bool = False
+) -> EpisodeBuffer:
+    """An episode of distinct numbers; its observations fit LINE and its actions UNIT."""
+    last = np.arange(length) == length - 1
+    if observations is None:
+        observations = np.arange(2 * (length + 1), dtype=np.float32).reshape(-1, 2) / 10
+    if actions is None:
+        actions = np.linspace(-1, 1, length, dtype=np.float32)[:, None]
+    return EpisodeBuffer(
+        observations=observations,
+        actions=actions,
+        rewards=np.arange(length) + 0.5,
+        terminations=last & terminated,
+        truncations=last & (not terminated),
+    )
+
+
+def overwrite(dataset_id: str, index: int, field: str, values) -> None:
+    """Replaces an array of a stored episode by one that Minari would not have written."""
+    with h5py.File(get_dataset_path(dataset_id) / 'data' / 'main_data.hdf5', 'a') as file:
+        group = file[f'episode_{index}']
+        del group[field]
+        group[field] = values
+
+
+def overwrite_metadata(dataset_id: str, change) -> None:
+    path = get_dataset_path(dataset_id) / 'data' / 'metadata.json'
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize('name', ['pendulum', 'cartpole'])
+def test_arrays_equal_a_step_by_step_reading(name, request):
+    dataset_id = request.getfixturevalue(name)
+    source = minari.load_dataset(dataset_id)
+    steps, offsets, returns = [], [0], []
+    for recorded in source.iterate_episodes():
+        for t, reward in enumerate(recorded.rewards):
+            action = recorded.actions[t]
+            if isinstance(source.action_space, Box):
+                low, high = source.action_space.low, source.action_space.high
+                action = -1 + 2 * (action - low) / (high - low)
+            steps.append(
+                (
+                    recorded.observations[t],
+                    action,
+                    reward,
+                    0.0 if recorded.terminations[t] else 1.0,
+                    recorded.observations[t + 1],
+                    recorded.truncations[t],
+                )
+            )
+        offsets.append(len(steps))
+        returns.append(sum(recorded.rewards))
+
+    dataset = loading.load(dataset_id)
+
+    loaded = (*dataset.transitions, dataset.truncation)
+    for array, expected in zip(loaded, zip(*steps), strict=True):
+        np.testing.assert_allclose(array, np.array(expected), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(dataset.episode_offsets, offsets)
+    np.testing.assert_array_equal(dataset.episode_lengths, np.diff(offsets))
+    np.testing.assert_allclose(dataset.episode_returns, returns, rtol=1e-6)
+    dtypes = [array.dtype for array in loaded]
+    action_dtype = np.int32 if dataset.spec.discrete else np.float32
+    assert dtypes == [np.float32, action_dtype, np.float32, np.float32, np.float32, np.bool_]
+
+
+def test_termination_and_truncation_stay_apart(cartpole):
+    dataset = loading.load(cartpole)
+    last = dataset.episode_offsets[1:] - 1
+    cut = dataset.episode_lengths == 30
+    assert 0 < cut.sum() < len(cut)
+    # An episode that falls in its very last step is both; CartPole reports both then.
+    terminated = dataset.transitions.discount[last] == 0
+    assert np.all(terminated[~cut])
+    assert not np.any(dataset.truncation[last[~cut]])
+    assert np.all(dataset.truncation[last[cut]])
+    assert dataset.transitions.discount[last[cut]].max() == 1
+    inside = np.setdiff1d(np.arange(len(dataset.truncation)), last)
+    assert np.all(dataset.transitions.discount[inside] == 1)
+    assert not np.any(dataset.truncation[inside])
+
+
+def test_next_observation_of_an_episode_end_is_its_own_last(storage):
+    first = episode(3, terminated=True)
+    second = episode(2, observations=first.observations[:3] + 5)
+    store(ID, [first, second], spaces=(LINE, UNIT))
+    transitions = loading.load(ID).transitions
+    np.testing.assert_array_equal(transitions.next_observation[2], first.observations[3])
+    np.testing.assert_array_equal(transitions.observation[3], second.observations[0])
+    np.testing.assert_array_equal(transitions.next_observation[4], second.observations[2])
+    np.testing.assert_array_equal(transitions.discount, [1, 1, 0, 1, 1])
+
+
+def test_actions_are_rescaled_by_the_recorded_bounds(storage):
+    bounds = Box(np.float32([-2, 1]), np.float32([2, 5]))
+    actions = np.float32([[-2, 1], [2, 5], [0, 3], [1, 4]])
+    store(ID, [episode(4, actions=actions)], spaces=(LINE, bounds))
+    dataset = loading.load(ID)
+    expected = [[-1, -1], [1, 1], [0, 0], [0.5, 0.5]]
+    np.testing.assert_allclose(dataset.transitions.action, expected, atol=1e-6)
+    np.testing.assert_array_equal(dataset.action_low, [-2, 1])
+    np.testing.assert_array_equal(dataset.action_high, [2, 5])
+    assert dataset.action_start is None
+    assert dataset.spec == Spec(2, 2, discrete=False)
+
+
+def test_actions_beyond_the_bounds_by_rounding_are_clipped(storage):
+    actions = np.float32([[1.00001], [-1.00001]])
+    store(ID, [episode(2, actions=actions)], spaces=(LINE, UNIT))
+    np.testing.assert_array_equal(loading.load(ID).transitions.action, [[1], [-1]])
+
+
+def test_discrete_actions_count_from_zero(storage):
+    actions = np.array([3, 5, 4])
+    store(ID, [episode(3, actions=actions)], spaces=(LINE, Discrete(3, start=3)))
+    dataset = loading.load(ID)
+    np.testing.assert_array_equal(dataset.transitions.action, [0, 2, 1])
+    assert dataset.transitions.action.dtype == np.int32
+    assert dataset.action_start == 3
+    assert dataset.action_low is None
+    assert dataset.action_high is None
+    assert dataset.spec == Spec(2, 3, discrete=True)
+
+
+def test_dict_observations_are_flattened_in_the_recorded_order(storage):
+    space = Dict(
+        {
+            'zone': Box(-99, 99, (1,), np.float64),
+            'observation': Box(-99, 99, (2, 2), np.float64),
+            'goal': Dict({'kettle': Box(-99, 99, (2,)), 'burner': Box(-99, 99, (1,))}),
+        }
+    )
+    observations = {
+        'zone': np.array([[1.0], [11.0], [21.0]]),
+        'observation': np.array([[[2.0, 3], [4, 5]], [[12, 13], [14, 15]], [[22, 23], [24, 25]]]),
+        'goal': {
+            'kettle': np.float32([[6, 7], [16, 17], [26, 27]]),
+            'burner': np.float32([[8], [18], [28]]),
+        },
+    }
+    store(ID, [episode(2, observations=observations)], spaces=(space, UNIT))
+    dataset = loading.load(ID)
+    assert dataset.observation_keys == ('goal/burner', 'goal/kettle', 'observation', 'zone')
+    assert dataset.spec.observation_size == 8
+    order = np.array([8, 6, 7, 2, 3, 4, 5, 1])
+    np.testing.assert_array_equal(dataset.transitions.observation, [order, order + 10])
+    np.testing.assert_array_equal(dataset.transitions.next_observation, [order + 10, order + 20])
+    # What an environment returns one at a time is flattened by the same function.
+    live = loading.flatten_observation(space.sample(), dataset.observation_keys, 1)
+    assert live.shape == (1, 8)
+
+
+def test_evaluation_environment_comes_before_the_collecting_one(storage):
+    other = gym.spec('CartPole-v0').to_json()
+    store('test/both-v0', collect('CartPole-v1', 1, 5), 'CartPole-v1', eval_env_spec=other)
+    assert loading.load('test/both-v0').env_spec.id == 'CartPole-v0'
+    store('test/one-v0', collect('CartPole-v1', 1, 5), 'CartPole-v1')
+    assert loading.load('test/one-v0').env_spec.id == 'CartPole-v1'
+    store('test/none-v0', [episode(2)], spaces=(LINE, UNIT))
+    assert loading.load('test/none-v0').env_spec is None
+
+
+def test_second_load_maps_the_cache_and_leaves_the_source_alone(pendulum, monkeypatch):
+    first = loading.load(pendulum)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('the HDF5 file was opened again')
+
+    monkeypatch.setattr(h5py, 'File', refuse)
+    second = loading.load(pendulum)
+    for array, again in zip((*first.transitions, first.truncation),
+                            (*second.transitions, second.truncation)):  # fmt: skip
+        assert isinstance(again, np.memmap)
+        np.testing.assert_array_equal(array, again)
+    np.testing.assert_array_equal(first.episode_offsets, second.episode_offsets)
+    assert first.spec == second.spec
+    assert first.observation_keys == second.observation_keys
+
+
+def test_cache_follows_the_stored_data(storage):
+    store(ID, [episode(3)], spaces=(LINE, UNIT))
+    assert len(loading.load(ID).episode_lengths) == 1
+    minari.load_dataset(ID).update_dataset_from_buffer([episode(4)])
+    np.testing.assert_array_equal(loading.load(ID).episode_lengths, [3, 4])
+    overwrite(ID, 0, 'rewards', [7.0, 8.0, 9.0])
+    np.testing.assert_array_equal(loading.load(ID).transitions.reward[:3], [7, 8, 9])
+
+
+@pytest.mark.parametrize('interruption', [KeyboardInterrupt, OSError])
+def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interruption):
+    path = store(ID, [episode(3), episode(4)], spaces=(LINE, UNIT))
+    flatten = loading._flatten_episode
+
+    def interrupted(source, recorded, keys, spec):
+        if recorded.id == 1:
+            raise interruption
+        return flatten(source, recorded, keys, spec)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, '_flatten_episode', interrupted)
+        with pytest.raises(interruption):
+            loading.load(ID)
+    assert [entry.name for entry in path.iterdir()] == ['data']
+    np.testing.assert_array_equal(loading.load(ID).episode_lengths, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ('field', 'values', 'problem'),
+    [
+        ('rewards', [0.0, np.nan, 0.0], 'NaN or infinite'),
+        ('rewards', [0.0, 1e300, 0.0], 'NaN or infinite'),
+        ('observations', [[0.0, 0], [0, np.inf], [0, 0], [0, 0]], 'NaN or infinite'),
+        # Seen by nobody but the last next_observation.
+        ('observations', [[0.0, 0], [0, 0], [0, 0], [np.nan, 0]], 'NaN or infinite'),
+        ('observations', np.zeros((3, 2)), 'not 4 observations'),
+        ('observations', np.zeros((4, 3)), '3 features, not 2'),
+        ('actions', [[0.0], [np.nan], [0.0]], 'NaN or infinite'),
+        ('actions', [[0.0], [1.5], [0.0]], 'outside the bounds'),
+        ('actions', [[0.0], [-1.01], [0.0]], 'outside the bounds'),
+        ('actions', np.zeros((2, 1)), '2 entries for 3 rewards'),
+        ('actions', np.zeros((3, 2)), '2 entries a step'),
+        ('terminations', [False, False], '2 entries for 3 rewards'),
+        ('truncations', [False] * 4, '4 entries for 3 rewards'),
+        ('rewards', np.zeros(0), 'empty'),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:overflow encountered in cast')
+def test_bad_episode_is_named(storage, field, values, problem):
+    path = store(ID, [episode(3), episode(3), episode(3)], spaces=(LINE, UNIT))
+    overwrite(ID, 1, field, np.array(values))
+    with pytest.raises(DatasetError, match=problem) as raised:
+        loading.load(ID)
+    assert f'dataset {ID}, episode 1, {field}:' in str(raised.value)
+    assert not (path / 'flat').exists()
+
+
+@pytest.mark.parametrize('action', [-1, 2])
+def test_discrete_action_out_of_range_is_named(storage, action):
+    store(ID, [episode(2, actions=np.array([0, action]))], spaces=(LINE, Discrete(2)))
+    with pytest.raises(DatasetError, match=f'{ID}, episode 0, actions: outside the bounds'):
+        loading.load(ID)
+
+
+def test_one_action_for_many_dimensions_is_not_broadcast(storage):
+    wide = Box(-1.0, 1.0, (3,), np.float32)
+    store(ID, [episode(2, actions=np.zeros((2, 1), np.float32))], spaces=(LINE, wide))
+    with pytest.raises(DatasetError, match=f'{ID}, episode 0, actions: 1 entries a step'):
+        loading.load(ID)
+
+
+@pytest.mark.parametrize(
+    ('spaces', 'problem'),
+    [
+        ((Discrete(2), UNIT), r'observation space Discrete\(2\) is not supported'),
+        ((Dict({'a': LINE, 'b': Discrete(2)}), UNIT), r'observation space Discrete\(2\)'),
+        ((LINE, MultiDiscrete([2, 2])), 'action space MultiDiscrete.* is not supported'),
+        ((LINE, Box(-np.inf, np.inf, (1,))), 'action space .* needs finite bounds'),
+        ((LINE, Box(0.0, 0.0, (1,))), 'action space .* low < high'),
+    ],
+)
+def test_unsupported_space_is_named(storage, spaces, problem):
+    store(ID, [episode(2)], spaces=(LINE, UNIT))
+    observation_space, action_space = (minari.serialization.serialize_space(s) for s in spaces)
+    overwrite_metadata(
+        ID,
+        lambda metadata: metadata.update(
+            observation_space=observation_space, action_space=action_space
+        ),
+    )
+    with pytest.raises(DatasetError, match=f'dataset {ID}: {problem}'):
+        loading.load(ID)
+
+
+def test_dataset_without_episodes_is_refused(storage):
+    store(ID, [], spaces=(LINE, UNIT))
+    with pytest.raises(DatasetError, match=f'dataset {ID}: it has no episodes'):
+        loading.load(ID)
+
+
+@pytest.mark.parametrize('total_steps', [4, 6])
+def test_metadata_that_miscounts_is_refused(storage, total_steps):
+    store(ID, [episode(2), episode(3)], spaces=(LINE, UNIT))
+    overwrite_metadata(ID, lambda metadata: metadata.update(total_steps=total_steps))
+    with pytest.raises(DatasetError, match=f'{ID}.*its metadata counts {total_steps} steps'):
+        loading.load(ID)
+
+
+def test_metadata_without_spaces_runs_no_environment(storage, monkeypatch):
+    """Minari itself would make the environment, from whatever entry point the metadata names."""
+    store(ID, collect('CartPole-v1', 1, 5), 'CartPole-v1')
+    overwrite_metadata(ID, lambda metadata: metadata.pop('action_space'))
+    monkeypatch.setattr(gym, 'make', lambda *args, **kwargs: pytest.fail('an environment was made'))
+    with pytest.raises(DatasetError, match=f'dataset {ID}: its metadata lacks action_space'):
+        loading.load(ID)
+
+
+def test_damaged_file_is_named(pendulum):
+    file = get_dataset_path(pendulum) / 'data' / 'main_data.hdf5'
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DatasetError, match=f'dataset {pendulum}: .* damaged'):
+        loading.load(pendulum)
+
+
+def test_failed_download_says_why_and_what_there_is(pendulum, monkeypatch):
+    def offline(dataset_id):
+        raise ConnectionError('no route to host\nand a page of details')
+
+    monkeypatch.setattr(minari, 'download_dataset', offline)
+    with pytest.raises(DatasetError) as raised:
+        loading.load('D4RL/pen/human-v2')
+    message = str(raised.value)
+    assert 'D4RL/pen/human-v2' in message
+    assert 'ConnectionError: no route to host' in message
+    assert pendulum in message
+    assert 'local/icu-sepsis/clinician-v0' in message
+    assert '\n' not in message
+
+
+def test_other_ids_are_downloaded_and_then_loaded(storage, monkeypatch):
+    monkeypatch.setattr(
+        minari, 'download_dataset', lambda name: store(name, [episode(2)], spaces=(LINE, UNIT))
+    )
+    assert loading.load('D4RL/made-v0').id == 'D4RL/made-v0'
+
+
+def test_unknown_local_id_lists_the_recipes_and_downloads_nothing(storage, monkeypatch):
+    monkeypatch.setattr(minari, 'download_dataset', lambda *args: pytest.fail('downloaded'))
+    with pytest.raises(DatasetError, match='local/nothing-v0.*local/icu-sepsis/clinician-v0'):
+        loading.load('local/nothing-v0')
+
+
+@pytest.mark.parametrize('dataset_id', ['no-version', 'with space-v0', '../outside-v0', ''])
+def test_malformed_id_is_refused(storage, dataset_id):
+    with pytest.raises(DatasetError, match='not a Minari id'):
+        loading.load(dataset_id)

@@ -1,0 +1,250 @@
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import minari
+import numpy as np
+import pytest
+
+from data import environments, recipes
+from data.recipes import icu_sepsis, pointmaze
+from data.recipes.recipe import rollout
+from data.recipes.waypoints import WaypointController
+from data.types import DatasetError
+
+SEPSIS = 'local/icu-sepsis/clinician-40-v0'
+MAZE = 'local/pointmaze/umaze-1k-v0'
+
+
+@pytest.fixture(autouse=True)
+def quick_references(monkeypatch):
+    monkeypatch.setattr(pointmaze, 'REFERENCE_EPISODES', 1)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
+    return tmp_path
+
+
+def load(dataset_id, seed=0):
+    recipes.build(dataset_id, seed)
+    return minari.load_dataset(dataset_id)
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def contents(dataset_id):
+    """Every array and attribute of a dataset's file, by name."""
+    items = {}
+
+    def add(name, item):
+        items.update({f'{name}@{key}': value for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset):
+            items[name] = item[()]
+
+    path = minari.load_dataset(dataset_id).storage.data_path / 'main_data.hdf5'
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return items
+
+
+def test_sizes_in_ids():
+    assert recipes.resolve('local/pointmaze/umaze-v0').size == 1_000_000
+    assert recipes.resolve('local/pointmaze/umaze-50k-v0').size == 50_000
+    assert recipes.resolve('local/hopper/random-2m-v0').size == 2_000_000
+    sized = recipes.resolve('local/icu-sepsis/clinician-2k-v0')
+    assert (sized.size, sized.unit) == (2_000, 'episodes')
+    assert sized.dataset_id == 'local/icu-sepsis/clinician-2k-v0'
+
+
+@pytest.mark.parametrize('name', ['local/no/such-v0', 'local/pointmaze/umaze-0k-v0', 'umaze'])
+def test_an_unknown_recipe_lists_the_known_ones(root, name):
+    with pytest.raises(DatasetError, match=f'{name}.*local/icu-sepsis/clinician-v0.*hopper/random'):
+        recipes.build(name)
+
+
+@pytest.mark.parametrize('dataset_id', [SEPSIS, MAZE, 'local/hopper/random-200-v0'])
+def test_a_seed_determines_the_data(root, monkeypatch, dataset_id):
+    builds = []
+    for directory, seed in (('first', 0), ('second', 0), ('third', 1)):
+        monkeypatch.setenv('MINARI_DATASETS_PATH', str(root / directory))
+        load(dataset_id, seed)
+        builds.append(contents(dataset_id))
+    first, second, third = builds
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name])
+    name = 'episode_0/rewards' if dataset_id == MAZE else 'episode_0/observations'
+    assert not np.array_equal(first[name], third[name])
+
+
+@pytest.mark.parametrize('dataset_id', [SEPSIS, MAZE, 'local/halfcheetah/random-200-v0'])
+def test_it_is_an_ordinary_minari_dataset_with_complete_metadata(root, dataset_id):
+    dataset = load(dataset_id, seed=5)
+    recipe = recipes.resolve(dataset_id)
+    metadata = dataset.storage.metadata
+    assert dataset_id in minari.list_local_datasets()
+    assert dataset.env_spec.id == recipe.env_spec.id
+    assert dataset._eval_env_spec.kwargs == recipe.eval_env_spec.kwargs
+    assert metadata['ref_min_score'] < metadata['ref_max_score']
+    assert metadata['seed'] == 5
+    assert metadata['data_format'] == 'hdf5'
+    for name in ('algorithm_name', 'description', 'author', 'code_permalink', 'requirements'):
+        assert metadata[name]
+    total = 0
+    for episode in dataset.iterate_episodes():
+        total += len(episode)
+        assert dataset.action_space.contains(episode.actions[0])
+        assert episode.terminations[-1] or episode.truncations[-1]
+        assert not (episode.terminations[:-1].any() or episode.truncations[:-1].any())
+    assert total == dataset.total_steps
+    assert recipe.size == (total if recipe.unit == 'steps' else dataset.total_episodes)
+
+
+def test_a_built_dataset_is_left_alone(root, monkeypatch):
+    recipes.build(SEPSIS)
+    monkeypatch.setattr(recipes, '_write', None)
+    recipes.build(SEPSIS)
+
+
+def test_an_exception_leaves_nothing(root, monkeypatch):
+    def interrupted(env, size, seed):
+        yield from recipe.episodes(env, 3, seed)
+        raise KeyboardInterrupt
+
+    recipe = recipes.RECIPES['local/icu-sepsis/clinician-v0']
+    monkeypatch.setitem(recipes.RECIPES, recipe.dataset_id, recipe._replace(episodes=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        recipes.build(SEPSIS)
+    assert names(root / 'local' / 'icu-sepsis') == ['.clinician-40-v0.lock']
+    assert not minari.list_local_datasets()
+
+
+def test_a_killed_build_leaves_no_dataset_and_the_next_one_cleans_up(root):
+    program = f"""
+        import time
+        from data import recipes
+
+        def stuck(env, size, seed):
+            yield from recipe.episodes(env, 3, seed)
+            print('writing', flush=True)
+            time.sleep(60)
+
+        recipe = recipes.RECIPES['local/icu-sepsis/clinician-v0']
+        recipes.RECIPES[recipe.dataset_id] = recipe._replace(episodes=stuck)
+        recipes.build({SEPSIS!r})
+    """
+    command = [sys.executable, '-c', textwrap.dedent(program)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b'writing\n'
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert list((root / 'local' / 'icu-sepsis').glob('.*.unfinished'))
+    assert not minari.list_local_datasets()
+    assert load(SEPSIS).total_episodes == 40
+    assert names(root / 'local' / 'icu-sepsis') == ['clinician-40-v0']
+
+
+def test_of_two_builds_at_once_one_waits_for_the_other(root, monkeypatch):
+    builds = []
+    write = recipes._write
+
+    def slow_write(*args):
+        builds.append(args)
+        time.sleep(0.3)
+        write(*args)
+
+    monkeypatch.setattr(recipes, '_write', slow_write)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(recipes.build, [SEPSIS, SEPSIS]))
+    assert len(builds) == 1
+    assert minari.load_dataset(SEPSIS).total_episodes == 40
+
+
+def test_exact_sepsis_values():
+    values = icu_sepsis.reference_values()
+    assert values['clinicians'] == pytest.approx(0.7820, abs=1e-4)
+    assert values['random'] == pytest.approx(0.0084, abs=1e-4)
+    assert values['optimum'] == pytest.approx(0.8751, abs=1e-4)
+    assert icu_sepsis.exact_value(icu_sepsis.random_admissible()) == pytest.approx(0.7801, abs=1e-4)
+
+
+@pytest.mark.parametrize('name', ['clinician', 'random'])
+def test_sepsis_logs_are_what_their_policy_does(root, name):
+    dataset = load(f'local/icu-sepsis/{name}-500-v0', seed=1)
+    policy = {'clinician': icu_sepsis.clinicians, 'random': icu_sepsis.random_admissible}[name]()
+    centers = environments.sepsis_parameters().state_cluster_centers
+    returns = []
+    for episode in dataset.iterate_episodes():
+        states, actions = episode.infos['state'], episode.actions
+        assert icu_sepsis.admissible()[states[:-1], actions].all()
+        np.testing.assert_allclose(
+            episode.infos['log_probability'], np.log(policy[states[:-1], actions]), atol=1e-12
+        )
+        np.testing.assert_array_equal(episode.observations, centers[states].astype(np.float32))
+        returns.append(episode.rewards.sum())
+    error = np.std(returns) / np.sqrt(len(returns))
+    assert np.mean(returns) == pytest.approx(icu_sepsis.exact_value(policy), abs=3.5 * error)
+    lines = dataset.storage.metadata['reference_lines']
+    assert lines == json.loads(json.dumps(icu_sepsis.reference_values()))
+
+
+def test_random_treatment_is_worth_what_the_linear_system_says():
+    recipe = recipes.RECIPES['local/icu-sepsis/random-v0']
+    rng = np.random.default_rng(0)
+    with environments.make(recipe.eval_env_spec) as env:
+        episodes = rollout(env, lambda *_: (rng.integers(25), {}), 5_000, 'episodes', seed=0)
+        returns = [episode.rewards.sum() for episode in episodes]
+    error = np.std(returns) / np.sqrt(len(returns))
+    expected = icu_sepsis.reference_values()['random']
+    assert np.mean(returns) == pytest.approx(expected, abs=3.5 * error)
+
+
+def test_mazes_are_those_of_gymnasium_robotics():
+    from gymnasium_robotics.envs.maze import maps
+
+    expected = {'umaze': maps.U_MAZE, 'medium': maps.MEDIUM_MAZE, 'large': maps.LARGE_MAZE}
+    for name, maze in expected.items():
+        assert pointmaze.maze_map(name, goal=False) == maze
+
+
+def test_maze_episodes_end_at_their_goal_and_the_next_goal_is_another(root):
+    dataset = load(MAZE)
+    episodes = list(dataset.iterate_episodes())
+    for episode, following in zip(episodes[:-1], episodes[1:], strict=True):
+        observations = episode.observations
+        distance = np.linalg.norm(
+            observations['achieved_goal'][-1] - observations['desired_goal'][-1]
+        )
+        assert distance <= 0.45
+        assert not episode.terminations.any()
+        np.testing.assert_array_equal(episode.rewards[:-1], 0)
+        assert episode.rewards[-1] == 1
+        np.testing.assert_array_equal(
+            observations['observation'][-1], following.observations['observation'][0]
+        )
+        goals = following.observations['desired_goal']
+        assert np.linalg.norm(goals[1] - observations['desired_goal'][-1]) > 0
+        assert (goals[2:] == goals[1]).all()
+    assert len(episodes) > 5
+
+
+@pytest.mark.parametrize('name', ['umaze', 'medium', 'large'])
+def test_the_controller_solves_the_maze(name):
+    recipe = recipes.RECIPES[f'local/pointmaze/{name}-v0']
+    with environments.make(recipe.eval_env_spec) as env:
+        controller = WaypointController(env.unwrapped.maze.maze_map)
+        for episode in rollout(env, lambda obs, info: (controller(obs), {}), 3, 'episodes', seed=0):
+            # It arrives, and stays.
+            assert episode.rewards.sum() > 50
+            np.testing.assert_array_equal(episode.rewards[-20:], 1)
+            assert len(episode) == recipe.eval_env_spec.max_episode_steps

@@ -1,0 +1,132 @@
+"""What preprocessing measures and which episodes a filter keeps, against plain NumPy."""
+
+import numpy as np
+import pytest
+
+from data import loading, transforms
+from data.loading import Dataset
+from data.types import DatasetError, Spec, Transition
+
+PLAIN = {
+    'standardize_observations': False,
+    'normalize_rewards': False,
+    'reward_scale': 1.0,
+    'reward_shift': 0.0,
+}
+
+
+def dataset(returns: list[float], lengths: list[int]) -> Dataset:
+    """Episodes of given returns and lengths, each step marked by the number of its episode."""
+    episode = np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(len(episode), dtype=np.float32)
+    return Dataset(
+        id='test/made-v0',
+        spec=Spec(2, 1, discrete=False),
+        transitions=Transition(
+            observation=np.stack([episode, step], axis=1).astype(np.float32),
+            action=np.zeros((len(episode), 1), np.float32),
+            reward=np.repeat(np.array(returns) / lengths, lengths).astype(np.float32),
+            discount=np.ones(len(episode), np.float32),
+            next_observation=np.stack([episode, step + 1], axis=1).astype(np.float32),
+        ),
+        truncation=np.append(episode[1:] != episode[:-1], True),
+        episode_offsets=np.cumsum([0, *lengths]),
+        observation_keys=(),
+        action_low=-np.ones(1, np.float32),
+        action_high=np.ones(1, np.float32),
+        action_start=None,
+        env_spec=None,
+        metadata={},
+    )
+
+
+def test_nothing_asked_for_changes_nothing(pendulum):
+    data = loading.load(pendulum)
+    mapped = transforms.preprocessing(data, **PLAIN).transition(data.transitions)
+    for array, expected in zip(mapped, data.transitions):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_standardisation_equals_float64_numpy():
+    data = dataset([0.0], [100_000])
+    # Far from zero and many: sums in float32 would not do.
+    random = np.random.default_rng(0).normal([1000, -3], [0.5, 20], (100_000, 2))
+    observation = random.astype(np.float32)
+    batch = data.transitions._replace(
+        observation=observation, next_observation=observation[::-1].copy()
+    )
+    data = data._replace(transitions=batch)
+    maps = transforms.preprocessing(data, **PLAIN | {'standardize_observations': True})
+    exact = observation.astype(np.float64)
+    np.testing.assert_allclose(maps.observation_mean, exact.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(maps.observation_std, exact.std(axis=0) + 1e-3, rtol=1e-6)
+    seen = maps.transition(batch)
+    expected = (exact - exact.mean(axis=0)) / (exact.std(axis=0) + 1e-3)
+    np.testing.assert_allclose(seen.observation, expected, atol=1e-3)
+    np.testing.assert_allclose(seen.next_observation, expected[::-1], atol=1e-3)
+    np.testing.assert_array_equal(seen.reward, batch.reward)
+
+
+def test_constant_feature_stays_finite():
+    data = dataset([1.0, 2.0], [3, 3])
+    constant = np.full((6, 2), 7.0, np.float32)
+    data = data._replace(transitions=data.transitions._replace(observation=constant))
+    maps = transforms.preprocessing(data, **PLAIN | {'standardize_observations': True})
+    np.testing.assert_array_equal(maps.observation(constant), np.zeros((6, 2)))
+
+
+def test_reward_normalisation_is_1000_over_the_range_of_returns():
+    data = dataset([-10.0, 30.0, 5.0], [4, 2, 7])
+    maps = transforms.preprocessing(data, **PLAIN | {'normalize_rewards': True})
+    np.testing.assert_allclose(
+        maps.reward(data.transitions.reward), data.transitions.reward * 1000 / 40, rtol=1e-6
+    )
+
+
+def test_rewards_are_scaled_before_they_are_shifted():
+    data = dataset([0.0, 20.0], [1, 1])
+    options = PLAIN | {'normalize_rewards': True, 'reward_scale': 2.0, 'reward_shift': -1.0}
+    maps = transforms.preprocessing(data, **options)
+    np.testing.assert_allclose(maps.reward(data.transitions.reward), [-1, 20 * 50 * 2 - 1])
+
+
+def test_equal_returns_cannot_normalise():
+    data = dataset([3.0, 3.0], [2, 2])
+    with pytest.raises(DatasetError, match='test/made-v0: all episodes have the return 3,'):
+        transforms.preprocessing(data, **PLAIN | {'normalize_rewards': True})
+
+
+def test_top_episodes_are_the_best_in_recorded_order():
+    returns, lengths = [1.0, 9.0, 5.0, 7.0, 3.0], [2, 3, 1, 4, 10]
+    kept = transforms.top_episodes(dataset(returns, lengths), 0.4)
+    # The returns 9, 7 and 5 hold 3, 7 and 8 of the 20 steps.
+    np.testing.assert_allclose(kept.episode_returns, [9, 5, 7], rtol=1e-6)
+    np.testing.assert_array_equal(kept.episode_lengths, [3, 1, 4])
+    marks = kept.transitions.observation[:, 0]
+    np.testing.assert_array_equal(marks, np.repeat([1, 2, 3], [3, 1, 4]))
+    steps = kept.transitions.observation[:, 1]
+    np.testing.assert_array_equal(steps, [2, 3, 4, 5, 6, 7, 8, 9])
+    np.testing.assert_array_equal(kept.transitions.next_observation[:, 1], steps + 1)
+    ends = kept.episode_offsets[1:] - 1
+    np.testing.assert_array_equal(np.flatnonzero(kept.truncation), ends)
+
+
+@pytest.mark.parametrize(
+    ('fraction', 'returns'),
+    [(0.01, [9.0]), (0.15, [9.0]), (0.16, [9.0, 7.0]), (0.41, [9, 5, 7, 3])],
+)
+def test_top_episodes_hold_at_least_the_fraction(fraction, returns):
+    data = dataset([1.0, 9.0, 5.0, 7.0, 3.0], [2, 3, 1, 4, 10])
+    kept = transforms.top_episodes(data, fraction)
+    np.testing.assert_allclose(kept.episode_returns, returns, rtol=1e-6)
+
+
+def test_all_episodes_are_the_dataset_itself():
+    data = dataset([1.0, 9.0], [2, 3])
+    assert transforms.top_episodes(data, 1.0) is data
+
+
+@pytest.mark.parametrize('fraction', [0.0, -0.1, 1.1, float('nan')])
+def test_top_fraction_outside_its_range_is_refused(fraction):
+    with pytest.raises(DatasetError, match=r'test/made-v0: top fraction .* is not in \(0, 1\]'):
+        transforms.top_episodes(dataset([1.0], [2]), fraction)
