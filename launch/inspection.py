@@ -162,8 +162,9 @@ def _constant_features(dataset: Dataset) -> str | None:
     if not len(constant):
         return None
     return (
-        f'{len(constant)} of {dataset.spec.observation_size} observation features never change '
-        f'({_listed(constant)}): standardised, the slightest change of them in evaluation is huge'
+        f'observation features that never change: {len(constant)} of '
+        f'{dataset.spec.observation_size} ({_listed(constant)}); standardised, the slightest '
+        'change of them in evaluation is huge'
     )
 
 
@@ -173,7 +174,7 @@ def _steps_after_termination(dataset: Dataset) -> str | None:
     episodes = np.unique(np.searchsorted(dataset.episode_offsets, early, side='right') - 1)
     if not len(episodes):
         return None
-    return f'{len(episodes):,} episodes go on after a termination ({_listed(episodes)})'
+    return f'episodes that go on after a termination: {len(episodes):,} ({_listed(episodes)})'
 
 
 def _copied_episodes(dataset: Dataset) -> str | None:
@@ -188,7 +189,7 @@ def _copied_episodes(dataset: Dataset) -> str | None:
         seen.add(digest)
     if not copies:
         return None
-    return f'{len(copies):,} episodes are copies of earlier ones ({_listed(copies)})'
+    return f'episodes that are copies of earlier ones: {len(copies):,} ({_listed(copies)})'
 
 
 def _actions_at_bounds(dataset: Dataset) -> str | None:
@@ -208,13 +209,13 @@ def _missing_actions(dataset: Dataset) -> str | None:
     actions = dataset.transitions.action
     if dataset.spec.discrete:
         unused = np.flatnonzero(_action_shares(dataset) == 0)
-        problem = 'actions are never taken'
+        problem = 'actions never taken'
     else:
         unused = np.flatnonzero(actions.min(axis=0) == actions.max(axis=0))
-        problem = 'action dimensions never change'
+        problem = 'action dimensions that never change'
     if not len(unused):
         return None
-    return f'{len(unused)} of {dataset.spec.action_size} {problem} ({_listed(unused)})'
+    return f'{problem}: {len(unused)} of {dataset.spec.action_size} ({_listed(unused)})'
 
 
 def _listed(indices, most: int = 8) -> str:

@@ -1,0 +1,44 @@
+"""What the tests of the launcher use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from launch.configs import bc, iql
+
+CONFIGS = {'bc': bc, 'iql': iql}
+ROOT = Path(__file__).parents[2]
+
+
+def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
+    """A run of a few seconds; values such as {'hparams.expectile': 0.9}."""
+    config = CONFIGS[algorithm].get_config('mujoco')
+    config.update_from_flattened_dict(
+        {
+            'dataset': dataset,
+            'normalize_rewards': False,
+            'network.hidden_sizes': (16, 16),
+            'batch_size': 32,
+            'num_updates': 40,
+            'log_interval': 10,
+            'eval_interval': 20,
+            'eval_episodes': 2,
+            'final_eval_episodes': 3,
+        }
+        | values
+    )
+    return config
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, '-m', *arguments]
+
+
+def run(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
+    """Runs `python -m <arguments>` from the repository's root."""
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, **kwargs
+    )

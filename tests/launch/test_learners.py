@@ -1,0 +1,99 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms import ALGORITHMS
+from data import sampling
+from data.transforms import Preprocessing
+from data.types import Spec
+from launch import benchmark, learners, members
+from tests.launch.helpers import small_config
+
+SPECS = [Spec(4, 2, discrete=False), Spec(4, 3, discrete=True)]
+IDENTITY = Preprocessing(jnp.zeros(4), jnp.ones(4), jnp.float32(1), jnp.float32(0))
+
+
+def build(algorithm, spec, seed=0, num_seeds=1, preprocessing=IDENTITY, **values):
+    config = small_config('', algorithm, seed=seed, num_seeds=num_seeds, **values)
+    run = members.members(config)
+    return learners.build(ALGORITHMS[algorithm], config, spec, run, preprocessing), config
+
+
+def train(learner, spec, num_members, updates=30):
+    transitions = learners.place(benchmark.random_transitions(spec, 500), num_members)
+    return learner.train_on_device(learner.init(), transitions, updates)
+
+
+def leaves(states, member):
+    data = jax.tree.map(
+        lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x,
+        states,
+    )
+    return [np.asarray(leaf)[member] for leaf in jax.tree.leaves(data)]
+
+
+def assert_members_equal(states, member, others, other, rtol=1e-4, atol=1e-5):
+    for a, b in zip(leaves(states, member), leaves(others, other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize('algorithm', ALGORITHMS)
+@pytest.mark.parametrize('spec', SPECS, ids=['continuous', 'discrete'])
+def test_four_members_equal_four_single_runs(algorithm, spec):
+    together = train(build(algorithm, spec, num_seeds=4)[0], spec, 4)
+    for seed in range(4):
+        alone = train(build(algorithm, spec, seed=seed)[0], spec, 1)
+        assert_members_equal(together, seed, alone, 0)
+    assert not np.allclose(leaves(together, 0)[-1], leaves(together, 1)[-1])
+
+
+def test_members_are_spread_over_the_devices_and_filled_up():
+    assert len(jax.local_devices()) == 2
+    learner, _ = build('iql', SPECS[0], num_seeds=3)
+    assert list(learner.seeds) == [0, 1, 2, 2]
+    states = train(learner, SPECS[0], 3)
+    assert len(states.step.sharding.device_set) == 2
+    assert_members_equal(states, 2, states, 3, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=['continuous', 'discrete'])
+def test_host_batches_and_device_batches_train_alike(spec):
+    learner, config = build('iql', spec, num_seeds=2)
+    on_device = train(learner, spec, 2, updates=12)
+    transitions = benchmark.random_transitions(spec, 500)
+    states = learner.init()
+    for batches in sampling.host_batches(
+        transitions, learner.seeds, config.batch_size, first_step=0, last_step=12, num_batches=4
+    ):
+        states = learner.train_on_batches(states, batches)
+    for member in range(2):
+        assert_members_equal(on_device, member, states, member, rtol=1e-6, atol=1e-7)
+
+
+def test_an_absurd_learning_rate_ruins_its_own_member_only():
+    values = {'sweep.critic_learning_rate': (3e-4, 1e30)}
+    spec = SPECS[0]
+    states = train(build('iql', spec, **values)[0], spec, 2)
+    assert list(learners.all_finite(states)) == [True, False]
+    alone = train(build('iql', spec)[0], spec, 1)
+    assert_members_equal(states, 0, alone, 0)
+
+
+def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
+    spec = SPECS[0]
+    maps = Preprocessing(
+        jnp.array([1.0, -2, 0, 3]), jnp.array([2.0, 1, 0.5, 4]), jnp.float32(3), jnp.float32(-1)
+    )
+    raw = benchmark.random_transitions(spec, 500)
+    learner, _ = build('iql', spec, preprocessing=maps)
+    states = learner.train_on_device(learner.init(), learners.place(raw, 1), 20)
+    plain, _ = build('iql', spec)
+    expected = plain.train_on_device(plain.init(), learners.place(maps.transition(raw), 1), 20)
+    assert_members_equal(states, 0, expected, 0)
+
+    observation = jnp.asarray(raw.observation[:5])[None]
+    keys, rewards = jax.random.split(jax.random.key(0), 1), jnp.zeros((1, 5))
+    action, _ = learner.act(states, (), observation, rewards, keys)
+    mapped, _ = plain.act(states, (), maps.observation(observation), rewards, keys)
+    np.testing.assert_allclose(action, mapped, atol=1e-6)

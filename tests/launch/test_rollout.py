@@ -1,0 +1,108 @@
+import gymnasium as gym
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms import ALGORITHMS
+from data import environments, loading
+from launch import learners, members, problem, rollout
+from tests.launch.helpers import small_config
+
+
+def set_up(dataset, algorithm='iql', **values):
+    config = small_config(dataset, algorithm, **values)
+    task = problem.from_dataset(loading.load(dataset), config)
+    run = members.members(config)
+    learner = learners.build(ALGORITHMS[algorithm], config, task.spec, run, task.preprocessing)
+    return task, run, learner, learner.init()
+
+
+def evaluate(task, run, learner, states, episodes, evaluated=None, stream=0):
+    evaluated = np.ones(len(run), bool) if evaluated is None else evaluated
+    with rollout.Environments(task, len(run), episodes) as envs:
+        return rollout.evaluate(
+            learner, states, envs, members.seeds(run), evaluated, episodes, stream
+        )
+
+
+def plain_returns(task, learner, states, member, seed, episodes, stream):
+    """One environment, one episode after the other."""
+    env = environments.make(task.env_spec)
+    returns, lengths = [], []
+    for episode_seed in np.random.SeedSequence((seed, stream)).generate_state(episodes):
+        observation, _ = env.reset(seed=int(episode_seed))
+        total, length, over = 0.0, 0, False
+        while not over:
+            batch = np.tile(np.asarray(observation, np.float32), (len(learner.seeds), 1, 1))
+            keys = jax.random.split(jax.random.key(0), len(learner.seeds))
+            action, _ = learner.act(states, (), batch, jnp.zeros(batch.shape[:2]), keys)
+            action = np.asarray(action)[member, 0]
+            if not task.spec.discrete:
+                action = action * env.action_space.high
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, length, over = total + reward, length + 1, terminated or truncated
+        returns.append(total)
+        lengths.append(length)
+    return returns, lengths
+
+
+@pytest.mark.parametrize('fixture, episodes', [('pendulum', 3), ('cartpole', 25)])
+def test_lanes_earn_what_plain_rollouts_earn(fixture, episodes, request):
+    dataset = request.getfixturevalue(fixture)
+    task, run, learner, states = set_up(dataset, num_seeds=3)
+    result = evaluate(task, run, learner, states, episodes, stream=5)
+    for index, member in enumerate(run):
+        returns, lengths = plain_returns(
+            task, learner, states, index, member.seed, episodes, stream=5
+        )
+        np.testing.assert_allclose(result.returns[index], returns, rtol=1e-4)
+        np.testing.assert_array_equal(result.lengths[index], lengths)
+
+
+def test_worker_processes_change_nothing(cartpole, monkeypatch):
+    task, run, learner, states = set_up(cartpole, num_seeds=2)
+    monkeypatch.setattr('os.cpu_count', lambda: 1)
+    alone = evaluate(task, run, learner, states, 5)
+    monkeypatch.setattr('os.cpu_count', lambda: 3)
+    shared = evaluate(task, run, learner, states, 5)
+    np.testing.assert_array_equal(alone.returns, shared.returns)
+
+
+def test_members_left_out_are_nan(cartpole):
+    task, run, learner, states = set_up(cartpole, num_seeds=2)
+    result = evaluate(task, run, learner, states, 3, evaluated=np.array([True, False]))
+    assert np.isfinite(result.returns[0]).all() and np.isnan(result.returns[1]).all()
+
+
+def test_memory_starts_anew_with_every_episode(cartpole, monkeypatch):
+    """A policy that counts its steps and acts on the count: left for 2 steps, then right."""
+    algorithm = ALGORITHMS['bc']
+    monkeypatch.setattr(
+        algorithm, 'init_memory', lambda state, num_envs: jnp.zeros((num_envs,), jnp.int32)
+    )
+
+    def act(state, memory, observation, reward, key):
+        del state, reward, key
+        return (memory >= 2).astype(jnp.int32), memory + 1
+
+    monkeypatch.setattr(algorithm, 'act', act)
+    task, run, learner, states = set_up(cartpole, 'bc')
+    episodes = 2 * rollout._LANES_PER_MEMBER + 3
+    result = evaluate(task, run, learner, states, episodes)
+    env = gym.make('CartPole-v1')
+    for seed, length in zip(
+        np.random.SeedSequence((0, 0)).generate_state(episodes), result.lengths[0], strict=True
+    ):
+        env.reset(seed=int(seed))
+        steps, over = 0, False
+        while not over:
+            _, _, terminated, truncated, _ = env.step(int(steps >= 2))
+            steps, over = steps + 1, terminated or truncated
+        assert length == steps
+
+
+def test_actions_reach_the_environments_bounds(pendulum):
+    task, *_ = set_up(pendulum)
+    np.testing.assert_allclose(rollout.to_environment(np.array([0.5]), task, (1,)), [1.0])
+    np.testing.assert_allclose(rollout.to_environment(np.array([-3.0]), task, (1,)), [-2.0])
