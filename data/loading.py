@@ -3,12 +3,9 @@
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import minari
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
@@ -17,11 +14,12 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import recipes
+from data import flat, recipes
+from data.locking import exclusive
 from data.types import DatasetError, Spec, Transition
 
-# Recorded float32 actions may exceed float64 bounds by rounding, and by no more.
-_BOUND_TOLERANCE = 1e-4
+# Part of every cache's key: a change in what is cached makes the caches of before stale.
+_CACHE_VERSION = 1
 
 
 class Dataset(NamedTuple):
@@ -91,27 +89,10 @@ def load(dataset_id: str) -> Dataset:
     cache = path / 'flat'
     key = _fingerprint(path / 'data')
     if not _is_current(cache, key):
-        _write_cache(source, cache, key)
+        with exclusive(path / '.flat.lock', f'the cache of {dataset_id}'):
+            if not _is_current(cache, key):
+                _write_cache(source, cache, key)
     return _open_cache(source, cache)
-
-
-def flatten_observation(observation: Any, keys: tuple[str, ...], length: int) -> np.ndarray:
-    """Concatenates the entries of an observation, in the order of `keys`, to (length, size).
-
-    Args:
-        observation: an array, or nested dicts of arrays, each (length, ...).
-        keys: as in Dataset.observation_keys.
-        length: the common leading size.
-    """
-    if not keys:
-        return np.asarray(observation, np.float32).reshape(length, -1)
-    parts = []
-    for key in keys:
-        entry = observation
-        for name in key.split('/'):
-            entry = entry[name]
-        parts.append(np.asarray(entry, np.float32).reshape(length, -1))
-    return np.concatenate(parts, axis=1)
 
 
 def _obtain(dataset_id: str) -> None:
@@ -142,22 +123,14 @@ def _open(dataset_id: str, path: Path) -> MinariDataset:
         raise DatasetError(f'dataset {dataset_id}: {error}') from error
 
 
-def _episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
-    try:
-        yield from source.iterate_episodes()
-    except (OSError, KeyError) as error:
-        raise DatasetError(
-            f'dataset {source.id}: its file in {source.storage.data_path} is damaged ({error}).'
-        ) from error
-
-
 def _available() -> list[str]:
     return sorted({*minari.list_local_datasets(), *recipes.RECIPES})
 
 
 def _fingerprint(path: Path) -> str:
     """Changes whenever the stored dataset does."""
-    digest = hashlib.sha256((path / 'metadata.json').read_bytes())
+    digest = hashlib.sha256(f'{_CACHE_VERSION}'.encode())
+    digest.update((path / 'metadata.json').read_bytes())
     for file in sorted(path.rglob('*')):
         stat = file.stat()
         digest.update(f'{file.name} {stat.st_size} {stat.st_mtime_ns}'.encode())
@@ -169,44 +142,16 @@ def _is_current(cache: Path, key: str) -> bool:
     return index.exists() and json.loads(index.read_text())['fingerprint'] == key
 
 
-def _observation_keys(space: gym.Space, dataset_id: str, prefix: str = '') -> tuple[str, ...]:
-    if isinstance(space, gym.spaces.Dict):
-        return tuple(
-            key
-            for name in sorted(space.spaces)
-            for key in _observation_keys(space[name], dataset_id, f'{prefix}{name}/')
-        )
-    if not isinstance(space, gym.spaces.Box):
-        raise DatasetError(
-            f'dataset {dataset_id}: observation space {space} is not supported; '
-            'Box and (nested) Dict of Box are.'
-        )
-    return (prefix.removesuffix('/'),) if prefix else ()
-
-
-def _spec(source: MinariDataset, keys: tuple[str, ...]) -> Spec:
-    size = gym.spaces.flatdim(source.observation_space)
-    actions = source.action_space
-    if isinstance(actions, gym.spaces.Discrete):
-        return Spec(size, int(actions.n), discrete=True)
-    if not isinstance(actions, gym.spaces.Box):
-        raise DatasetError(
-            f'dataset {source.id}: action space {actions} is not supported; Box and Discrete are.'
-        )
-    if not actions.is_bounded() or not np.all(actions.low < actions.high):
-        raise DatasetError(
-            f'dataset {source.id}: action space {actions} needs finite bounds with low < high.'
-        )
-    return Spec(size, int(np.prod(actions.shape)), discrete=False)
-
-
 def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
-    keys = _observation_keys(source.observation_space, source.id)
-    spec = _spec(source, keys)
+    keys = flat.observation_keys(source.observation_space, source.id)
+    spec = flat.spec(source)
     steps, episodes = source.total_steps, source.total_episodes
     if not episodes:
         raise DatasetError(f'dataset {source.id}: it has no episodes.')
-    building = Path(tempfile.mkdtemp(prefix='.flat-', dir=cache.parent))
+    building = cache.with_name('.flat.unfinished')
+    # Only the holder of the lock writes here, so what is found was left by a killed process.
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
     try:
         shapes = {
             'observation': ((steps, spec.observation_size), np.float32),
@@ -224,7 +169,7 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         }
         offsets = np.zeros(episodes + 1, np.int64)
         progress = tqdm(
-            _episodes(source),
+            flat.episodes(source),
             f'reading {source.id}',
             episodes,
             unit='episode',
@@ -233,14 +178,14 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         )
         for index, episode in enumerate(progress):
             begin = offsets[index]
-            flat = _flatten_episode(source, episode, keys, spec)
-            offsets[index + 1] = end = begin + len(flat['reward'])
+            fields = flat.flatten_episode(source, episode, keys, spec)
+            offsets[index + 1] = end = begin + len(fields['reward'])
             if end > steps:
                 raise DatasetError(
                     f'dataset {source.id}, episode {index}: its metadata counts {steps} steps, '
                     'but its episodes hold more.'
                 )
-            for name, values in flat.items():
+            for name, values in fields.items():
                 arrays[name][begin:end] = values
         if offsets[-1] != steps:
             raise DatasetError(
@@ -253,67 +198,9 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         index = {'fingerprint': key, 'observation_keys': keys, 'spec': spec._asdict()}
         (building / 'index.json').write_text(json.dumps(index))
         shutil.rmtree(cache, ignore_errors=True)
-        try:
-            building.rename(cache)
-        except OSError:
-            # Another process finished the same cache first.
-            if not _is_current(cache, key):
-                raise
+        building.rename(cache)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _flatten_episode(
-    source: MinariDataset, episode: minari.EpisodeData, keys: tuple[str, ...], spec: Spec
-) -> dict[str, np.ndarray]:
-    """One episode as arrays of its T steps, checked."""
-
-    def fail(field: str, problem: str):
-        raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {problem}.')
-
-    rewards = np.asarray(episode.rewards, np.float32).reshape(-1)
-    length = len(rewards)
-    if not length:
-        fail('rewards', 'the episode is empty')
-    for field in ('actions', 'terminations', 'truncations'):
-        if len(getattr(episode, field)) != length:
-            fail(field, f'{len(getattr(episode, field))} entries for {length} rewards')
-    try:
-        observations = flatten_observation(episode.observations, keys, length + 1)
-    except (ValueError, KeyError) as error:
-        fail('observations', f'not {length + 1} observations of {keys or "one array"} ({error})')
-    if observations.shape[1] != spec.observation_size:
-        fail('observations', f'{observations.shape[1]} features, not {spec.observation_size}')
-
-    actions = np.asarray(episode.actions).reshape(length, -1)
-    if actions.shape[1] != (1 if spec.discrete else spec.action_size):
-        fail('actions', f'{actions.shape[1]} entries a step do not fit {source.action_space}')
-    for field, values in (
-        ('observations', observations),
-        ('actions', actions),
-        ('rewards', rewards),
-    ):
-        if not np.all(np.isfinite(values)):
-            fail(field, 'NaN or infinite values')
-    space = source.action_space
-    if spec.discrete:
-        actions = actions[:, 0].astype(np.int64) - int(space.start)
-        if actions.min() < 0 or actions.max() >= spec.action_size:
-            fail('actions', f'outside the bounds of {space}')
-    else:
-        low, high = space.low.reshape(-1), space.high.reshape(-1)
-        actions = 2 * (actions - low) / (high - low) - 1
-        if np.abs(actions).max() > 1 + _BOUND_TOLERANCE:
-            fail('actions', f'outside the bounds of {space}')
-        actions = np.clip(actions, -1, 1)
-    return {
-        'observation': observations[:-1],
-        'action': actions,
-        'reward': rewards,
-        'discount': ~np.asarray(episode.terminations, bool),
-        'next_observation': observations[1:],
-        'truncation': episode.truncations,
-    }
 
 
 def _open_cache(source: MinariDataset, cache: Path) -> Dataset:

@@ -32,18 +32,21 @@ def reference_scores(dataset_id: str, metadata: dict, env_id: str | None) -> tup
     """(random, expert) returns of a dataset: from its own metadata, else from D4RL's table.
 
     Raises:
-        DatasetError: neither has them.
+        DatasetError: neither has them, or they are equal.
     """
-    if metadata.get('ref_min_score') is not None and metadata.get('ref_max_score') is not None:
-        return float(metadata['ref_min_score']), float(metadata['ref_max_score'])
-    scores = table_scores(env_id) if env_id else None
+    scores = metadata.get('ref_min_score'), metadata.get('ref_max_score')
+    if None in scores:
+        scores = table_scores(env_id) if env_id else None
     if scores is None:
         raise DatasetError(
             f'dataset {dataset_id}: no reference scores: its metadata lacks ref_min_score and '
             f'ref_max_score, and its environment {env_id} is none of the tabled '
             f'{", ".join(sorted(_table()))}.'
         )
-    return scores
+    random, expert = map(float, scores)
+    if random == expert:
+        raise DatasetError(f'dataset {dataset_id}: both its reference scores are {random:g}.')
+    return random, expert
 
 
 def normalized_score(returns, scores: tuple[float, float]) -> np.ndarray:

@@ -65,9 +65,8 @@ def preprocessing(
     size = dataset.spec.observation_size
     mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
     if standardize_observations:
-        observations = dataset.transitions.observation
-        mean = np.mean(observations, axis=0, dtype=np.float64).astype(np.float32)
-        std = np.std(observations, axis=0, dtype=np.float64).astype(np.float32) + _STD_OFFSET
+        mean, std = _moments(dataset.transitions.observation)
+        std += _STD_OFFSET
     scale = float(reward_scale)
     if normalize_rewards:
         returns = dataset.episode_returns
@@ -80,6 +79,15 @@ def preprocessing(
     return Preprocessing(
         jnp.asarray(mean), jnp.asarray(std), jnp.float32(scale), jnp.float32(reward_shift)
     )
+
+
+def _moments(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over steps in float64, read in blocks: data may exceed memory."""
+    count = len(observations)
+    blocks = [slice(begin, begin + 65_536) for begin in range(0, count, 65_536)]
+    mean = sum(np.sum(observations[rows], 0, np.float64) for rows in blocks) / count
+    variance = sum(np.sum(np.square(observations[rows] - mean), 0) for rows in blocks) / count
+    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
 
 def top_episodes(dataset: Dataset, fraction: float) -> Dataset:

@@ -14,14 +14,14 @@ from absl import flags
 
 from algorithms import ALGORITHMS
 from data import environments
-from data.loading import flatten_observation
+from data.flat import flatten_observation
 from data.types import DatasetError
 from launch import cli, learners, members, problem, report, rollout, run_directory
 from launch.cli import UserError
 from launch.learners import Learners
 from launch.problem import Problem
 
-_RUN_DIR = flags.DEFINE_string('run_dir', None, 'run directory', required=True)
+_RUN_DIR = flags.DEFINE_string('run_dir', None, 'run directory')
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
 _STREAM = flags.DEFINE_integer(
     'stream', 1, 'which episodes: training evaluates on stream 0', lower_bound=0
@@ -34,6 +34,8 @@ def main(argv: list[str]) -> None:
     """Evaluates, or films, and prints."""
     del argv
     cli.use_all_cores()
+    if _RUN_DIR.value is None:
+        raise UserError('which run? --run_dir=DIRECTORY says.')
     path = Path(_RUN_DIR.value)
     config = run_directory.load_config(path)
     run = members.members(config)

@@ -87,8 +87,8 @@ def build(
 
         return jax.lax.scan(body, state, None, length=num_updates)[0]
 
-    @partial(jax.jit, donate_argnums=0, static_argnums=2)
-    def train_on_device(states, transitions, num_updates):
+    @partial(jax.jit, donate_argnums=0, static_argnums=3)
+    def train_all(states, seeds, transitions, num_updates):
         train = jax.vmap(partial(train_one, num_updates=num_updates), (0, 0, None))
         return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
             states, seeds, transitions
@@ -119,7 +119,9 @@ def build(
     return Learners(
         seeds=seeds,
         init=lambda: init_all(seeds, hparams),
-        train_on_device=train_on_device,
+        train_on_device=lambda states, transitions, num_updates: train_all(
+            states, seeds, transitions, num_updates
+        ),
         train_on_batches=train_on_batches,
         act=act,
         init_memory=init_memory,

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data import environments
-from data.loading import flatten_observation
+from data.flat import flatten_observation
 from launch.learners import Learners
 from launch.problem import Problem
 

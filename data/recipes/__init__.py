@@ -4,12 +4,9 @@ Their ids begin with local/. A number before the version asks for another size t
 local/pointmaze/umaze-50k-v0 has 50,000 steps, local/icu-sepsis/clinician-2k-v0 has 2,000 episodes.
 """
 
-import fcntl
 import re
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import tqdm
@@ -17,6 +14,7 @@ from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import environments
+from data.locking import exclusive
 from data.recipes import icu_sepsis, pointmaze, random_policy, storage
 from data.recipes.recipe import Recipe
 from data.types import DatasetError
@@ -70,12 +68,9 @@ def build(dataset_id: str, seed: int = 0) -> None:
         return
     path = get_dataset_path(dataset_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f'.{path.name}.lock')
-    with _locked(lock, dataset_id):
+    with exclusive(path.with_name(f'.{path.name}.lock'), dataset_id):
         if not is_built(dataset_id):
             _build_at(path, recipe, seed)
-        # Safe only now: whoever gets hold of a lock after this finds the dataset built.
-        lock.unlink(missing_ok=True)
 
 
 def _build_at(path: Path, recipe: Recipe, seed: int) -> None:
@@ -88,18 +83,6 @@ def _build_at(path: Path, recipe: Recipe, seed: int) -> None:
         unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path, dataset_id: str) -> Iterator[None]:
-    """Holds a file lock, which the system releases when this process ends in whatever way."""
-    with path.open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f'{dataset_id} is being built by another process: waiting', file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _write(recipe: Recipe, data_path: Path, seed: int) -> None:

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from data import loading
+from data import flat, loading
 from data.types import DatasetError, Spec
 from tests.conftest import collect, store
 
@@ -172,7 +172,7 @@ def test_dict_observations_are_flattened_in_the_recorded_order(storage):
     np.testing.assert_array_equal(dataset.transitions.observation, [order, order + 10])
     np.testing.assert_array_equal(dataset.transitions.next_observation, [order + 10, order + 20])
     # What an environment returns one at a time is flattened by the same function.
-    live = loading.flatten_observation(space.sample(), dataset.observation_keys, 1)
+    live = flat.flatten_observation(space.sample(), dataset.observation_keys, 1)
     assert live.shape == (1, 8)
 
 
@@ -215,7 +215,7 @@ def test_cache_follows_the_stored_data(storage):
 @pytest.mark.parametrize('interruption', [KeyboardInterrupt, OSError])
 def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interruption):
     path = store(ID, [episode(3), episode(4)], spaces=(LINE, UNIT))
-    flatten = loading._flatten_episode
+    flatten = flat.flatten_episode
 
     def interrupted(source, recorded, keys, spec):
         if recorded.id == 1:
@@ -223,11 +223,12 @@ def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interrupti
         return flatten(source, recorded, keys, spec)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loading, '_flatten_episode', interrupted)
+        patch.setattr(flat, 'flatten_episode', interrupted)
         with pytest.raises(interruption):
             loading.load(ID)
-    assert [entry.name for entry in path.iterdir()] == ['data']
+    assert {entry.name for entry in path.iterdir()} <= {'data', '.flat.lock'}
     np.testing.assert_array_equal(loading.load(ID).episode_lengths, [3, 4])
+    assert {entry.name for entry in path.iterdir()} == {'data', 'flat'}
 
 
 @pytest.mark.parametrize(
