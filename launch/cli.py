@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-from absl import app, flags, logging
+from absl import app, logging
 from ml_collections import ConfigDict, config_flags
 
 from data.types import DatasetError
@@ -20,6 +20,11 @@ class UserError(Exception):
 
 def define_config(default: str):
     """Declares --config=FILE:DOMAIN and --config.KEY=VALUE; the returned holder's value is it."""
+    # ml_collections reads the command line here, and would end in a traceback of its own.
+    try:
+        _check_overrides(sys.argv[1:], _load_config(sys.argv[1:], default))
+    except (UserError, UnknownDomainError) as error:
+        sys.exit(f'error: {error}')
     return config_flags.DEFINE_config_file('config', default, 'config file and domain')
 
 
@@ -27,20 +32,13 @@ def run(main: Callable[[list[str]], None]) -> None:
     """Runs an absl program; an error that is the user's ends it with one sentence and status 1."""
     logging.set_verbosity(logging.WARNING)
     try:
-        app.run(main, flags_parser=_parse_flags)
+        app.run(main)
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
 
 
-def _parse_flags(arguments: list[str]) -> list[str]:
-    # absl would report each of these as a traceback out of ml_collections.
-    if 'config' in flags.FLAGS:
-        _check_overrides(arguments, _load_config(arguments))
-    return app.parse_flags_with_usage(arguments)
-
-
-def _load_config(arguments: list[str]) -> ConfigDict:
-    value = flags.FLAGS['config'].default
+def _load_config(arguments: list[str], default: str) -> ConfigDict:
+    value = default
     for index, argument in enumerate(arguments):
         if argument in ('--config', '-config') and index + 1 < len(arguments):
             value = arguments[index + 1]

@@ -37,16 +37,7 @@ def main(argv: list[str]) -> None:
     if _RUN_DIR.value is None:
         raise UserError('which run? --run_dir=DIRECTORY says.')
     path = Path(_RUN_DIR.value)
-    config = run_directory.load_config(path)
-    run = members.members(config)
-    task = problem.load(path / 'problem.json')
-    learner = learners.build(
-        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
-    )
-    checkpoints = run_directory.Checkpoints(path)
-    if checkpoints.latest() is None:
-        raise UserError(f'{path} has no checkpoint yet.')
-    states = checkpoints.restore(learner.init())
+    learner, states, task, run, config, step = load(path)
     if _VIDEO.value:
         if _MEMBER.value >= len(run):
             raise UserError(f'--member={_MEMBER.value}: {path} has members 0 to {len(run) - 1}.')
@@ -58,15 +49,37 @@ def main(argv: list[str]) -> None:
         episodes = rollout.evaluate(
             learner, states, envs, members.seeds(run), finite, _EPISODES.value, _STREAM.value
         )
-    summary = report.summarize(task, run, episodes.returns.mean(axis=1), checkpoints.latest())
+    summary = report.summarize(task, run, episodes.returns.mean(axis=1), step)
     file = path / f'evaluation-stream{_STREAM.value}.json'
     file.write_text(json.dumps(summary | {'episodes': _EPISODES.value}, indent=2))
     print(
-        f'{path}\nafter {checkpoints.latest():,} updates, {_EPISODES.value} episodes per member, '
+        f'{path}\nafter {step:,} updates, {_EPISODES.value} episodes per member, '
         f'stream {_STREAM.value}\n'
     )
     print(report.table(summary, config.algorithm.upper()))
     print(f'\nWritten to {file}')
+
+
+def load(path: Path):
+    """What a run directory holds of its learners, at its last checkpoint.
+
+    Returns:
+        learner, states, problem, members, config and the number of updates done.
+
+    Raises:
+        UserError: there is no run, no checkpoint, or a damaged one.
+    """
+    config = run_directory.load_config(path)
+    run = members.members(config)
+    task = problem.load(path / 'problem.json')
+    learner = learners.build(
+        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
+    )
+    checkpoints = run_directory.Checkpoints(path)
+    step = checkpoints.latest()
+    if step is None:
+        raise UserError(f'{path} has no checkpoint yet.')
+    return learner, checkpoints.restore(learner.init()), task, run, config, step
 
 
 def film(

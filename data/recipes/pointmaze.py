@@ -1,14 +1,12 @@
 """PointMaze: a ball sent from goal to goal by a controller that knows the way.
 
-The protocol is D4RL's maze2d (https://arxiv.org/abs/2004.07219) in the form that Minari gave it for
-gymnasium-robotics: one long stream of steps in a continuing task. Each time the ball comes within
-0.45 of its goal the environment draws another one, and the stream is cut there into episodes
-(truncated, never terminated). Policies are judged on one goal per maze that stays where it is, from
-random cells: the return counts the steps spent at the goal. The reference scores are mean returns
-of 100 such episodes, of uniformly random actions and of the controller without noise.
-
-The observation at the moment of success still shows the goal just reached. It ends one episode and,
-since the stream goes on, begins the next.
+The protocol is D4RL's maze2d (https://arxiv.org/abs/2004.07219, scripts/generation) on the mazes of
+gymnasium-robotics: one long stream of steps in a continuing task. When the ball has come to its goal
+another goal is drawn, and the stream is cut there into episodes (truncated, never terminated), as
+Minari does. The reward is 1 within 0.45 of the goal; the controller drives on to within TOLERANCE, so
+that the data shows how to stay, which is what policies are judged on: the return counts the steps at
+a goal that keeps its place, from random cells. The reference scores are mean returns of 100 such
+episodes, of uniformly random actions and of the controller without noise.
 """
 
 import functools
@@ -22,9 +20,11 @@ from minari.data_collector import EpisodeBuffer
 
 from data import environments
 from data.recipes.recipe import Recipe, rollout, seeds
-from data.recipes.waypoints import WaypointController
+from data.recipes.waypoints import TOLERANCE, WaypointController
 
 ACTION_NOISE = 0.5
+# Within which the environment pays.
+GOAL_RADIUS = 0.45
 REFERENCE_EPISODES = 100
 
 # Walls '#' as in gymnasium_robotics.envs.maze.maps; 'g' is the cell of the goal in evaluation.
@@ -75,20 +75,30 @@ def _spec(name: str, goal: bool, max_episode_steps: int) -> EnvSpec:
         kwargs={
             'maze_map': maze_map(name, goal),
             'continuing_task': True,
-            'reset_target': not goal,
+            'reset_target': False,
         },
     )
 
 
 def _episodes(env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
     env_seed, rng = seeds(seed)
-    controller = WaypointController(env.unwrapped.maze.maze_map, rng)
+    maze = env.unwrapped
+    controller = WaypointController(maze.maze.maze_map, rng)
 
     def act(observation, info):
         noise = ACTION_NOISE * rng.standard_normal(2)
         return np.clip(controller(observation) + noise, -1.0, 1.0).astype(np.float32), {}
 
-    return rollout(env, act, size, 'steps', env_seed, cut=lambda info: info['success'])
+    def with_new_goal(observation):
+        position = observation['achieved_goal']
+        if np.linalg.norm(position - observation['desired_goal']) > TOLERANCE:
+            return None
+        while np.linalg.norm(position - maze.goal) <= GOAL_RADIUS:
+            maze.goal = maze.add_xy_position_noise(maze.generate_target_goal())
+        maze.update_target_site_pos()
+        return observation | {'desired_goal': maze.goal.copy()}
+
+    return rollout(env, act, size, 'steps', env_seed, cut=with_new_goal)
 
 
 def _references(spec: EnvSpec) -> dict[str, float]:

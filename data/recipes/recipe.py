@@ -51,7 +51,7 @@ def rollout(
     unit: Literal['steps', 'episodes'],
     seed: int,
     keep: tuple[str, ...] = (),
-    cut: Callable[[dict], bool] | None = None,
+    cut: Callable[[Any], Any | None] = lambda observation: None,
 ) -> Iterator[EpisodeBuffer]:
     """Episodes of T steps each, `size` units in all, of a policy in an environment.
 
@@ -64,8 +64,8 @@ def rollout(
         seed: for the environment.
         keep: names in the environment's info that end up in the episode's infos with T + 1 entries,
             one per observation.
-        cut: info -> whether to truncate the episode here and go on without a reset. The next
-            episode then begins with the observation that the last one ended with.
+        cut: observation -> None to go on, or, to truncate the episode here without resetting the
+            environment, the observation that the next episode begins with.
     """
     observation, info = env.reset(seed=seed)
     collected = 0
@@ -73,6 +73,7 @@ def rollout(
         observations, kept = [observation], [[info[name] for name in keep]]
         actions, rewards, infos = [], [], []
         ended = reset = terminated = False
+        following = None
         while not ended:
             action, step_infos = act(observation, info)
             observation, reward, terminated, truncated, info = env.step(action)
@@ -83,7 +84,8 @@ def rollout(
             infos.append(step_infos)
             reset = terminated or truncated
             full = unit == 'steps' and collected + len(rewards) == size
-            ended = reset or full or (cut is not None and cut(info))
+            following = cut(observation)
+            ended = reset or full or following is not None
         ends = np.arange(len(rewards)) == len(rewards) - 1
         yield EpisodeBuffer(
             observations=_stack(observations),
@@ -99,6 +101,8 @@ def rollout(
         collected += len(rewards) if unit == 'steps' else 1
         if reset:
             observation, info = env.reset()
+        elif following is not None:
+            observation = following
 
 
 def _stack(items: list):

@@ -223,18 +223,17 @@ def test_maze_episodes_end_at_their_goal_and_the_next_goal_is_another(root):
     for episode, following in zip(episodes[:-1], episodes[1:], strict=True):
         observations = episode.observations
         distance = np.linalg.norm(
-            observations['achieved_goal'][-1] - observations['desired_goal'][-1]
+            observations['achieved_goal'] - observations['desired_goal'], axis=1
         )
-        assert distance <= 0.45
-        assert not episode.terminations.any()
-        np.testing.assert_array_equal(episode.rewards[:-1], 0)
-        assert episode.rewards[-1] == 1
+        assert distance[-1] <= 0.1 < distance[:-1].min()
+        assert not episode.terminations.any() and episode.truncations[-1]
+        np.testing.assert_array_equal(episode.rewards, distance[1:] <= 0.45)
         np.testing.assert_array_equal(
             observations['observation'][-1], following.observations['observation'][0]
         )
         goals = following.observations['desired_goal']
-        assert np.linalg.norm(goals[1] - observations['desired_goal'][-1]) > 0
-        assert (goals[2:] == goals[1]).all()
+        assert np.linalg.norm(goals[0] - observations['achieved_goal'][-1]) > 0.45
+        assert (goals == goals[0]).all()
     assert len(episodes) > 5
 
 

@@ -1,0 +1,215 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms import ALGORITHMS
+from data.types import DatasetError
+from launch import evaluate, run_directory, train
+from launch.cli import UserError
+from tests.conftest import collect, store
+from tests.launch.helpers import ROOT, command, run, small_config
+
+
+def final_states(path):
+    states = evaluate.load(path)[1]
+    return jax.tree.map(
+        lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x,
+        states,
+    )
+
+
+def timeless(rows):
+    for row in rows:
+        row['measures'].pop('updates_per_second', None)
+    return rows
+
+
+@pytest.mark.parametrize('algorithm', ALGORITHMS)
+@pytest.mark.parametrize('fixture', ['pendulum', 'cartpole'])
+def test_a_run_leaves_a_complete_directory(algorithm, fixture, tmp_path, request, capsys):
+    config = small_config(
+        request.getfixturevalue(fixture), algorithm, num_seeds=2, run_dir=str(tmp_path / 'run')
+    )
+    path = train.train(config)
+    assert {'config.json', 'problem.json', 'metrics.jsonl', 'summary.json', 'learning_curves.png',
+            'checkpoints', 'tensorboard'} <= {entry.name for entry in path.iterdir()}  # fmt: skip
+    rows = run_directory.read_metrics(path)
+    assert [row['step'] for row in rows if row['event'] == 'evaluation'] == [20, 20, 40, 40]
+    assert [row['step'] for row in rows if row['event'] == 'training'][::2] == [10, 20, 30, 40]
+    summary = json.loads((path / 'summary.json').read_text())
+    final = [row['measures']['return'] for row in rows[-2:]]
+    (setting,) = summary['settings']
+    assert setting['return']['mean'] == pytest.approx(np.mean(final))
+    assert f'{np.mean(final):.3f}' in capsys.readouterr().out
+
+
+def test_host_sampling_trains_as_device_sampling_does(pendulum, tmp_path):
+    for where in ('device', 'host'):
+        train.train(small_config(pendulum, dataset_on=where, run_dir=str(tmp_path / where)))
+    on_device, on_host = (
+        timeless(run_directory.read_metrics(tmp_path / where)) for where in ('device', 'host')
+    )
+    for a, b in zip(on_device, on_host, strict=True):
+        for name, value in a['measures'].items():
+            assert b['measures'][name] == pytest.approx(value, rel=1e-3)
+
+
+def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
+    arguments = ['launch.train', '--config=launch/configs/iql.py:mujoco',
+        f'--config.dataset={pendulum}', '--config.num_seeds=2', '--config.batch_size=32',
+        '--config.network.hidden_sizes=(16,16)', '--config.num_updates=2000',
+        '--config.log_interval=100', '--config.eval_interval=200', '--config.eval_episodes=2',
+        '--config.final_eval_episodes=2', '--config.standardize_observations']  # fmt: skip
+    whole = run(*arguments, f'--config.run_dir={tmp_path / "whole"}')
+    assert whole.returncode == 0, whole.stderr
+
+    interrupted = [*arguments, f'--config.run_dir={tmp_path / "killed"}']
+    process = subprocess.Popen(
+        command(*interrupted), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    # Killed after a checkpoint, wherever that finds it.
+    deadline = time.monotonic() + 120
+    checkpoints = tmp_path / 'killed' / 'checkpoints'
+    while not (checkpoints.exists() and any(entry.name == '400' for entry in checkpoints.iterdir())):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(run_directory.read_metrics(tmp_path / 'killed'))
+
+    resumed = run(*interrupted)
+    assert resumed.returncode == 0, resumed.stderr
+    assert 'Resuming' in resumed.stdout
+    expected = timeless(run_directory.read_metrics(tmp_path / 'whole'))
+    assert 0 < before < len(expected)
+    assert timeless(run_directory.read_metrics(tmp_path / 'killed')) == expected
+    pairs = zip(
+        jax.tree.leaves(final_states(tmp_path / 'whole')),
+        jax.tree.leaves(final_states(tmp_path / 'killed')),
+        strict=True,
+    )
+    for a, b in pairs:
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    config.sweep.critic_learning_rate = (3e-4, 1e30)
+    path = train.train(config)
+    printed = capsys.readouterr().out
+    assert 'DIVERGED after 10 updates: seed 0 with critic_learning_rate=1e+30' in printed
+    summary = json.loads((path / 'summary.json').read_text())
+    assert [s['diverged_seeds'] for s in summary['settings']] == [[], [0]]
+    train.train(small_config(pendulum, run_dir=str(tmp_path / 'alone')))
+    alone = json.loads((tmp_path / 'alone' / 'summary.json').read_text())
+    assert summary['settings'][0]['return']['mean'] == pytest.approx(
+        alone['settings'][0]['return']['mean'], rel=1e-4
+    )
+
+
+def test_a_finished_run_is_not_trained_again(pendulum, tmp_path):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    train.train(config)
+    rows = run_directory.read_metrics(tmp_path / 'run')
+    train.train(config)
+    assert run_directory.read_metrics(tmp_path / 'run') == rows
+    config.resume = False
+    with pytest.raises(UserError, match='holds this run already'):
+        train.train(config)
+
+
+def test_a_directory_with_another_run_is_left_alone(pendulum, tmp_path):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    train.train(config)
+    before = (tmp_path / 'run' / 'metrics.jsonl').read_bytes()
+    with pytest.raises(UserError, match='differs in batch_size, hparams'):
+        train.train(
+            small_config(
+                pendulum, run_dir=str(tmp_path / 'run'), batch_size=16, **{'hparams.expectile': 0.8}
+            )
+        )
+    assert (tmp_path / 'run' / 'metrics.jsonl').read_bytes() == before
+
+
+def test_a_truncated_checkpoint_is_named(pendulum, tmp_path):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    path = train.train(config)
+    for file in (path / 'checkpoints' / '40').rglob('*'):
+        if file.is_file() and file.stat().st_size > 4096:
+            os.truncate(file, file.stat().st_size // 2)
+    with pytest.raises(UserError, match='checkpoint .*40 cannot be read.*truncated'):
+        train.train(config)
+    assert (path / 'summary.json').exists()
+
+
+def test_a_dataset_whose_environment_is_not_installed(storage, tmp_path):
+    path = store('test/gone-v0', collect('Pendulum-v1', 2, 10), 'Pendulum-v1')
+    file = path / 'data' / 'metadata.json'
+    file.write_text(file.read_text().replace('Pendulum-v1', 'NotInstalled-v1'))
+    with pytest.raises(DatasetError, match=r'NotInstalled-v1.*pip install'):
+        train.train(small_config('test/gone-v0', run_dir=str(tmp_path / 'run')))
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'argument, message',
+    [
+        ('--config.expectile=0.7', "unknown key 'expectile' in config; valid ones: algorithm, "),
+        ('--config.hparams.tau=0.7', "unknown key 'tau' in config.hparams; valid ones: actor_"),
+        ('--config.sweep.tau=0.5,0.7', "unknown key 'tau' in config.sweep; valid ones: actor_"),
+        ('--config=launch/configs/iql.py:mujico', "unknown domain 'mujico'; valid ones: mujoco, "),
+        ('--config=launch/configs/iqn.py', 'no config file launch/configs/iqn.py; those of this'),
+        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, iql"),
+        ('--config.dataset=local/hoper/random-v0', 'local/hopper/random-v0'),
+        ('--config.dataset=hopper', 'dataset hopper: not a Minari id'),
+        ('--config.dataset_on=disk', "config.dataset_on is 'disk'; valid: 'device', 'host'"),
+        ('--config.eval_interval=7', 'no multiple of config.log_interval'),
+        ('--config.num_updates=0', 'config.num_updates is 0; at least 1'),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(argument, message, storage, tmp_path):
+    result = run('launch.train', argument, f'--config.run_dir={tmp_path / "run"}')
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and 'Traceback' not in result.stderr
+    assert not (tmp_path / 'run').exists()
+
+
+def test_an_unreachable_dataset_is_named(storage, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError('no network')
+
+    monkeypatch.setattr('minari.download_dataset', fail)
+    with pytest.raises(DatasetError, match=r'mujoco/hopper/none-v0: not in .*no network'):
+        train.train(small_config('mujoco/hopper/none-v0', run_dir=str(tmp_path / 'run')))
+
+
+def test_nan_rewards_stop_the_run_before_it_begins(storage, tmp_path):
+    episodes = collect('Pendulum-v1', 3, 10)
+    episodes[1].rewards[4] = float('nan')
+    store('test/nan-v0', episodes, 'Pendulum-v1')
+    with pytest.raises(DatasetError, match='test/nan-v0, episode 1, rewards: NaN'):
+        train.train(small_config('test/nan-v0', run_dir=str(tmp_path / 'run')))
+
+
+def test_metrics_cut_in_the_middle_of_a_line_are_read(tmp_path):
+    (tmp_path / 'metrics.jsonl').write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert run_directory.read_metrics(tmp_path) == [{'step': 1}, {'step': 2}]
+
+
+def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    path = train.train(config)
+    shutil.copytree(
+        path / 'checkpoints' / '40', path / 'checkpoints' / '60.orbax-checkpoint-tmp-1'
+    )
+    assert run_directory.Checkpoints(path).latest() == 40
