@@ -51,7 +51,6 @@ def rollout(
     unit: Literal['steps', 'episodes'],
     seed: int,
     keep: tuple[str, ...] = (),
-    cut: Callable[[Any], Any | None] = lambda observation: None,
 ) -> Iterator[EpisodeBuffer]:
     """Episodes of T steps each, `size` units in all, of a policy in an environment.
 
@@ -64,16 +63,13 @@ def rollout(
         seed: for the environment.
         keep: names in the environment's info that end up in the episode's infos with T + 1 entries,
             one per observation.
-        cut: observation -> None to go on, or, to truncate the episode here without resetting the
-            environment, the observation that the next episode begins with.
     """
     observation, info = env.reset(seed=seed)
     collected = 0
     while collected < size:
         observations, kept = [observation], [[info[name] for name in keep]]
         actions, rewards, infos = [], [], []
-        ended = reset = terminated = False
-        following = None
+        ended = terminated = False
         while not ended:
             action, step_infos = act(observation, info)
             observation, reward, terminated, truncated, info = env.step(action)
@@ -82,10 +78,8 @@ def rollout(
             actions.append(action)
             rewards.append(reward)
             infos.append(step_infos)
-            reset = terminated or truncated
             full = unit == 'steps' and collected + len(rewards) == size
-            following = cut(observation)
-            ended = reset or full or following is not None
+            ended = terminated or truncated or full
         ends = np.arange(len(rewards)) == len(rewards) - 1
         yield EpisodeBuffer(
             observations=_stack(observations),
@@ -99,10 +93,7 @@ def rollout(
             },
         )
         collected += len(rewards) if unit == 'steps' else 1
-        if reset:
-            observation, info = env.reset()
-        elif following is not None:
-            observation = following
+        observation, info = env.reset()
 
 
 def _stack(items: list):
