@@ -2,9 +2,17 @@
 
 from types import ModuleType
 
-from algorithms import bc, iql
+from algorithms import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
 
 ALGORITHMS: dict[str, ModuleType] = {
     'bc': bc,
+    'bcq': bcq,
+    'cql': cql,
+    'discrete_bcq': discrete_bcq,
+    'discrete_cql': discrete_cql,
+    'dqn': dqn,
     'iql': iql,
+    'sac': sac,
+    'td3': td3,
+    'td3_bc': td3_bc,
 }

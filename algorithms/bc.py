@@ -20,6 +20,7 @@ from data.types import Spec, Transition
 from networks.optimization import descend
 from networks.policies import CategoricalPolicy, GaussianPolicy
 
+ACTIONS = ('continuous', 'discrete')
 METRICS = ('actor_loss', 'log_prob_std')
 
 

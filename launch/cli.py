@@ -22,7 +22,7 @@ def define_config(default: str):
     """Declares --config=FILE:DOMAIN and --config.KEY=VALUE; the returned holder's value is it."""
     # ml_collections reads the command line here, and would end in a traceback of its own.
     try:
-        _check_overrides(sys.argv[1:], _load_config(sys.argv[1:], default))
+        _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
     except (UserError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
     return config_flags.DEFINE_config_file('config', default, 'config file and domain')
@@ -37,13 +37,13 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.exit(f'error: {error}')
 
 
-def _load_config(arguments: list[str], default: str) -> ConfigDict:
-    value = default
-    for index, argument in enumerate(arguments):
-        if argument in ('--config', '-config') and index + 1 < len(arguments):
-            value = arguments[index + 1]
-        elif argument.startswith(('--config=', '-config=')):
-            value = argument.partition('=')[2]
+def load_config(value: str) -> ConfigDict:
+    """The config that FILE or FILE:DOMAIN names.
+
+    Raises:
+        UserError: there is no such file.
+        UnknownDomainError: the file has no such domain.
+    """
     path, colon, domain = value.partition(':')
     if not Path(path).is_file():
         there = sorted(str(file) for file in Path(__file__).parent.glob('configs/[!_]*.py'))
@@ -52,6 +52,16 @@ def _load_config(arguments: list[str], default: str) -> ConfigDict:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module.get_config(domain) if colon else module.get_config()
+
+
+def _config_argument(arguments: list[str], default: str) -> str:
+    value = default
+    for index, argument in enumerate(arguments):
+        if argument in ('--config', '-config') and index + 1 < len(arguments):
+            value = arguments[index + 1]
+        elif argument.startswith(('--config=', '-config=')):
+            value = argument.partition('=')[2]
+    return value
 
 
 def _check_overrides(arguments: list[str], config: ConfigDict) -> None:

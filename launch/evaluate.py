@@ -47,16 +47,17 @@ def main(argv: list[str]) -> None:
     finite = np.asarray(learners.all_finite(states))[: len(run)]
     with rollout.Environments(task, len(run), _EPISODES.value) as envs:
         episodes = rollout.evaluate(
-            learner, states, envs, members.seeds(run), finite, _EPISODES.value, _STREAM.value
+            learner, states, envs, task, members.seeds(run), finite, _EPISODES.value, _STREAM.value
         )
-    summary = report.summarize(task, run, episodes.returns.mean(axis=1), step)
+    claimed = rollout.claimed_values(learner, states, episodes, finite)
+    summary = report.summarize(task, run, report.measures(episodes, claimed, task), step)
     file = path / f'evaluation-stream{_STREAM.value}.json'
     file.write_text(json.dumps(summary | {'episodes': _EPISODES.value}, indent=2))
     print(
         f'{path}\nafter {step:,} updates, {_EPISODES.value} episodes per member, '
         f'stream {_STREAM.value}\n'
     )
-    print(report.table(summary, config.algorithm.upper()))
+    print(report.table({config.algorithm.upper(): summary}))
     print(f'\nWritten to {file}')
 
 

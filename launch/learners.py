@@ -32,20 +32,26 @@ class Learners(NamedTuple):
 
     Attributes:
         seeds: uint32 (mesh_members,), the fill included.
+        discounts: float32 (mesh_members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
         train_on_device: (states, transitions, num_updates) -> states; transitions on the device.
         train_on_batches: (states, batches) -> states; batches (members, updates, batch, ...).
         act: (states, memory, observation, reward, keys) -> (action, memory), observations
             (members, environments, ...) as the environment gives them.
         init_memory: (states, num_envs) -> memory.
+        claimed_value: (states, observations, keys) -> what the critics claim for the policies'
+            actions, (members, batch); observations (members, batch, ...) as for act. None if the
+            algorithm has no critic.
     """
 
     seeds: np.ndarray
+    discounts: np.ndarray
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Transition, int], Any]
     train_on_batches: Callable[[Any, Transition], Any]
     act: Callable
     init_memory: Callable[[Any, int], Any]
+    claimed_value: Callable | None
 
 
 def make_mesh(num_members: int) -> Mesh:
@@ -115,9 +121,17 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
+    def claim_one(state, observation, key):
+        return algorithm.claimed_value(state, preprocessing.observation(observation), key)
+
+    claimed_value = None
+    if hasattr(algorithm, 'claimed_value'):
+        claimed_value = jax.jit(shard(jax.vmap(claim_one), in_specs=_MEMBERS, out_specs=_MEMBERS))
+
     hparams = membership.stack_hparams(algorithm, config, members)
     return Learners(
         seeds=seeds,
+        discounts=np.asarray(getattr(hparams, 'discount', np.ones(len(members)))),
         init=lambda: init_all(seeds, hparams),
         train_on_device=lambda states, transitions, num_updates: train_all(
             states, seeds, transitions, num_updates
@@ -125,6 +139,7 @@ def build(
         train_on_batches=train_on_batches,
         act=act,
         init_memory=init_memory,
+        claimed_value=claimed_value,
     )
 
 

@@ -29,11 +29,16 @@ class Episodes(NamedTuple):
 
     Attributes:
         returns: undiscounted, float64 (members, episodes); NaN for members not evaluated.
+        discounted: the returns that the critics estimate: discounted, of preprocessed rewards,
+            float64 (members, episodes); NaN for members not evaluated.
         lengths: steps, int64 (members, episodes).
+        initial_observations: float32 (members, episodes, observation_size).
     """
 
     returns: np.ndarray
+    discounted: np.ndarray
     lengths: np.ndarray
+    initial_observations: np.ndarray
 
 
 class _LaneGroup:
@@ -144,6 +149,7 @@ def evaluate(
     learners: Learners,
     states: Any,
     envs: Environments,
+    problem: Problem,
     seeds: np.ndarray,
     evaluated: np.ndarray,
     num_episodes: int,
@@ -154,6 +160,7 @@ def evaluate(
     Args:
         learners, states: the run.
         envs: lanes for len(seeds) members.
+        problem: of the run.
         seeds: members' seeds, (members,).
         evaluated: bool (members,); the others are left out.
         num_episodes: per member.
@@ -165,12 +172,15 @@ def evaluate(
         [np.random.SeedSequence((int(s), stream)).generate_state(num_episodes) for s in seeds]
     )
     returns = np.full((members, num_episodes), np.nan)
+    discounted = np.full((members, num_episodes), np.nan)
     lengths = np.zeros((members, num_episodes), np.int64)
+    initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
+    discounts = learners.discounts[:members]
     # Lane l of a member runs its episodes l, l + lanes, l + 2 lanes, ...
     episode = np.tile(np.arange(lanes), (members, 1))
     active = evaluated[:, None] & (episode < num_episodes)
     starting = active.copy()
-    returns[evaluated] = 0.0
+    returns[evaluated] = discounted[evaluated] = 0.0
 
     fresh_memory = memory = learners.init_memory(states, lanes)
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), stream))(learners.seeds)
@@ -188,9 +198,13 @@ def evaluate(
         rewards, done = rewards.reshape(members, lanes), done.reshape(members, lanes)
 
         m, l = np.nonzero(active & ~starting)
+        seen = np.asarray(problem.preprocessing.reward(rewards))
         returns[m, episode[m, l]] += rewards[m, l]
+        discounted[m, episode[m, l]] += discounts[m] ** lengths[m, episode[m, l]] * seen[m, l]
         lengths[m, episode[m, l]] += 1
         if starting.any():
+            m, l = np.nonzero(starting)
+            initial[m, episode[m, l]] = observations[m, l]
             memory = _where_lanes(_pad(starting, padding), fresh_memory, memory)
         episode = np.where(done, episode + lanes, episode)
         starting = done & (episode < num_episodes)
@@ -207,7 +221,25 @@ def evaluate(
         actions = np.asarray(actions)[:members]
         actions = actions.reshape(members * lanes, *actions.shape[2:])
         step += 1
-    return Episodes(returns, lengths)
+    return Episodes(returns, discounted, lengths, initial)
+
+
+def claimed_values(
+    learners: Learners, states: Any, episodes: Episodes, evaluated: np.ndarray
+) -> np.ndarray | None:
+    """What each member's critic claims its policy will earn from the initial observations.
+
+    Returns:
+        The means over episodes, to be held against the means of `episodes.discounted`, float64
+        (members,), NaN for members not evaluated; None if the algorithm has no critic.
+    """
+    if learners.claimed_value is None:
+        return None
+    padding = len(learners.seeds) - len(evaluated)
+    observations = jnp.asarray(_pad(episodes.initial_observations, padding))
+    keys = jax.vmap(jax.random.key)(learners.seeds)
+    claimed = np.asarray(learners.claimed_value(states, observations, keys), np.float64)
+    return np.where(evaluated, claimed[: len(evaluated)].mean(axis=1), np.nan)
 
 
 def _pad(array: np.ndarray, padding: int) -> np.ndarray:

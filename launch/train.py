@@ -46,6 +46,7 @@ def train(config: ConfigDict) -> Path:
     run = members.members(config)
     path = Path(config.run_dir) if config.run_dir else run_directory.default_path(config)
     dataset = transforms.top_episodes(loading.load(config.dataset), config.top_fraction)
+    validate_actions(config.algorithm, dataset)
     task = problem.from_dataset(dataset, config)
     run_directory.prepare(path, config)
     problem.save(task, path / 'problem.json')
@@ -83,9 +84,12 @@ def train(config: ConfigDict) -> Path:
                 final = step == config.num_updates
                 count = config.final_eval_episodes if final else config.eval_episodes
                 episodes = rollout.evaluate(
-                    learner, states, envs, members.seeds(run), ~diverged, count
+                    learner, states, envs, task, members.seeds(run), ~diverged, count
                 )
-                log.write(_evaluation_rows(episodes, task, run, step))
+                claimed = rollout.claimed_values(learner, states, episodes, ~diverged)
+                measures = report.measures(episodes, claimed, task)
+                log.write([_row('evaluation', i, member, step, each)
+                           for i, (member, each) in enumerate(zip(run, measures))])  # fmt: skip
                 checkpoints.save(step, states)
                 score = normalized_score(np.mean(episodes.returns[~diverged]), task.scores)
                 progress.set_postfix(score=f'{score:.1f}')
@@ -112,6 +116,17 @@ def validate(config: ConfigDict) -> None:
                 f'config.{key} is {config[key]}, no multiple of config.log_interval, '
                 f'{config.log_interval}.'
             )
+
+
+def validate_actions(algorithm: str, dataset: Dataset) -> None:
+    """Raises UserError if an algorithm cannot take a dataset's kind of actions."""
+    kind = 'discrete' if dataset.spec.discrete else 'continuous'
+    if kind not in ALGORITHMS[algorithm].ACTIONS:
+        able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
+        raise UserError(
+            f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
+            f'dataset {dataset.id} has {kind} ones: use one of {able}.'
+        )
 
 
 def describe(member: Member) -> str:
@@ -163,32 +178,21 @@ def _training_rows(states: Any, run: list[Member], step: int, rate: float) -> li
     ]  # fmt: skip
 
 
-def _evaluation_rows(episodes, task: Problem, run: list[Member], step: int) -> list[dict]:
-    return [
-        _row('evaluation', i, member, step, {
-            'return': returns.mean(),
-            'return_std': returns.std(),
-            'score': normalized_score(returns.mean(), task.scores),
-            'length': lengths.mean(),
-        })
-        for i, (member, returns, lengths) in enumerate(zip(run, *episodes))
-    ]  # fmt: skip
-
-
 def _finish(path: Path, config: ConfigDict, task: Problem, run: list[Member]) -> None:
     """Writes the summary and the figure from the metrics, and prints the table."""
     rows = run_directory.read_metrics(path)
     final = [row for row in rows
              if row['event'] == 'evaluation' and row['step'] == config.num_updates]  # fmt: skip
-    returns = np.array([row['measures']['return'] for row in final])
-    summary = report.summarize(task, run, returns, config.num_updates)
+    measures = [row['measures'] for row in final]
+    summary = report.summarize(task, run, measures, config.num_updates)
     (path / 'summary.json').write_text(json.dumps(summary, indent=2))
     title = config.algorithm.upper()
     report.draw_learning_curves(rows, task, run, title, path / 'learning_curves.png')
     print(f'\n{title} on {config.dataset}, {config.num_updates:,} updates\n')
-    print(report.table(summary, title))
+    print(report.table({title: summary}))
     print(f'\nRun directory: {path}\nFigure: {path / "learning_curves.png"}')
-    gone = [describe(run[i]) for i in np.flatnonzero(~np.isfinite(returns))]
+    gone = [describe(member) for member, each in zip(run, measures)
+            if not np.isfinite(each['return'])]  # fmt: skip
     if gone:
         print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
 

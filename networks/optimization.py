@@ -1,6 +1,7 @@
 """Steps that networks and their targets take."""
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
 
@@ -19,3 +20,8 @@ def descend(network: TrainState, gradients, learning_rate: jax.Array) -> TrainSt
         params=optax.apply_updates(network.params, updates),
         opt_state=opt_state,
     )
+
+
+def tree_where(condition: jax.Array, new, old):
+    """`new` if the scalar condition holds, else `old`, of any two trees of one structure."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -6,9 +6,20 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from launch.configs import bc, iql
+from launch.configs import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
 
-CONFIGS = {'bc': bc, 'iql': iql}
+CONFIGS = {
+    'bc': bc,
+    'bcq': bcq,
+    'cql': cql,
+    'discrete_bcq': discrete_bcq,
+    'discrete_cql': discrete_cql,
+    'dqn': dqn,
+    'iql': iql,
+    'sac': sac,
+    'td3': td3,
+    'td3_bc': td3_bc,
+}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
 DISCRETE = Spec(observation_size=4, action_size=3, discrete=True)
 

@@ -140,6 +140,23 @@ def test_the_order_of_a_batch_does_not_matter(spec):
         np.testing.assert_allclose(x, y, atol=2e-6)
 
 
+@SPECS
+def test_the_gap_is_between_values_of_the_same_32_rows(spec):
+    state, batch = make_state(iql, spec), random_batch(spec, size=40)
+    after = iql.update(state, batch)
+    observation = batch.observation[:32]
+    action, _ = iql.act(state, (), observation, batch.reward[:32], jax.random.key(0))
+    q_policy, q_data = (
+        np.asarray(state.critic.apply_fn(state.critic.params, observation, a)).min(axis=0)
+        for a in (action, batch.action[:32])
+    )
+    claimed = iql.claimed_value(state, observation, jax.random.key(0))
+    np.testing.assert_allclose(claimed, q_policy, rtol=1e-5)
+    assert after.metrics['q_policy'] == pytest.approx(q_policy.mean(), rel=1e-4)
+    assert after.metrics['q_data'] == pytest.approx(q_data.mean(), rel=1e-4)
+    assert after.metrics['q_gap'] == pytest.approx(q_policy.mean() - q_data.mean(), rel=1e-3)
+
+
 def test_dropout_changes_the_actor_alone_and_never_the_policy_that_acts():
     batch = random_batch(CONTINUOUS)
     dry = make_state(iql, CONTINUOUS)

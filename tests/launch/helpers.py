@@ -7,18 +7,30 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from launch.configs import bc, iql
+from launch.configs import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
 
-CONFIGS = {'bc': bc, 'iql': iql}
+CONFIGS = {
+    'bc': bc,
+    'bcq': bcq,
+    'cql': cql,
+    'discrete_bcq': discrete_bcq,
+    'discrete_cql': discrete_cql,
+    'dqn': dqn,
+    'iql': iql,
+    'sac': sac,
+    'td3': td3,
+    'td3_bc': td3_bc,
+}
 ROOT = Path(__file__).parents[2]
 
 
 def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
     """A run of a few seconds; values such as {'hparams.expectile': 0.9}."""
-    config = CONFIGS[algorithm].get_config('mujoco')
+    config = CONFIGS[algorithm].get_config()
     config.update_from_flattened_dict(
         {
             'dataset': dataset,
+            'num_seeds': 1,
             'normalize_rewards': False,
             'network.hidden_sizes': (16, 16),
             'batch_size': 32,

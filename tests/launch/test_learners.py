@@ -11,6 +11,7 @@ from launch import benchmark, learners, members
 from tests.launch.helpers import small_config
 
 SPECS = [Spec(4, 2, discrete=False), Spec(4, 3, discrete=True)]
+KINDS = {'continuous': SPECS[0], 'discrete': SPECS[1]}
 IDENTITY = Preprocessing(jnp.zeros(4), jnp.ones(4), jnp.float32(1), jnp.float32(0))
 
 
@@ -38,9 +39,11 @@ def assert_members_equal(states, member, others, other, rtol=1e-4, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize('algorithm', ALGORITHMS)
-@pytest.mark.parametrize('spec', SPECS, ids=['continuous', 'discrete'])
-def test_four_members_equal_four_single_runs(algorithm, spec):
+@pytest.mark.parametrize(
+    'algorithm, kind', [(name, kind) for name in ALGORITHMS for kind in ALGORITHMS[name].ACTIONS]
+)
+def test_four_members_equal_four_single_runs(algorithm, kind):
+    spec = KINDS[kind]
     together = train(build(algorithm, spec, num_seeds=4)[0], spec, 4)
     for seed in range(4):
         alone = train(build(algorithm, spec, seed=seed)[0], spec, 1)

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from launch import report
 from launch.members import Member
+from launch.rollout import Episodes
 
 
 def test_interval_of_known_scores():
@@ -32,3 +35,47 @@ def test_diverged_seeds_are_left_out_and_counted():
 def test_settings_group_their_seeds():
     members = [Member({'x': x}, seed) for x in (0.1, 0.2) for seed in (3, 4)]
     assert report.by_setting(members) == {'x=0.1': [0, 1], 'x=0.2': [2, 3]}
+
+
+def a_summary(claimed=None):
+    setting = {
+        'setting': {},
+        'label': '',
+        'return': report.interval(np.array([0.1, 0.3])),
+        'score': report.interval(np.array([10.0, 30.0])),
+        'returns_by_seed': {0: 0.1, 1: 0.3},
+        'diverged_seeds': [],
+    }
+    if claimed is not None:
+        setting['claimed_value'] = report.interval(np.array([claimed, claimed]))
+        setting['discounted_return'] = report.interval(np.array([0.15, 0.25]))
+    return {
+        'dataset': 'test/some-v0',
+        'updates': 10,
+        'reference_returns': {'random': 0.0, 'expert': 1.0},
+        'reference_lines': {},
+        'settings': [setting],
+    }
+
+
+def test_a_table_of_runs_with_and_without_critics():
+    lines = report.table({'BC': a_summary(), 'DQN': a_summary(claimed=1e6)}).splitlines()
+    assert lines[0].split()[-2:] == ['claimed', 'measured']
+    assert lines[2].startswith('BC') and '[0.100, 0.300]' in lines[2] and '1e+06' not in lines[2]
+    assert lines[3].startswith('DQN') and lines[3].split()[-2:] == ['1e+06', '0.2']
+    assert 'claimed' not in report.table({'BC': a_summary()})
+
+
+def test_measures_hold_the_claim_against_the_discounted_return():
+    episodes = Episodes(
+        returns=np.array([[1.0, 3.0]]),
+        discounted=np.array([[0.5, 1.5]]),
+        lengths=np.array([[4, 6]]),
+        initial_observations=np.zeros((1, 2, 1)),
+    )
+    problem = SimpleNamespace(scores=(0.0, 4.0))
+    (row,) = report.measures(episodes, np.array([3.0]), problem)
+    assert row['return'] == 2 and row['score'] == 50 and row['length'] == 5
+    assert row['discounted_return'] == 1 and row['value_overestimation'] == 2
+    (row,) = report.measures(episodes, None, problem)
+    assert 'claimed_value' not in row

@@ -22,17 +22,18 @@ def evaluate(task, run, learner, states, episodes, evaluated=None, stream=0):
     evaluated = np.ones(len(run), bool) if evaluated is None else evaluated
     with rollout.Environments(task, len(run), episodes) as envs:
         return rollout.evaluate(
-            learner, states, envs, members.seeds(run), evaluated, episodes, stream
+            learner, states, envs, task, members.seeds(run), evaluated, episodes, stream
         )
 
 
 def plain_returns(task, learner, states, member, seed, episodes, stream):
     """One environment, one episode after the other."""
     env = environments.make(task.env_spec)
-    returns, lengths = [], []
+    returns, discounted, lengths, initial = [], [], [], []
     for episode_seed in np.random.SeedSequence((seed, stream)).generate_state(episodes):
         observation, _ = env.reset(seed=int(episode_seed))
-        total, length, over = 0.0, 0, False
+        initial.append(observation)
+        rewards, over = [], False
         while not over:
             batch = np.tile(np.asarray(observation, np.float32), (len(learner.seeds), 1, 1))
             keys = jax.random.split(jax.random.key(0), len(learner.seeds))
@@ -41,23 +42,51 @@ def plain_returns(task, learner, states, member, seed, episodes, stream):
             if not task.spec.discrete:
                 action = action * env.action_space.high
             observation, reward, terminated, truncated, _ = env.step(action)
-            total, length, over = total + reward, length + 1, terminated or truncated
-        returns.append(total)
-        lengths.append(length)
-    return returns, lengths
+            rewards.append(reward)
+            over = terminated or truncated
+        rewards = np.array(rewards, np.float64)
+        returns.append(rewards.sum())
+        discounted.append(np.sum(0.9 ** np.arange(len(rewards)) * (0.5 * rewards - 1)))
+        lengths.append(len(rewards))
+    return returns, discounted, lengths, initial
 
 
 @pytest.mark.parametrize('fixture, episodes', [('pendulum', 3), ('cartpole', 25)])
 def test_lanes_earn_what_plain_rollouts_earn(fixture, episodes, request):
     dataset = request.getfixturevalue(fixture)
-    task, run, learner, states = set_up(dataset, num_seeds=3)
+    task, run, learner, states = set_up(
+        dataset, num_seeds=3, reward_scale=0.5, reward_shift=-1.0, **{'hparams.discount': 0.9}
+    )
     result = evaluate(task, run, learner, states, episodes, stream=5)
     for index, member in enumerate(run):
-        returns, lengths = plain_returns(
+        returns, discounted, lengths, initial = plain_returns(
             task, learner, states, index, member.seed, episodes, stream=5
         )
         np.testing.assert_allclose(result.returns[index], returns, rtol=1e-4)
+        np.testing.assert_allclose(result.discounted[index], discounted, rtol=1e-4)
         np.testing.assert_array_equal(result.lengths[index], lengths)
+        np.testing.assert_allclose(result.initial_observations[index], initial, rtol=1e-6)
+
+
+def test_the_claim_is_the_critics_value_of_the_initial_observations(cartpole):
+    task, run, learner, states = set_up(cartpole, num_seeds=3, standardize_observations=True)
+    result = evaluate(task, run, learner, states, 4)
+    evaluated = np.array([True, False, True])
+    claimed = rollout.claimed_values(learner, states, result, evaluated)
+    assert np.isnan(claimed[1])
+    for member in (0, 2):
+        state = jax.tree.map(lambda leaf, m=member: leaf[m], states)
+        observations = task.preprocessing.observation(result.initial_observations[member])
+        q = state.critic.apply_fn(state.critic.params, observations, method='all_actions')
+        action, _ = ALGORITHMS['iql'].act(state, (), observations, None, None)
+        expected = np.asarray(q).min(axis=0)[np.arange(4), action].mean()
+        assert claimed[member] == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_algorithm_without_critics_claims_nothing(cartpole):
+    task, run, learner, states = set_up(cartpole, 'bc')
+    result = evaluate(task, run, learner, states, 2)
+    assert rollout.claimed_values(learner, states, result, np.array([True])) is None
 
 
 def test_worker_processes_change_nothing(cartpole, monkeypatch):

@@ -32,9 +32,11 @@ def timeless(rows):
     return rows
 
 
-@pytest.mark.parametrize('algorithm', ALGORITHMS)
-@pytest.mark.parametrize('fixture', ['pendulum', 'cartpole'])
-def test_a_run_leaves_a_complete_directory(algorithm, fixture, tmp_path, request, capsys):
+@pytest.mark.parametrize(
+    'algorithm, kind', [(name, kind) for name in ALGORITHMS for kind in ALGORITHMS[name].ACTIONS]
+)
+def test_a_run_leaves_a_complete_directory(algorithm, kind, tmp_path, request, capsys):
+    fixture = {'continuous': 'pendulum', 'discrete': 'cartpole'}[kind]
     config = small_config(
         request.getfixturevalue(fixture), algorithm, num_seeds=2, run_dir=str(tmp_path / 'run')
     )
@@ -168,7 +170,7 @@ def test_a_dataset_whose_environment_is_not_installed(storage, tmp_path):
         ('--config.sweep.tau=0.5,0.7', "unknown key 'tau' in config.sweep; valid ones: actor_"),
         ('--config=launch/configs/iql.py:mujico', "unknown domain 'mujico'; valid ones: mujoco, "),
         ('--config=launch/configs/iqn.py', 'no config file launch/configs/iqn.py; those of this'),
-        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, iql"),
+        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, "),
         ('--config.dataset=local/hoper/random-v0', 'local/hopper/random-v0'),
         ('--config.dataset=hopper', 'dataset hopper: not a Minari id'),
         ('--config.dataset_on=disk', "config.dataset_on is 'disk'; valid: 'device', 'host'"),
@@ -181,6 +183,22 @@ def test_bad_input_ends_in_one_sentence(argument, message, storage, tmp_path):
     assert result.returncode == 1
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1 and 'Traceback' not in result.stderr
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'algorithm, fixture, message',
+    [
+        ('dqn', 'pendulum', r'algorithm dqn takes discrete actions; dataset test/pendulum-v0 has '
+         r'continuous ones: use one of bc, .*td3_bc\.$'),
+        ('sac', 'cartpole', r'algorithm sac takes continuous actions; dataset test/cartpole-v0 has '
+         r'discrete ones: use one of bc, .*dqn, .*iql\.$'),
+    ],
+)  # fmt: skip
+def test_an_algorithm_for_other_actions_is_refused(algorithm, fixture, message, tmp_path, request):
+    dataset = request.getfixturevalue(fixture)
+    with pytest.raises(UserError, match=message):
+        train.train(small_config(dataset, algorithm, run_dir=str(tmp_path / 'run')))
     assert not (tmp_path / 'run').exists()
 
 

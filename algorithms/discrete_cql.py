@@ -1,0 +1,165 @@
+"""Conservative Q-Learning for discrete actions  (Kumar et al. 2020, https://arxiv.org/abs/2006.04779).
+
+The penalty of cql.py on double DQN. With finitely many actions its soft maximum is a plain
+logsumexp over all of them: nothing is sampled, and the greedy policy needs no network.
+
+    penalty(theta) = E[ log sum_a exp Q(s, a) - Q(s, a_data) ]
+    L_Q(theta)     = alpha penalty + E[ huber(y - Q(s, a)) ],
+    y              = r + gamma Q_targ(s', argmax_a Q(s', a))                             (eq. 4)
+
+The penalty's gradient is softmax(Q(s, .)) minus the data's frequencies: at its minimum alone Q's
+softmax would be the behaviour policy. At alpha = 0 this file is dqn.py.
+
+The authors' Atari code (aviralkumar2907/CQL, atari) puts the same term beside the loss of QR-DQN, a
+Huber loss of quantiles. This file has one expected value per action, and like that code Huber's loss,
+which is the paper's 1/2 u^2 for errors below `error_clip`.
+"""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Spec, Transition
+from networks.optimization import descend
+from networks.values import DiscreteActionValue
+
+ACTIONS = ('discrete',)
+METRICS = (
+    'critic_loss',
+    'conservative_penalty',
+    'alpha',
+    'q_data',
+    'q_policy',
+    'q_gap',
+    'td_error',
+)
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        discount: gamma.
+        cql_alpha: alpha of eq. 4; 0 is double DQN.
+        target_period: updates between replacements of the target network.
+        error_clip: where the gradient of the squared error is clipped.
+        learning_rate: Adam's.
+    """
+
+    discount: jax.Array
+    cql_alpha: jax.Array
+    target_period: jax.Array
+    error_clip: jax.Array
+    learning_rate: jax.Array
+
+
+class DiscreteCQLState(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    critic: TrainState
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> DiscreteCQLState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes.
+    """
+    key, critic_key = jax.random.split(key)
+    q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
+    critic = TrainState.create(
+        apply_fn=q.apply, params=q.init(critic_key, observation, action), tx=optax.scale_by_adam()
+    )
+    return DiscreteCQLState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        critic=critic,
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def critic_loss(params, state: DiscreteCQLState, batch: Transition) -> tuple[jax.Array, dict]:
+    """Huber's loss of the double estimator's TD error, and the weighted penalty  (eq. 4)."""
+    values = all_values(params, state, batch.observation)
+    q = jnp.take_along_axis(values, batch.action[:, None], axis=-1).squeeze(-1)
+    target = backup(state, batch)
+    chex.assert_equal_shape((q, target, batch.reward))
+    penalty = jnp.mean(jax.nn.logsumexp(values, axis=-1) - q)
+    alpha = state.hparams.cql_alpha
+    huber = optax.huber_loss(q, target, delta=state.hparams.error_clip)
+    loss = alpha * penalty + jnp.mean(huber)
+    q_data, q_policy = jnp.mean(q), jnp.mean(jnp.max(values, axis=-1))
+    return loss, {
+        'critic_loss': loss,
+        'conservative_penalty': penalty,
+        'alpha': alpha,
+        'q_data': q_data,
+        'q_policy': q_policy,
+        'q_gap': q_policy - q_data,
+        'td_error': jnp.mean(jnp.abs(q - target)),
+    }
+
+
+def backup(state: DiscreteCQLState, batch: Transition) -> jax.Array:
+    """r + gamma Q_targ(s', a') with the action that the online network takes, (batch,)."""
+    action = jnp.argmax(all_values(state.critic.params, state, batch.next_observation), axis=-1)
+    next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, action)
+    return batch.reward + state.hparams.discount * batch.discount * next_q
+
+
+def all_values(params, state: DiscreteCQLState, observation: jax.Array) -> jax.Array:
+    """Q(s, .), (batch, num_actions)."""
+    return state.critic.apply_fn(params, observation, method='all_actions')
+
+
+def update(state: DiscreteCQLState, batch: Transition) -> DiscreteCQLState:
+    """One gradient step; every target_period-th also replaces the target network."""
+    hparams = state.hparams
+    gradients, metrics = jax.grad(critic_loss, has_aux=True)(state.critic.params, state, batch)
+    critic = descend(state.critic, gradients, hparams.learning_rate)
+    step = state.step + 1
+    return state.replace(
+        step=step,
+        critic=critic,
+        target_critic_params=optax.periodic_update(
+            critic.params, state.target_critic_params, step, hparams.target_period
+        ),
+        metrics=metrics,
+    )
+
+
+def init_memory(state: DiscreteCQLState, num_envs: int) -> tuple:
+    """A feed-forward policy carries nothing between steps."""
+    return ()
+
+
+def act(
+    state: DiscreteCQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array
+):
+    """The action of the highest value."""
+    values = all_values(state.critic.params, state, observation)
+    return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
+
+
+def claimed_value(state: DiscreteCQLState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The discounted return that the network expects of `act`, (batch,)."""
+    return jnp.max(all_values(state.critic.params, state, observation), axis=-1)

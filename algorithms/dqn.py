@@ -1,0 +1,139 @@
+"""Double DQN  (van Hasselt, Guez & Silver 2016, https://arxiv.org/abs/1509.06461).
+
+Deep Q-learning (Mnih et al. 2015, https://doi.org/10.1038/nature14236) with the double estimator:
+the network chooses the next action and a copy of it from some updates ago, the target network, says
+what that action is worth, so that one network's errors are not both sought out and believed.
+
+    y          = r + gamma Q_targ(s', argmax_a Q(s', a))
+    L_Q(theta) = E[ huber(y - Q(s, a)) ],   huber(u) = u^2 / 2 for |u| < 1, else |u| - 1/2
+
+On a fixed dataset this is a naive baseline: the argmax ranges over actions that nobody tried, and no
+new data ever corrects what the network makes of them. As in the papers the error is clipped (the
+gradient of Huber's loss) and the target network is replaced by the network every so many updates. The
+optimiser is Adam where the papers have RMSProp; the policy evaluated is greedy.
+"""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Spec, Transition
+from networks.optimization import descend
+from networks.values import DiscreteActionValue
+
+ACTIONS = ('discrete',)
+METRICS = ('critic_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        discount: gamma.
+        target_period: updates between replacements of the target network.
+        error_clip: where the gradient of the squared error is clipped.
+        learning_rate: Adam's.
+    """
+
+    discount: jax.Array
+    target_period: jax.Array
+    error_clip: jax.Array
+    learning_rate: jax.Array
+
+
+class DQNState(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    critic: TrainState
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> DQNState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes.
+    """
+    key, critic_key = jax.random.split(key)
+    q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
+    params = q.init(critic_key, jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32))
+    return DQNState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        critic=TrainState.create(apply_fn=q.apply, params=params, tx=optax.scale_by_adam()),
+        target_critic_params=jax.tree.map(jnp.copy, params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def critic_loss(params, state: DQNState, batch: Transition) -> tuple[jax.Array, dict]:
+    """Huber's loss of the TD error towards the double estimator."""
+    hparams = state.hparams
+    next_action = greedy_action(state, batch.next_observation)
+    next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action)
+    target = batch.reward + hparams.discount * batch.discount * next_q
+    all_q = state.critic.apply_fn(params, batch.observation, method='all_actions')
+    q = jnp.take_along_axis(all_q, batch.action[:, None], axis=-1).squeeze(-1)
+    chex.assert_equal_shape((q, target))
+    loss = jnp.mean(optax.huber_loss(q, target, delta=hparams.error_clip))
+    q_data, q_policy = jnp.mean(q), jnp.mean(jnp.max(all_q, axis=-1))
+    return loss, {
+        'critic_loss': loss,
+        'q_data': q_data,
+        'q_policy': q_policy,
+        'q_gap': q_policy - q_data,
+        'td_error': jnp.mean(jnp.abs(q - target)),
+    }
+
+
+def greedy_action(state: DQNState, observation: jax.Array) -> jax.Array:
+    """The action of highest value, int32 (batch,)."""
+    q = state.critic.apply_fn(state.critic.params, observation, method='all_actions')
+    return jnp.argmax(q, axis=-1).astype(jnp.int32)
+
+
+def update(state: DQNState, batch: Transition) -> DQNState:
+    """One gradient step of the network; every target_period-th also replaces the target network."""
+    hparams = state.hparams
+    gradients, metrics = jax.grad(critic_loss, has_aux=True)(state.critic.params, state, batch)
+    critic = descend(state.critic, gradients, hparams.learning_rate)
+    return state.replace(
+        step=state.step + 1,
+        critic=critic,
+        target_critic_params=optax.periodic_update(
+            critic.params, state.target_critic_params, state.step + 1, hparams.target_period
+        ),
+        metrics=metrics,
+    )
+
+
+def init_memory(state: DQNState, num_envs: int) -> tuple:
+    """A feed-forward policy carries nothing between steps."""
+    return ()
+
+
+def act(state: DQNState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
+    """The greedy action."""
+    return greedy_action(state, observation), memory
+
+
+def claimed_value(state: DQNState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The discounted return that the network expects of `act`, (batch,)."""
+    q = state.critic.apply_fn(state.critic.params, observation, method='all_actions')
+    return jnp.max(q, axis=-1)

@@ -1,0 +1,220 @@
+"""Soft Actor-Critic  (Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905).
+
+The policy maximises return plus alpha times its entropy, so that it explores as widely as the values
+allow; the temperature alpha is itself learned, to hold the entropy at a target.
+
+    L_Q(theta_i)  = E[ 1/2 (r + gamma (min_j Q_targ,j(s', a') - alpha log pi(a' | s')) - Q_i(s, a))^2 ],
+                    a' ~ pi(. | s')                                                   (eqs. 3, 5)
+    L_pi(phi)     = E[ alpha log pi(a | s) - min_j Q_j(s, a) ],   a = tanh(mu(s) + sigma(s) e)  (eq. 9)
+    L_alpha       = E[ -alpha (log pi(a | s) + H) ],   H = -dim(A) by default            (eq. 18)
+
+On a fixed dataset this is a naive baseline: nothing keeps a' where the data has been. The order is
+that of the authors' code (rail-berkeley/softlearning): critics with the old policy and temperature;
+the policy with the new critics and the old temperature; the temperature with fresh actions of the
+new policy; target critics last. alpha is exp of what is learned. Weights start uniform in
++-1/sqrt(fan-in) where that code has Glorot's initialisation.
+"""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Spec, Transition
+from networks.optimization import descend
+from networks.policies import TanhGaussianPolicy
+from networks.values import ActionValue, ensemble
+
+ACTIONS = ('continuous',)
+METRICS = (
+    'critic_loss',
+    'actor_loss',
+    'temperature_loss',
+    'q_data',
+    'q_policy',
+    'q_gap',
+    'td_error',
+    'entropy',
+    'temperature',
+)
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        discount: gamma.
+        target_entropy_per_dimension: H / dim(A).
+        initial_temperature: alpha before the first update; with temperature_learning_rate 0, always.
+        target_rate: how far the target critics move towards the critics at each update.
+        actor_learning_rate, critic_learning_rate, temperature_learning_rate: Adam's.
+    """
+
+    discount: jax.Array
+    target_entropy_per_dimension: jax.Array
+    initial_temperature: jax.Array
+    target_rate: jax.Array
+    actor_learning_rate: jax.Array
+    critic_learning_rate: jax.Array
+    temperature_learning_rate: jax.Array
+
+
+class SACState(struct.PyTreeNode):
+    """All that one learner is; the temperature's parameter is its logarithm."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    actor: TrainState
+    critic: TrainState
+    temperature: TrainState
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> SACState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes, num_critics.
+    """
+    key, actor_key, critic_key = jax.random.split(key, 3)
+    observation = jnp.zeros((1, spec.observation_size))
+    action = jnp.zeros((1, spec.action_size))
+    policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)
+    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
+
+    def train_state(apply_fn, params) -> TrainState:
+        return TrainState.create(apply_fn=apply_fn, params=params, tx=optax.scale_by_adam())
+
+    critic = train_state(q.apply, q.init(critic_key, observation, action))
+    return SACState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        actor=train_state(policy.apply, policy.init(actor_key, observation)),
+        critic=critic,
+        temperature=train_state(jnp.exp, jnp.log(hparams.initial_temperature)),
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def critic_loss(
+    params, state: SACState, batch: Transition, noise: jax.Array
+) -> tuple[jax.Array, dict]:
+    """Soft Bellman error of every critic  (eqs. 3, 5).
+
+    `noise` is standard normal, (batch, action_size), and stands for the next actions.
+    """
+    hparams = state.hparams
+    policy = state.actor.apply_fn(state.actor.params, batch.next_observation)
+    next_action, next_log_prob = policy.transform_and_log_prob(noise)
+    next_q = jnp.min(
+        state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action),
+        axis=0,
+    )
+    alpha = state.temperature.apply_fn(state.temperature.params)
+    next_v = next_q - alpha * next_log_prob
+    target = batch.reward + hparams.discount * batch.discount * next_v
+    q = state.critic.apply_fn(params, batch.observation, batch.action)
+    chex.assert_equal_shape((q[0], target))
+    error = q - target
+    loss = jnp.sum(0.5 * jnp.mean(jnp.square(error), axis=1))
+    return loss, {
+        'critic_loss': loss,
+        'q_data': jnp.mean(jnp.min(q, axis=0)),
+        'td_error': jnp.mean(jnp.abs(error)),
+    }
+
+
+def actor_loss(
+    params, state: SACState, batch: Transition, noise: jax.Array
+) -> tuple[jax.Array, dict]:
+    """Soft value of the policy, negated  (eq. 9); `noise` stands for its actions."""
+    policy = state.actor.apply_fn(params, batch.observation)
+    action, log_prob = policy.transform_and_log_prob(noise)
+    q = jnp.min(state.critic.apply_fn(state.critic.params, batch.observation, action), axis=0)
+    chex.assert_equal_shape((q, log_prob))
+    alpha = state.temperature.apply_fn(state.temperature.params)
+    loss = jnp.mean(alpha * log_prob - q)
+    return loss, {
+        'actor_loss': loss,
+        'q_policy': jnp.mean(q),
+        'entropy': -jnp.mean(log_prob),
+    }
+
+
+def temperature_loss(
+    log_alpha, state: SACState, batch: Transition, noise: jax.Array
+) -> tuple[jax.Array, dict]:
+    """Raises alpha where the entropy is below its target  (eq. 18); `noise` stands for actions."""
+    policy = state.actor.apply_fn(state.actor.params, batch.observation)
+    _, log_prob = policy.transform_and_log_prob(noise)
+    target_entropy = state.hparams.target_entropy_per_dimension * noise.shape[-1]
+    alpha = state.temperature.apply_fn(log_alpha)
+    loss = -alpha * jnp.mean(log_prob + target_entropy)
+    return loss, {'temperature_loss': loss, 'temperature': alpha}
+
+
+def update(state: SACState, batch: Transition) -> SACState:
+    """One gradient step of critics, policy and temperature, in the order of the authors' code."""
+    hparams = state.hparams
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+    critic_noise, actor_noise, temperature_noise = (
+        jax.random.normal(key, batch.action.shape) for key in keys
+    )
+
+    gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
+        state.critic.params, state, batch, critic_noise
+    )
+    critic = descend(state.critic, gradients, hparams.critic_learning_rate)
+    state = state.replace(critic=critic)
+
+    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(
+        state.actor.params, state, batch, actor_noise
+    )
+    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
+    state = state.replace(actor=actor)
+
+    gradients, temperature_metrics = jax.grad(temperature_loss, has_aux=True)(
+        state.temperature.params, state, batch, temperature_noise
+    )
+    gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    return state.replace(
+        step=state.step + 1,
+        temperature=descend(state.temperature, gradients, hparams.temperature_learning_rate),
+        target_critic_params=optax.incremental_update(
+            critic.params, state.target_critic_params, hparams.target_rate
+        ),
+        metrics=critic_metrics | actor_metrics | temperature_metrics | {'q_gap': gap},
+    )
+
+
+def init_memory(state: SACState, num_envs: int) -> tuple:
+    """A feed-forward policy carries nothing between steps."""
+    return ()
+
+
+def act(state: SACState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
+    """tanh of the policy's mean, which the paper evaluates."""
+    return state.actor.apply_fn(state.actor.params, observation).mode(), memory
+
+
+def claimed_value(state: SACState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The discounted return that the smallest critic expects of `act`, (batch,).
+
+    It includes alpha times the entropy of the steps that follow, as every soft Q does.
+    """
+    action = state.actor.apply_fn(state.actor.params, observation).mode()
+    return jnp.min(state.critic.apply_fn(state.critic.params, observation, action), axis=0)

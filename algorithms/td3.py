@@ -1,0 +1,192 @@
+"""Twin Delayed DDPG  (Fujimoto, van Hoof & Meger 2018, https://arxiv.org/abs/1802.09477).
+
+A deterministic policy climbs its critic, and so finds whatever the critic overrates. TD3 takes three
+measures against that: the target is the smaller of two critics (clipped double Q-learning, section
+4.2); noise on the target policy's action averages over peaks of the critic (section 5.3); policy and
+target networks move at every d-th update only, when the critics have settled (section 5.2).
+
+    a'           = clip(pi_targ(s') + clip(sigma e, -c, c), -1, 1),   e ~ N(0, I)            (sec. 5.3)
+    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}    (eq. 10)
+    L_pi(phi)    = -E[ Q_1(s, pi(s)) ]                                                  (algorithm 1)
+
+On a fixed dataset this is a naive baseline: nothing keeps pi(s') where the data has been. It follows
+the authors' code (sfujim/TD3): critics first; at updates d, 2d, ... the policy sees the new critics,
+and then all target networks move; sigma and c are fractions of the action bound.
+"""
+
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Spec, Transition
+from networks.optimization import descend, tree_where
+from networks.policies import DeterministicPolicy
+from networks.values import ActionValue, ensemble
+
+ACTIONS = ('continuous',)
+METRICS = ('critic_loss', 'actor_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        discount: gamma.
+        target_rate: how far the target networks move towards the networks when they move.
+        policy_noise: sigma, the target policy's noise.
+        noise_clip: c, where that noise is clipped.
+        policy_delay: d, critic updates for each update of the policy and of the targets.
+        actor_learning_rate, critic_learning_rate: Adam's.
+    """
+
+    discount: jax.Array
+    target_rate: jax.Array
+    policy_noise: jax.Array
+    noise_clip: jax.Array
+    policy_delay: jax.Array
+    actor_learning_rate: jax.Array
+    critic_learning_rate: jax.Array
+
+
+class TD3State(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    actor: TrainState
+    critic: TrainState
+    target_actor_params: Any
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> TD3State:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes, num_critics.
+    """
+    key, actor_key, critic_key = jax.random.split(key, 3)
+    observation = jnp.zeros((1, spec.observation_size))
+    action = jnp.zeros((1, spec.action_size))
+    policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)
+    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
+
+    def train_state(network: nn.Module, params) -> TrainState:
+        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
+
+    actor = train_state(policy, policy.init(actor_key, observation))
+    critic = train_state(q, q.init(critic_key, observation, action))
+    return TD3State(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        actor=actor,
+        critic=critic,
+        target_actor_params=jax.tree.map(jnp.copy, actor.params),
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Array) -> jax.Array:
+    """The target policy's action with clipped noise, within the bounds  (section 5.3)."""
+    return jnp.clip(action + jnp.clip(scale * noise, -clip, clip), -1, 1)
+
+
+def critic_loss(
+    params, state: TD3State, batch: Transition, noise: jax.Array
+) -> tuple[jax.Array, dict]:
+    """Squared TD error of every critic towards the smallest target  (eq. 10).
+
+    `noise` is standard normal, (batch, action_size).
+    """
+    hparams = state.hparams
+    next_action = smoothed(
+        state.actor.apply_fn(state.target_actor_params, batch.next_observation),
+        noise, hparams.policy_noise, hparams.noise_clip,
+    )  # fmt: skip
+    next_q = jnp.min(
+        state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action),
+        axis=0,
+    )
+    target = batch.reward + hparams.discount * batch.discount * next_q
+    q = state.critic.apply_fn(params, batch.observation, batch.action)
+    chex.assert_equal_shape((q[0], target))
+    error = q - target
+    loss = jnp.sum(jnp.mean(jnp.square(error), axis=1))
+    return loss, {
+        'critic_loss': loss,
+        'q_data': jnp.mean(jnp.min(q, axis=0)),
+        'td_error': jnp.mean(jnp.abs(error)),
+    }
+
+
+def actor_loss(params, state: TD3State, batch: Transition) -> tuple[jax.Array, dict]:
+    """The first critic's value of the policy's actions, negated  (algorithm 1)."""
+    action = state.actor.apply_fn(params, batch.observation)
+    q = state.critic.apply_fn(state.critic.params, batch.observation, action)
+    chex.assert_equal_shape((q[0], batch.reward))
+    loss = -jnp.mean(q[0])
+    return loss, {'actor_loss': loss, 'q_policy': jnp.mean(jnp.min(q, axis=0))}
+
+
+def update(state: TD3State, batch: Transition) -> TD3State:
+    """One gradient step of the critics and, at every policy_delay-th, of policy and targets."""
+    hparams = state.hparams
+    noise = jax.random.normal(jax.random.fold_in(state.key, state.step), batch.action.shape)
+
+    gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
+        state.critic.params, state, batch, noise
+    )
+    critic = descend(state.critic, gradients, hparams.critic_learning_rate)
+    state = state.replace(critic=critic)
+
+    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
+    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
+    # Computed at every update: under vmap jax.lax.cond would be computed likewise, and then select.
+    due = (state.step + 1) % hparams.policy_delay == 0
+    actor = tree_where(due, actor, state.actor)
+    target_rate = jnp.where(due, hparams.target_rate, 0.0)
+
+    gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    return state.replace(
+        step=state.step + 1,
+        actor=actor,
+        target_actor_params=optax.incremental_update(
+            actor.params, state.target_actor_params, target_rate
+        ),
+        target_critic_params=optax.incremental_update(
+            critic.params, state.target_critic_params, target_rate
+        ),
+        metrics=critic_metrics | actor_metrics | {'q_gap': gap},
+    )
+
+
+def init_memory(state: TD3State, num_envs: int) -> tuple:
+    """A feed-forward policy carries nothing between steps."""
+    return ()
+
+
+def act(state: TD3State, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
+    """The policy's action, without noise."""
+    return state.actor.apply_fn(state.actor.params, observation), memory
+
+
+def claimed_value(state: TD3State, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The discounted return that the smallest critic expects of `act`, (batch,)."""
+    action = state.actor.apply_fn(state.actor.params, observation)
+    return jnp.min(state.critic.apply_fn(state.critic.params, observation, action), axis=0)

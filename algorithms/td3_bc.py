@@ -1,0 +1,177 @@
+"""TD3+BC  (Fujimoto & Gu 2021, https://arxiv.org/abs/2106.06860).
+
+The smallest change that makes TD3 an offline algorithm: its policy is also regressed onto the data's
+actions. The weight of the value is divided by the mean size of the critic's values, so that one alpha
+serves rewards of any scale; alpha = 0 clones the data, large alpha is TD3.
+
+    L_Q(theta_i) = TD3's                                                       (algorithms/td3.py)
+    L_pi(phi)    = E[ -lambda Q_1(s, pi(s)) + (pi(s) - a)^2 ]                              (eq. 3)
+    lambda       = alpha / E[ |Q_1(s, pi(s))| ],   no gradient through lambda              (eq. 5)
+
+Observations are standardised (`config.standardize_observations`, eq. 4). Where they differ this file
+follows the authors' code (sfujim/TD3_BC) rather than the paper: lambda averages over the policy's
+actions, not the data's, and (pi(s) - a)^2 is the mean over the action's dimensions, not their sum.
+"""
+
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from algorithms.td3 import critic_loss
+from data.types import Spec, Transition
+from networks.optimization import descend, tree_where
+from networks.policies import DeterministicPolicy
+from networks.values import ActionValue, ensemble
+
+ACTIONS = ('continuous',)
+METRICS = (
+    'critic_loss',
+    'actor_loss',
+    'cloning_error',
+    'q_data',
+    'q_policy',
+    'q_gap',
+    'td_error',
+)
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        discount: gamma.
+        alpha: weight of the value against cloning.
+        target_rate: how far the target networks move towards the networks when they move.
+        policy_noise: the target policy's noise.
+        noise_clip: where that noise is clipped.
+        policy_delay: critic updates for each update of the policy and of the targets.
+        actor_learning_rate, critic_learning_rate: Adam's.
+    """
+
+    discount: jax.Array
+    alpha: jax.Array
+    target_rate: jax.Array
+    policy_noise: jax.Array
+    noise_clip: jax.Array
+    policy_delay: jax.Array
+    actor_learning_rate: jax.Array
+    critic_learning_rate: jax.Array
+
+
+class TD3BCState(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    actor: TrainState
+    critic: TrainState
+    target_actor_params: Any
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> TD3BCState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes, num_critics.
+    """
+    key, actor_key, critic_key = jax.random.split(key, 3)
+    observation = jnp.zeros((1, spec.observation_size))
+    action = jnp.zeros((1, spec.action_size))
+    policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)
+    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
+
+    def train_state(network: nn.Module, params) -> TrainState:
+        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
+
+    actor = train_state(policy, policy.init(actor_key, observation))
+    critic = train_state(q, q.init(critic_key, observation, action))
+    return TD3BCState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        actor=actor,
+        critic=critic,
+        target_actor_params=jax.tree.map(jnp.copy, actor.params),
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def actor_loss(params, state: TD3BCState, batch: Transition) -> tuple[jax.Array, dict]:
+    """The first critic's value of the policy's actions, normalised, and cloning  (eqs. 3, 5)."""
+    action = state.actor.apply_fn(params, batch.observation)
+    chex.assert_equal_shape((action, batch.action))
+    q = state.critic.apply_fn(state.critic.params, batch.observation, action)
+    weight = state.hparams.alpha / jax.lax.stop_gradient(jnp.mean(jnp.abs(q[0])))
+    cloning_error = jnp.mean(jnp.square(action - batch.action))
+    loss = -weight * jnp.mean(q[0]) + cloning_error
+    return loss, {
+        'actor_loss': loss,
+        'cloning_error': cloning_error,
+        'q_policy': jnp.mean(jnp.min(q, axis=0)),
+    }
+
+
+def update(state: TD3BCState, batch: Transition) -> TD3BCState:
+    """One gradient step of the critics and, at every policy_delay-th, of policy and targets."""
+    hparams = state.hparams
+    noise = jax.random.normal(jax.random.fold_in(state.key, state.step), batch.action.shape)
+
+    gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
+        state.critic.params, state, batch, noise
+    )
+    critic = descend(state.critic, gradients, hparams.critic_learning_rate)
+    state = state.replace(critic=critic)
+
+    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
+    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
+    # Computed at every update: under vmap jax.lax.cond would be computed likewise, and then select.
+    due = (state.step + 1) % hparams.policy_delay == 0
+    actor = tree_where(due, actor, state.actor)
+    target_rate = jnp.where(due, hparams.target_rate, 0.0)
+
+    gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    return state.replace(
+        step=state.step + 1,
+        actor=actor,
+        target_actor_params=optax.incremental_update(
+            actor.params, state.target_actor_params, target_rate
+        ),
+        target_critic_params=optax.incremental_update(
+            critic.params, state.target_critic_params, target_rate
+        ),
+        metrics=critic_metrics | actor_metrics | {'q_gap': gap},
+    )
+
+
+def init_memory(state: TD3BCState, num_envs: int) -> tuple:
+    """A feed-forward policy carries nothing between steps."""
+    return ()
+
+
+def act(
+    state: TD3BCState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array
+):
+    """The policy's action."""
+    return state.actor.apply_fn(state.actor.params, observation), memory
+
+
+def claimed_value(state: TD3BCState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The discounted return that the smallest critic expects of `act`, (batch,)."""
+    action = state.actor.apply_fn(state.actor.params, observation)
+    return jnp.min(state.critic.apply_fn(state.critic.params, observation, action), axis=0)

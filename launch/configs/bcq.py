@@ -1,0 +1,49 @@
+"""BCQ: the values of the authors' code (sfujim/BCQ, continuous_BCQ), one set for every domain.
+
+D4RL's table of baselines reports BCQ on these domains; the paper has MuJoCo logs of its own.
+"""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
+    'antmaze': {
+        'dataset': 'D4RL/antmaze/umaze-v1',
+        'eval_interval': 100_000,
+        'eval_episodes': 100,
+    },
+    'kitchen': {'dataset': 'D4RL/kitchen/complete-v2'},
+    'adroit': {'dataset': 'D4RL/pen/human-v2'},
+    'pointmaze': {
+        'dataset': 'local/pointmaze/umaze-v0',
+        'num_updates': 100_000,
+        'eval_interval': 20_000,
+    },
+}
+
+
+def get_config(domain: str = 'mujoco') -> ConfigDict:
+    """BCQ on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    config = base.get_config(
+        'bcq',
+        hparams={
+            'discount': 0.99,
+            'minimum_weight': 0.75,
+            'max_perturbation': 0.05,
+            'target_rate': 0.005,
+            'vae_learning_rate': 1e-3,
+            'actor_learning_rate': 1e-3,
+            'critic_learning_rate': 1e-3,
+        },
+        network={
+            'hidden_sizes': (400, 300),
+            'vae_hidden_sizes': (750, 750),
+            'num_critics': 2,
+            'num_backup_actions': 10,
+            'num_act_actions': 100,
+        },
+    )
+    config.batch_size = 100
+    return base.select_domain(config, domain, DOMAINS)

@@ -1,0 +1,39 @@
+"""BCQ for discrete actions: the authors' values for observations that are no images (sfujim/BCQ)."""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    # Ours: the task is not in the paper. Networks and updates as of every algorithm here.
+    'sepsis': {
+        'dataset': 'local/icu-sepsis/clinician-v0',
+        'num_seeds': 10,
+        'num_updates': 5_000,
+        'log_interval': 500,
+        'eval_interval': 1_000,
+        'eval_episodes': 100,
+        'final_eval_episodes': 1_000,
+        'batch_size': 256,
+        'network.hidden_sizes': (128, 128),
+        'hparams.behaviour_learning_rate': 1e-3,
+        'hparams.critic_learning_rate': 1e-3,
+    },
+}
+
+
+def get_config(domain: str = 'sepsis') -> ConfigDict:
+    """BCQ for discrete actions on 'sepsis'."""
+    config = base.get_config(
+        'discrete_bcq',
+        hparams={
+            'discount': 0.99,
+            'threshold': 0.3,
+            'target_rate': 0.005,
+            'behaviour_learning_rate': 3e-4,
+            'critic_learning_rate': 3e-4,
+        },
+        network={'hidden_sizes': (256, 256)},
+    )
+    config.batch_size = 64
+    return base.select_domain(config, domain, DOMAINS)

@@ -1,0 +1,43 @@
+"""SAC: the values of the paper's appendix D, on the domains that the other algorithms report.
+
+The paper trains online; the naive baseline keeps its values on fixed data.
+"""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
+    'antmaze': {
+        'dataset': 'D4RL/antmaze/umaze-v1',
+        'reward_shift': -1.0,
+        'eval_interval': 100_000,
+        'eval_episodes': 100,
+    },
+    'kitchen': {'dataset': 'D4RL/kitchen/complete-v2'},
+    'adroit': {'dataset': 'D4RL/pen/human-v2'},
+    'pointmaze': {
+        'dataset': 'local/pointmaze/umaze-v0',
+        'num_updates': 100_000,
+        'eval_interval': 20_000,
+    },
+}
+
+
+def get_config(domain: str = 'mujoco') -> ConfigDict:
+    """SAC on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    config = base.get_config(
+        'sac',
+        hparams={
+            'discount': 0.99,
+            'target_entropy_per_dimension': -1.0,
+            'initial_temperature': 1.0,
+            'target_rate': 0.005,
+            'actor_learning_rate': 3e-4,
+            'critic_learning_rate': 3e-4,
+            'temperature_learning_rate': 3e-4,
+        },
+        network={'hidden_sizes': (256, 256), 'num_critics': 2},
+    )
+    return base.select_domain(config, domain, DOMAINS)

@@ -1,0 +1,45 @@
+"""TD3+BC: the values of the paper's appendix C and of the authors' code, which are for locomotion.
+
+The other domains keep them; AntMaze's rewards are shifted as for the other algorithms.
+"""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
+    'antmaze': {
+        'dataset': 'D4RL/antmaze/umaze-v1',
+        'reward_shift': -1.0,
+        'eval_interval': 100_000,
+        'eval_episodes': 100,
+    },
+    'kitchen': {'dataset': 'D4RL/kitchen/complete-v2'},
+    'adroit': {'dataset': 'D4RL/pen/human-v2'},
+    'pointmaze': {
+        'dataset': 'local/pointmaze/umaze-v0',
+        'num_updates': 100_000,
+        'eval_interval': 20_000,
+    },
+}
+
+
+def get_config(domain: str = 'mujoco') -> ConfigDict:
+    """TD3+BC on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    config = base.get_config(
+        'td3_bc',
+        hparams={
+            'discount': 0.99,
+            'alpha': 2.5,
+            'target_rate': 0.005,
+            'policy_noise': 0.2,
+            'noise_clip': 0.5,
+            'policy_delay': 2,
+            'actor_learning_rate': 3e-4,
+            'critic_learning_rate': 3e-4,
+        },
+        network={'hidden_sizes': (256, 256), 'num_critics': 2},
+    )
+    config.standardize_observations = True
+    return base.select_domain(config, domain, DOMAINS)

@@ -1,0 +1,201 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms import sac
+from data.types import Spec, Transition
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
+
+update = jax.jit(sac.update)
+
+NOISE = jax.random.normal(jax.random.key(3), (16, 2))
+
+
+def state_with_distinct_targets(**hparams):
+    state, other = make_state(sac, CONTINUOUS, **hparams), make_state(sac, CONTINUOUS, seed=1)
+    return state.replace(target_critic_params=other.critic.params)
+
+
+def actions_and_log_probs(state, observation, noise):
+    """tanh(mu + sigma e) and its log-density with the literal correction, in float64."""
+    policy = state.actor.apply_fn(state.actor.params, observation)
+    mean, log_std, noise = (np.asarray(a, np.float64) for a in (policy.mean, policy.log_std, noise))
+    action = np.tanh(mean + np.exp(log_std) * noise)
+    gaussian = -0.5 * noise**2 - log_std - 0.5 * np.log(2 * np.pi)
+    return action, np.sum(gaussian - np.log(1 - action**2), axis=-1)
+
+
+def values(state, params, observation, action):
+    action = jnp.asarray(action, jnp.float32)
+    return np.asarray(state.critic.apply_fn(params, observation, action), np.float64)
+
+
+def td_target(state, batch, noise, discount, temperature):
+    action, log_prob = actions_and_log_probs(state, batch.next_observation, noise)
+    q = values(state, state.target_critic_params, batch.next_observation, action).min(axis=0)
+    reward, ongoing = (np.asarray(a, np.float64) for a in (batch.reward, batch.discount))
+    return reward + discount * ongoing * (q - temperature * log_prob)
+
+
+def test_critic_loss_is_equation_5():
+    state = state_with_distinct_targets(discount=0.9, initial_temperature=0.3)
+    batch = random_batch(CONTINUOUS)
+    q = values(state, state.critic.params, batch.observation, batch.action)
+    target = td_target(state, batch, NOISE, 0.9, 0.3)
+    expected = 0.5 * np.mean((q[0] - target) ** 2) + 0.5 * np.mean((q[1] - target) ** 2)
+    loss, metrics = sac.critic_loss(state.critic.params, state, batch, NOISE)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert metrics['td_error'] == pytest.approx(np.abs(q - target).mean(), rel=1e-5)
+    assert metrics['q_data'] == pytest.approx(q.min(axis=0).mean(), rel=1e-5)
+
+
+def test_no_gradient_passes_through_the_target():
+    state, batch = make_state(sac, CONTINUOUS), random_batch(CONTINUOUS)
+    target = jnp.asarray(td_target(state, batch, NOISE, 0.99, 1.0), jnp.float32)
+
+    def regression(params):
+        q = state.critic.apply_fn(params, batch.observation, batch.action)
+        return 0.5 * jnp.sum(jnp.mean(jnp.square(q - target), axis=1))
+
+    expected = jax.grad(regression)(state.critic.params)
+    gradient = jax.grad(lambda p: sac.critic_loss(p, state, batch, NOISE)[0])(state.critic.params)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_actor_loss_is_equation_9():
+    state, batch = state_with_distinct_targets(initial_temperature=0.3), random_batch(CONTINUOUS)
+    action, log_prob = actions_and_log_probs(state, batch.observation, NOISE)
+    q = values(state, state.critic.params, batch.observation, action).min(axis=0)
+    loss, metrics = sac.actor_loss(state.actor.params, state, batch, NOISE)
+    assert loss == pytest.approx(np.mean(0.3 * log_prob - q), rel=1e-5)
+    assert metrics['entropy'] == pytest.approx(-log_prob.mean(), rel=1e-5)
+    assert metrics['q_policy'] == pytest.approx(q.mean(), rel=1e-5)
+
+
+def test_temperature_loss_is_equation_18():
+    state = state_with_distinct_targets(initial_temperature=0.3, target_entropy_per_dimension=-1.5)
+    batch = random_batch(CONTINUOUS)
+    _, log_prob = actions_and_log_probs(state, batch.observation, NOISE)
+    loss, metrics = sac.temperature_loss(state.temperature.params, state, batch, NOISE)
+    assert loss == pytest.approx(np.mean(-0.3 * (log_prob - 3.0)), rel=1e-5)
+    assert metrics['temperature'] == pytest.approx(0.3, rel=1e-6)
+    # d/d(log alpha) of -alpha x is -alpha x itself.
+    gradient = jax.grad(lambda p: sac.temperature_loss(p, state, batch, NOISE)[0])
+    assert gradient(state.temperature.params) == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize('target, rises', [(0.9, True), (-4.0, False)])
+def test_the_temperature_moves_against_the_distance_to_the_target_entropy(target, rises):
+    # A new policy's entropy lies between: at most log 2 per dimension.
+    state = make_state(sac, CONTINUOUS, target_entropy_per_dimension=target)
+    after = update(state, random_batch(CONTINUOUS))
+    assert (after.temperature.params > state.temperature.params) == rises
+
+
+def test_each_step_uses_the_parameters_that_the_authors_code_uses():
+    rates = dict.fromkeys(('actor_learning_rate', 'critic_learning_rate'), 1e-2)
+    state = state_with_distinct_targets(**rates)
+    batch = random_batch(CONTINUOUS)
+    after = update(state, batch)
+    keys = jax.random.split(jax.random.fold_in(state.key, 0), 3)
+    noises = [jax.random.normal(key, batch.action.shape) for key in keys]
+    new_critics = state.replace(critic=after.critic)
+    new_policy = new_critics.replace(actor=after.actor)
+    for name, loss, params, seen, noise in (
+        ('critic_loss', sac.critic_loss, state.critic.params, state, noises[0]),
+        ('actor_loss', sac.actor_loss, state.actor.params, new_critics, noises[1]),
+        ('temperature_loss', sac.temperature_loss, state.temperature.params, new_policy, noises[2]),
+    ):
+        expected = float(loss(params, seen, batch, noise)[0])
+        assert after.metrics[name] == pytest.approx(expected, rel=1e-5)
+        # Far enough apart that stale parameters would have been noticed.
+        if seen is not state:
+            stale = float(loss(params, state, batch, noise)[0])
+            assert abs(stale - expected) > 1e-4 * abs(expected)
+    assert after.metrics['q_gap'] == pytest.approx(
+        float(after.metrics['q_policy'] - after.metrics['q_data'])
+    )
+    moved = jax.tree.map(
+        lambda new, old: 0.005 * new + 0.995 * old,
+        after.critic.params,
+        state.target_critic_params,
+    )
+    for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(after.target_critic_params)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('network', ['actor', 'critic', 'temperature'])
+def test_a_learning_rate_moves_its_own_network_only(network):
+    networks = ('actor', 'critic', 'temperature')
+    rates = {f'{name}_learning_rate': 0.0 for name in networks}
+    rates[f'{network}_learning_rate'] = 1e-3
+    state = make_state(sac, CONTINUOUS, **rates)
+    after = update(state, random_batch(CONTINUOUS))
+    for name in networks:
+        before_params, after_params = getattr(state, name).params, getattr(after, name).params
+        assert changed(before_params, after_params) == (name == network)
+
+
+def test_the_order_of_a_batch_does_not_matter():
+    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
+    shuffled = jax.tree.map(lambda array: array[::-1], batch)
+    for loss, params in (
+        (sac.critic_loss, state.critic.params),
+        (sac.actor_loss, state.actor.params),
+        (sac.temperature_loss, state.temperature.params),
+    ):
+        gradient = jax.grad(loss, has_aux=True)
+        a = gradient(params, state, batch, NOISE)[0]
+        b = gradient(params, state, shuffled, NOISE[::-1])[0]
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+            np.testing.assert_allclose(x, y, atol=2e-6)
+
+
+def test_the_policy_that_acts_is_the_mode_and_the_claim_is_its_value():
+    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
+    action, _ = sac.act(state, (), batch.observation, batch.reward, jax.random.key(0))
+    policy = state.actor.apply_fn(state.actor.params, batch.observation)
+    np.testing.assert_allclose(action, np.tanh(policy.mean), rtol=1e-5, atol=1e-6)
+    q = values(state, state.critic.params, batch.observation, action)
+    claimed = sac.claimed_value(state, batch.observation, jax.random.key(0))
+    np.testing.assert_allclose(claimed, q.min(axis=0), rtol=1e-5)
+
+
+def test_a_one_step_problem_is_solved_at_the_target_entropy():
+    spec = Spec(1, 2, discrete=False)
+    best = np.array([0.3, -0.2])
+    rng = np.random.default_rng(0)
+    action = rng.uniform(-1, 1, (2_000, 2)).astype(np.float32)
+    data = Transition(
+        observation=np.ones((2_000, 1), np.float32),
+        action=action,
+        reward=-4 * np.sum((action - best) ** 2, axis=-1),
+        discount=np.zeros(2_000, np.float32),
+        next_observation=np.ones((2_000, 1), np.float32),
+    )
+    data = jax.tree.map(jnp.asarray, data)
+    rates = {f'{name}_learning_rate': 3e-3 for name in ('actor', 'critic', 'temperature')}
+
+    start = make_state(sac, spec, network={'hidden_sizes': (32, 32)}, **rates)
+
+    def learn(initial_temperature):
+        temperature = start.temperature.replace(params=jnp.log(initial_temperature))
+        state = start.replace(temperature=temperature)
+
+        def body(state, key):
+            rows = jax.random.randint(key, (64,), 0, 2_000)
+            state = sac.update(state, jax.tree.map(lambda array: array[rows], data))
+            return state, state.metrics
+
+        state, metrics = jax.lax.scan(body, state, jax.random.split(jax.random.key(0), 1_500))
+        action, _ = sac.act(state, (), data.observation[:1], data.reward[:1], state.key)
+        return action[0], jax.tree.map(lambda values: jnp.mean(values[-200:]), metrics)
+
+    # From either side of the temperature at the optimum, a Gaussian of variance alpha / 8.
+    temperature = 8 * np.exp(-2) / (2 * np.pi * np.e)
+    actions, metrics = jax.jit(jax.vmap(learn))(jnp.array([0.2, 0.02]))
+    np.testing.assert_allclose(actions, np.tile(best, (2, 1)), atol=0.1)
+    np.testing.assert_allclose(metrics['entropy'], -2, atol=0.2)
+    np.testing.assert_allclose(metrics['temperature'], temperature, rtol=0.5)
