@@ -15,8 +15,9 @@ DOMAINS = {
     'adroit': {'dataset': 'D4RL/pen/human-v2', 'network.dropout_rate': 0.1},
     'pointmaze': {
         'dataset': 'local/pointmaze/umaze-v0',
-        'num_updates': 100_000,
-        'eval_interval': 20_000,
+        'num_updates': 30_000,
+        'eval_interval': 5_000,
+        'eval_episodes': 20,
     },
     'sepsis': {
         'dataset': 'local/icu-sepsis/clinician-v0',

@@ -29,8 +29,9 @@ DOMAINS = {
     },
     'pointmaze': {
         'dataset': 'local/pointmaze/umaze-v0',
-        'num_updates': 100_000,
-        'eval_interval': 20_000,
+        'num_updates': 30_000,
+        'eval_interval': 5_000,
+        'eval_episodes': 20,
     },
     # Ours: the task is not in the paper. Small networks and few updates, for ten seeds in a minute.
     'sepsis': {
