@@ -37,9 +37,9 @@ DOMAINS = {
     'sepsis': {
         'dataset': 'local/icu-sepsis/clinician-v0',
         'num_seeds': 10,
-        'num_updates': 5_000,
+        'num_updates': 2_500,
         'log_interval': 500,
-        'eval_interval': 1_000,
+        'eval_interval': 500,
         'eval_episodes': 100,
         'final_eval_episodes': 1_000,
         'network.hidden_sizes': (128, 128),
