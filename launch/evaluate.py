@@ -1,6 +1,6 @@
 """Judges the policies of a finished or running run again.
 
-    python -m launch.evaluate --run_dir=runs/iql/... --episodes=1000 --stream=1
+    python -m launch.evaluate --run_dir=runs/iql/... --episodes=1000 --seed=1
     python -m launch.evaluate --run_dir=runs/iql/... --video=policy.mp4
 """
 
@@ -23,8 +23,8 @@ from launch.problem import Problem
 
 _RUN_DIR = flags.DEFINE_string('run_dir', None, 'run directory')
 _EPISODES = flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
-_STREAM = flags.DEFINE_integer(
-    'stream', 1, 'which episodes: training evaluates on stream 0', lower_bound=0
+_SEED = flags.DEFINE_integer(
+    'seed', 1, 'of the episodes; training evaluates with 0', lower_bound=0
 )
 _VIDEO = flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
 _MEMBER = flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
@@ -41,21 +41,21 @@ def main(argv: list[str]) -> None:
     if _VIDEO.value:
         if _MEMBER.value >= len(run):
             raise UserError(f'--member={_MEMBER.value}: {path} has members 0 to {len(run) - 1}.')
-        film(learner, states, task, _MEMBER.value, _STREAM.value, Path(_VIDEO.value))
+        film(learner, states, task, _MEMBER.value, _SEED.value, Path(_VIDEO.value))
         print(f'Video: {_VIDEO.value}')
         return
     finite = np.asarray(learners.all_finite(states))[: len(run)]
     with rollout.Environments(task, len(run), _EPISODES.value) as envs:
         episodes = rollout.evaluate(
-            learner, states, envs, task, members.seeds(run), finite, _EPISODES.value, _STREAM.value
+            learner, states, envs, task, members.seeds(run), finite, _EPISODES.value, _SEED.value
         )
     claimed = rollout.claimed_values(learner, states, episodes, finite)
     summary = report.summarize(task, run, report.measures(episodes, claimed, task), step)
-    file = path / f'evaluation-stream{_STREAM.value}.json'
+    file = path / f'evaluation-seed{_SEED.value}.json'
     file.write_text(json.dumps(summary | {'episodes': _EPISODES.value}, indent=2))
     print(
         f'{path}\nafter {step:,} updates, {_EPISODES.value} episodes per member, '
-        f'stream {_STREAM.value}\n'
+        f'seed {_SEED.value}\n'
     )
     print(report.table({config.algorithm.upper(): summary}))
     print(f'\nWritten to {file}')
@@ -84,7 +84,7 @@ def load(path: Path):
 
 
 def film(
-    learner: Learners, states, task: Problem, member: int, stream: int, path: Path
+    learner: Learners, states, task: Problem, member: int, seed: int, path: Path
 ) -> None:
     """Writes one episode of a member's policy as a video.
 
@@ -97,7 +97,7 @@ def film(
         raise UserError(f'no video of {task.env_spec.id}: {error}') from error
     keys = jax.vmap(jax.random.key)(learner.seeds)
     memory = learner.init_memory(states, 1)
-    observation, _ = env.reset(seed=stream)
+    observation, _ = env.reset(seed=seed)
     reward, frames, over = 0.0, [env.render()], False
     while not over:
         flat = flatten_observation(observation, task.observation_keys, 1)

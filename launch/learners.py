@@ -1,9 +1,9 @@
 """All members of a run as one compiled computation.
 
 States carry a leading member axis, which is sharded over the local devices: members never talk to
-each other, so each device runs its own, vmapped, for a whole chunk of updates at a time. If the
-members do not divide evenly, the last one is repeated to fill the mesh and the copies are dropped
-from everything that leaves here.
+each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
+of updates at a time. If the members do not divide evenly, the last one is repeated to fill the mesh
+and the copies are dropped from everything that leaves here.
 """
 
 from collections.abc import Callable
@@ -77,6 +77,7 @@ def build(
     members = fill(members, mesh)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
     seeds = membership.seeds(members)
+    over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, config.network)
@@ -95,7 +96,10 @@ def build(
 
     @partial(jax.jit, donate_argnums=0, static_argnums=3)
     def train_all(states, seeds, transitions, num_updates):
-        train = jax.vmap(partial(train_one, num_updates=num_updates), (0, 0, None))
+        def train(states, seeds, transitions):
+            one = partial(train_one, transitions=transitions, num_updates=num_updates)
+            return over_members(one)(states, seeds)
+
         return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
             states, seeds, transitions
         )
@@ -107,7 +111,7 @@ def build(
         return jax.lax.scan(body, state, batches)[0]
 
     train_on_batches = jax.jit(
-        shard(jax.vmap(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
+        shard(over_members(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
         donate_argnums=0,
     )
 
@@ -141,6 +145,11 @@ def build(
         init_memory=init_memory,
         claimed_value=claimed_value,
     )
+
+
+def _one_after_another(train: Callable) -> Callable:
+    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones."""
+    return lambda *members: jax.lax.map(lambda member: train(*member), members)
 
 
 def place(transitions: Transition, num_members: int) -> Transition:

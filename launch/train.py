@@ -1,6 +1,6 @@
 """Trains all members of a config on a dataset and judges them in its environment.
 
-    python -m launch.train --config=launch/configs/iql.py:sepsis --config.num_seeds=10
+    python -m launch.train --config=launch/configs/iql.py:sepsis
 """
 
 import json

@@ -29,16 +29,17 @@ DOMAINS = {
     },
     'pointmaze': {
         'dataset': 'local/pointmaze/umaze-v0',
-        'num_updates': 100_000,
-        'eval_interval': 20_000,
+        'num_updates': 30_000,
+        'eval_interval': 5_000,
+        'eval_episodes': 20,
     },
     # Ours: the task is not in the paper. Small networks and few updates, for ten seeds in a minute.
     'sepsis': {
         'dataset': 'local/icu-sepsis/clinician-v0',
         'num_seeds': 10,
-        'num_updates': 5_000,
+        'num_updates': 2_500,
         'log_interval': 500,
-        'eval_interval': 1_000,
+        'eval_interval': 500,
         'eval_episodes': 100,
         'final_eval_episodes': 1_000,
         'network.hidden_sizes': (128, 128),

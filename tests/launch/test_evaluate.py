@@ -14,16 +14,16 @@ def test_a_run_is_judged_again(cartpole, tmp_path):
     )
     rows = run_directory.read_metrics(path)
     trained = [row['measures']['return'] for row in rows if row['event'] == 'evaluation'][-2:]
-    for stream, episodes in ((0, 3), (1, 30)):
+    for seed, episodes in ((0, 3), (1, 30)):
         result = run(
-            'launch.evaluate', f'--run_dir={path}', f'--episodes={episodes}', f'--stream={stream}'
+            'launch.evaluate', f'--run_dir={path}', f'--episodes={episodes}', f'--seed={seed}'
         )
         assert result.returncode == 0, result.stderr
-        assert 'stream' in result.stdout
-        file = path / f'evaluation-stream{stream}.json'
+        assert f'seed {seed}' in result.stdout
+        file = path / f'evaluation-seed{seed}.json'
         returns = json.loads(file.read_text())['settings'][0]['returns_by_seed']
         # The same episodes earn what they earned in training; others do not.
-        assert (list(returns.values()) == pytest.approx(trained)) == (stream == 0)
+        assert (list(returns.values()) == pytest.approx(trained)) == (seed == 0)
 
 
 def test_what_is_no_run_is_named(tmp_path):
