@@ -1,5 +1,7 @@
 """What the tests of several algorithms use."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,11 +50,14 @@ def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
     values = config.hparams.to_dict() | hparams
     network = config.network.to_dict() | {'hidden_sizes': (16, 16)} | (network or {})
-    return algorithm.init(
-        jax.random.key(seed),
-        spec,
-        algorithm.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()}),
-        ConfigDict(network),
+    hparams = algorithm.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})
+    return _init(algorithm, spec, tuple(network.items()))(jax.random.key(seed), hparams)
+
+
+@functools.cache
+def _init(algorithm, spec: Spec, network: tuple):
+    return jax.jit(
+        lambda key, hparams: algorithm.init(key, spec, hparams, ConfigDict(dict(network)))
     )
 
 

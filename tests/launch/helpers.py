@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ml_collections import ConfigDict
 
+from algorithms import ALGORITHMS
 from launch.configs import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
 
 CONFIGS = {
@@ -54,3 +56,12 @@ def run(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
     return subprocess.run(
         command(*arguments), cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, **kwargs
     )
+
+
+def algorithms_and_actions() -> list:
+    """(algorithm, kind of action), all there are; those but bc and iql are slow tests."""
+    return [
+        pytest.param(name, kind, marks=() if name in ('bc', 'iql') else pytest.mark.slow)
+        for name, module in ALGORITHMS.items()
+        for kind in module.ACTIONS
+    ]

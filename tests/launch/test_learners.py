@@ -8,7 +8,7 @@ from data import sampling
 from data.transforms import Preprocessing
 from data.types import Spec
 from launch import benchmark, learners, members
-from tests.launch.helpers import small_config
+from tests.launch.helpers import algorithms_and_actions, small_config
 
 SPECS = [Spec(4, 2, discrete=False), Spec(4, 3, discrete=True)]
 KINDS = {'continuous': SPECS[0], 'discrete': SPECS[1]}
@@ -39,13 +39,11 @@ def assert_members_equal(states, member, others, other, rtol=1e-4, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize(
-    'algorithm, kind', [(name, kind) for name in ALGORITHMS for kind in ALGORITHMS[name].ACTIONS]
-)
+@pytest.mark.parametrize('algorithm, kind', algorithms_and_actions())
 def test_four_members_equal_four_single_runs(algorithm, kind):
     spec = KINDS[kind]
     together = train(build(algorithm, spec, num_seeds=4)[0], spec, 4)
-    for seed in range(4):
+    for seed in (0, 3):
         alone = train(build(algorithm, spec, seed=seed)[0], spec, 1)
         assert_members_equal(together, seed, alone, 0)
     assert not np.allclose(leaves(together, 0)[-1], leaves(together, 1)[-1])

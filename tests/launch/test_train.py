@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import ALGORITHMS
 from data.types import DatasetError
 from launch import evaluate, run_directory, train
 from launch.cli import UserError
 from tests.conftest import collect, store
-from tests.launch.helpers import ROOT, command, run, small_config
+from tests.launch.helpers import ROOT, algorithms_and_actions, command, run, small_config
 
 
 def final_states(path):
@@ -32,9 +31,7 @@ def timeless(rows):
     return rows
 
 
-@pytest.mark.parametrize(
-    'algorithm, kind', [(name, kind) for name in ALGORITHMS for kind in ALGORITHMS[name].ACTIONS]
-)
+@pytest.mark.parametrize('algorithm, kind', algorithms_and_actions())
 def test_a_run_leaves_a_complete_directory(algorithm, kind, tmp_path, request, capsys):
     fixture = {'continuous': 'pendulum', 'discrete': 'cartpole'}[kind]
     config = small_config(
