@@ -9,18 +9,18 @@ enough of it the policy's value is a lower bound of the truth.
     L_Q(theta)     = alpha penalty + E[ (r + gamma Q_targ(s', a') - Q(s, a))^2 ],  a' ~ pi   (eq. 4)
     L_pi(phi)      = E[ temperature log pi(a | s) - min_i Q_i(s, a) ],   a ~ pi          (SAC's actor)
 
-The integral is an importance-weighted mean over actions drawn uniformly, from pi(. | s) and from
-pi(. | s'), the logarithm of each one's density subtracted from its Q (appendix F). In the Lagrange
+The integral is an importance-weighted mean over actions drawn uniformly and from pi(. | s), the
+logarithm of each one's density subtracted from its Q (appendix F). In the Lagrange
 version (config.lagrange) the penalty's weight is learned: it grows while alpha * penalty is above
 `target_gap` and shrinks below it.
 
-Where paper and code differ this file follows the code behind the published D4RL numbers
-(aviralkumar2907/CQL, d4rl): the TD error has no factor 1/2 beside alpha; the sum over samples is not
-divided by their number, which shifts the penalty by a constant; the backup carries no entropy; under
-the Lagrangian alpha still multiplies the penalty before the gap is taken off; for the first
-`bc_warm_start_updates` the actor clones the data. All losses see the parameters of before the update,
-but for the temperature, which moves first. The maximising backup (config.max_backup) is the code's:
-each critic takes the best of its values at num_sampled_actions next actions.
+Where paper and code differ this file follows the released code (aviralkumar2907/CQL, d4rl): actions of
+pi(. | s') are among the samples; the TD error has no factor 1/2 beside alpha; the sum over samples is
+not divided by their number, which shifts the penalty by a constant; log std is at least -5; the backup
+carries no entropy; under the Lagrangian alpha still multiplies the penalty before the gap is taken off;
+for the first `bc_warm_start_updates` the actor clones the data. All losses see the parameters of before
+the update, but for the temperature, which moves first. The maximising backup (config.max_backup) is the
+code's: each critic takes the best of its values at num_sampled_actions next actions.
 """
 
 from typing import Any, NamedTuple
@@ -130,7 +130,7 @@ def init(
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation = jnp.zeros((1, spec.observation_size))
     action = jnp.zeros((1, spec.action_size))
-    policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)
+    policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size, log_std_min=-5.0)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
 
     def train_state(apply_fn, params) -> TrainState:
@@ -309,6 +309,11 @@ def init_memory(state: CQLState, num_envs: int) -> tuple:
 def act(state: CQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
     """tanh of the policy's mean."""
     return state.actor.apply_fn(state.actor.params, observation).mode(), memory
+
+
+def explore(state: CQLState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """Actions sampled from the policy, to collect data with."""
+    return state.actor.apply_fn(state.actor.params, observation).sample(key)
 
 
 def claimed_value(state: CQLState, observation: jax.Array, key: jax.Array) -> jax.Array:

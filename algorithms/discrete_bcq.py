@@ -8,7 +8,7 @@ most likely one. At threshold 0 it is double DQN, towards 1 behavioural cloning.
     L_Q(theta) = E[ huber( r + gamma Q_targ(s', pi(s')) - Q(s, a) ) ]
     L_G(omega) = E[ -log G(a | s) + 0.01 mean_b logit_b(s)^2 ]
 
-This file follows the authors' code (sfujim/BCQ, discrete_BCQ), which adds the penalty on the logits
+This file follows the authors' code (sfujim/BCQ, discrete_BCQ), which has the penalty on the logits
 and, for observations that are no images, keeps two networks with nothing in common (FC_Q; Atari's
 share their convolutions) and a target that follows slowly. All losses see the parameters of before
 the update; pi(s') is chosen with the online networks, only its value is the target's.

@@ -12,7 +12,8 @@ softmax would be the behaviour policy. At alpha = 0 this file is dqn.py.
 
 The authors' Atari code (aviralkumar2907/CQL, atari) puts the same term beside the loss of QR-DQN, a
 Huber loss of quantiles. This file has one expected value per action, and like that code Huber's loss,
-which is the paper's 1/2 u^2 for errors below `error_clip`.
+which is the paper's 1/2 u^2 for errors below `error_clip`. That code chooses the next action with
+the target network; this file with the online one, as dqn.py does.
 """
 
 from typing import Any

@@ -5,7 +5,7 @@ where Q is whatever the network extrapolates. IQL never asks: V(s) is an upper e
 over the actions that the data took in s, which tends to the best of them as the expectile tends to 1.
 The policy is then read off by advantage-weighted regression, again on the data's actions alone.
 
-    L_V(psi)   = E[ L2^tau( Q_targ(s, a) - V(s) ) ],   L2^tau(u) = |tau - 1(u < 0)| u^2     (eqs. 4, 5)
+    L_V(psi)   = E[ L2^tau( Q_targ(s, a) - V(s) ) ],   L2^tau(u) = |tau - 1(u < 0)| u^2         (eq. 5)
     L_Q(theta) = E[ (r + gamma V(s') - Q(s, a))^2 ]                                          (eq. 6)
     L_pi(phi)  = -E[ exp(beta (Q_targ(s, a) - V(s))) log pi(a | s) ]                         (eq. 7)
 
@@ -128,7 +128,7 @@ def init(
 
 
 def expectile_loss(error: jax.Array, expectile: jax.Array) -> jax.Array:
-    """|tau - 1(error < 0)| error^2, elementwise  (eq. 4)."""
+    """|tau - 1(error < 0)| error^2, elementwise: L2^tau of eq. 5."""
     return jnp.where(error < 0, 1 - expectile, expectile) * jnp.square(error)
 
 
@@ -225,6 +225,12 @@ def init_memory(state: IQLState, num_envs: int) -> tuple:
 def act(state: IQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
     """The policy's mean, or its most likely action if discrete."""
     return state.actor.apply_fn(state.actor.params, observation).mode(), memory
+
+
+def explore(state: IQLState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """Actions sampled from the policy, to collect data with; continuous ones clipped to the box."""
+    action = state.actor.apply_fn(state.actor.params, observation).sample(key)
+    return jnp.clip(action, -1, 1) if jnp.issubdtype(action.dtype, jnp.floating) else action
 
 
 def claimed_value(state: IQLState, observation: jax.Array, key: jax.Array) -> jax.Array:

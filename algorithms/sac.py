@@ -11,7 +11,8 @@ allow; the temperature alpha is itself learned, to hold the entropy at a target.
 On a fixed dataset this is a naive baseline: nothing keeps a' where the data has been. The order is
 that of the authors' code (rail-berkeley/softlearning): critics with the old policy and temperature;
 the policy with the new critics and the old temperature; the temperature with fresh actions of the
-new policy; target critics last. alpha is exp of what is learned. Weights start uniform in
+new policy; target critics last. The policy's loss takes the smaller critic as in the paper, where
+that code takes their mean. alpha is exp of what is learned. Weights start uniform in
 +-1/sqrt(fan-in) where that code has Glorot's initialisation.
 """
 
@@ -209,6 +210,11 @@ def init_memory(state: SACState, num_envs: int) -> tuple:
 def act(state: SACState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
     """tanh of the policy's mean, which the paper evaluates."""
     return state.actor.apply_fn(state.actor.params, observation).mode(), memory
+
+
+def explore(state: SACState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """Actions sampled from the policy, to collect data with."""
+    return state.actor.apply_fn(state.actor.params, observation).sample(key)
 
 
 def claimed_value(state: SACState, observation: jax.Array, key: jax.Array) -> jax.Array:

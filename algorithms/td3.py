@@ -6,12 +6,13 @@ measures against that: the target is the smaller of two critics (clipped double 
 target networks move at every d-th update only, when the critics have settled (section 5.2).
 
     a'           = clip(pi_targ(s') + clip(sigma e, -c, c), -1, 1),   e ~ N(0, I)            (sec. 5.3)
-    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}    (eq. 10)
+    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}    (eq. 15)
     L_pi(phi)    = -E[ Q_1(s, pi(s)) ]                                                  (algorithm 1)
 
 On a fixed dataset this is a naive baseline: nothing keeps pi(s') where the data has been. It follows
 the authors' code (sfujim/TD3): critics first; at updates d, 2d, ... the policy sees the new critics,
-and then all target networks move; sigma and c are fractions of the action bound.
+and then all target networks move; sigma and c are fractions of the action bound, to which a' is
+clipped.
 """
 
 from typing import Any
@@ -43,6 +44,7 @@ class Hyperparameters(struct.PyTreeNode):
         policy_noise: sigma, the target policy's noise.
         noise_clip: c, where that noise is clipped.
         policy_delay: d, critic updates for each update of the policy and of the targets.
+        exploration_noise: standard deviation of what `explore` adds; no part of learning.
         actor_learning_rate, critic_learning_rate: Adam's.
     """
 
@@ -51,6 +53,7 @@ class Hyperparameters(struct.PyTreeNode):
     policy_noise: jax.Array
     noise_clip: jax.Array
     policy_delay: jax.Array
+    exploration_noise: jax.Array
     actor_learning_rate: jax.Array
     critic_learning_rate: jax.Array
 
@@ -110,7 +113,7 @@ def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Ar
 def critic_loss(
     params, state: TD3State, batch: Transition, noise: jax.Array
 ) -> tuple[jax.Array, dict]:
-    """Squared TD error of every critic towards the smallest target  (eq. 10).
+    """Squared TD error of every critic towards the smallest target  (eq. 15).
 
     `noise` is standard normal, (batch, action_size).
     """
@@ -184,6 +187,13 @@ def init_memory(state: TD3State, num_envs: int) -> tuple:
 def act(state: TD3State, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
     """The policy's action, without noise."""
     return state.actor.apply_fn(state.actor.params, observation), memory
+
+
+def explore(state: TD3State, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The policy's actions with Gaussian noise, to collect data with."""
+    action = state.actor.apply_fn(state.actor.params, observation)
+    noise = state.hparams.exploration_noise * jax.random.normal(key, action.shape)
+    return jnp.clip(action + noise, -1, 1)
 
 
 def claimed_value(state: TD3State, observation: jax.Array, key: jax.Array) -> jax.Array:

@@ -52,6 +52,7 @@ class Hyperparameters(struct.PyTreeNode):
         policy_noise: the target policy's noise.
         noise_clip: where that noise is clipped.
         policy_delay: critic updates for each update of the policy and of the targets.
+        exploration_noise: standard deviation of what `explore` adds; no part of learning.
         actor_learning_rate, critic_learning_rate: Adam's.
     """
 
@@ -61,6 +62,7 @@ class Hyperparameters(struct.PyTreeNode):
     policy_noise: jax.Array
     noise_clip: jax.Array
     policy_delay: jax.Array
+    exploration_noise: jax.Array
     actor_learning_rate: jax.Array
     critic_learning_rate: jax.Array
 
@@ -169,6 +171,13 @@ def act(
 ):
     """The policy's action."""
     return state.actor.apply_fn(state.actor.params, observation), memory
+
+
+def explore(state: TD3BCState, observation: jax.Array, key: jax.Array) -> jax.Array:
+    """The policy's actions with Gaussian noise, to collect data with."""
+    action = state.actor.apply_fn(state.actor.params, observation)
+    noise = state.hparams.exploration_noise * jax.random.normal(key, action.shape)
+    return jnp.clip(action + noise, -1, 1)
 
 
 def claimed_value(state: TD3BCState, observation: jax.Array, key: jax.Array) -> jax.Array:

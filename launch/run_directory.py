@@ -3,7 +3,8 @@
     config.json           the complete config
     problem.json          dataset id, sizes, environment, action bounds, standardisation, scores
     metrics.jsonl         one row per member and log or evaluation
-    checkpoints/          orbax: the states of all members at the last evaluation
+    checkpoints/          orbax: the states of all members at the last evaluation; online also the
+                          replay buffers
     summary.json          final scores with intervals, per setting
     learning_curves.png
     tensorboard/
@@ -32,11 +33,11 @@ def identity(config: ConfigDict) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in _FREE_KEYS}
 
 
-def default_path(config: ConfigDict) -> Path:
-    """runs/<algorithm>/<dataset>/seed<seed>-<hash of the config>."""
+def default_path(config: ConfigDict, data: str) -> Path:
+    """runs/<algorithm>/<data>/seed<seed>-<hash of the config>, `data` naming what is learned from."""
     digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
-    dataset = config.dataset.replace('/', '-')
-    return Path('runs') / config.algorithm / dataset / f'seed{config.seed}-{digest}'
+    data = data.replace('/', '-')
+    return Path('runs') / config.algorithm / data / f'seed{config.seed}-{digest}'
 
 
 def prepare(path: Path, config: ConfigDict) -> None:
@@ -80,6 +81,25 @@ def load_config(path: Path) -> ConfigDict:
     return ConfigDict(json.loads(file.read_text()))
 
 
+def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:
+    """The summaries of finished runs on one dataset, by algorithm (or path, when it comes again).
+
+    Raises:
+        UserError: there is no run, or no finished one, or the datasets differ.
+    """
+    found = {}
+    for path in paths:
+        title = load_config(path).algorithm.upper().replace('_', ' ')
+        file = path / 'summary.json'
+        if not file.exists():
+            raise UserError(f'{path} is not finished: there is no {file.name} in it.')
+        found[title if title not in found else str(path)] = json.loads(file.read_text())
+    datasets = {summary['dataset'] for summary in found.values()}
+    if len(datasets) > 1:
+        raise UserError(f'the runs are on different datasets: {", ".join(sorted(datasets))}.')
+    return found
+
+
 class Checkpoints:
     """The states of all members at the last evaluation; each save is all or nothing."""
 
@@ -96,28 +116,36 @@ class Checkpoints:
         """Updates done at the last save, None before the first."""
         return self._manager.latest_step()
 
-    def save(self, step: int, states: Any) -> None:
-        """Saves states after `step` updates."""
-        self._manager.save(step, args=ocp.args.StandardSave(_without_keys(states)))
+    def save(self, step: int, **trees: Any) -> None:
+        """Saves named trees of arrays, `states` among them, after `step` updates or steps."""
+        items = {name: ocp.args.StandardSave(_without_keys(tree)) for name, tree in trees.items()}
+        self._manager.save(step, args=ocp.args.Composite(**items))
 
-    def restore(self, states: Any) -> Any:
-        """The last saved states, with the structure and placement of `states`.
+    def restore(self, **trees: Any) -> Any:
+        """What was saved last, by name, with the structure and placement of what is given.
 
         Raises:
-            UserError: the checkpoint is damaged or of another structure.
+            UserError: there is no checkpoint, it is damaged or of another structure.
         """
         step = self.latest()
-        target = jax.tree.map(ocp.tree.to_shape_dtype_struct, _without_keys(states))
+        if step is None:
+            raise UserError(f'{self._path} holds no checkpoint yet.')
+        targets = {
+            name: ocp.args.StandardRestore(
+                jax.tree.map(ocp.tree.to_shape_dtype_struct, _without_keys(tree))
+            )
+            for name, tree in trees.items()
+        }
         try:
-            restored = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            restored = self._manager.restore(step, args=ocp.args.Composite(**targets))
         # A damaged checkpoint fails in whichever library meets the damage first.
         except Exception as error:
             raise UserError(
-                f'checkpoint {self._path / str(step)} cannot be read, it is truncated or damaged '
-                f'({type(error).__name__}); restore it from a copy or delete {self._path} to train '
-                'from the start.'
+                f'checkpoint {self._path / str(step)} cannot be read: it is truncated, damaged or of '
+                f'other members, networks or devices ({type(error).__name__}); restore it from a '
+                'copy, or train from the start in another config.run_dir.'
             ) from error
-        return jax.tree.map(_with_key, states, restored)
+        return {name: jax.tree.map(_with_key, tree, restored[name]) for name, tree in trees.items()}
 
 
 def _is_key(leaf: Any) -> bool:

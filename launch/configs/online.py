@@ -1,0 +1,52 @@
+"""Learning while acting in an environment: launch/train_online.py.
+
+    --config=launch/configs/online.py:sac         SAC from nothing
+    --config=launch/configs/online.py:iql         fine-tuning of a policy that IQL learned offline
+
+What follows the colon is the algorithm; it keeps the values of its 'mujoco' domain.
+"""
+
+import math
+
+from ml_collections import ConfigDict
+
+from launch.configs import base, cql, iql, sac, td3, td3_bc
+
+_ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
+# What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
+HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
+# The data of an offline run; what is done to them stays with the run.
+_OFFLINE_KEYS = (
+    'dataset', 'dataset_on', 'top_fraction', 'standardize_observations', 'normalize_rewards',
+    'reward_scale', 'reward_shift',
+)  # fmt: skip
+
+
+def get_config(algorithm: str = 'sac') -> ConfigDict:
+    """Online training by 'sac', 'td3', 'td3_bc', 'iql' or 'cql'."""
+    if algorithm not in _ALGORITHMS:
+        raise base.UnknownDomainError(
+            f'config online: unknown algorithm {algorithm!r}; valid ones: {", ".join(_ALGORITHMS)}.'
+        )
+    config = _ALGORITHMS[algorithm].get_config('mujoco')
+    for key in _OFFLINE_KEYS:
+        del config[key]
+    config.env_id = 'Hopper-v5'
+    # An offline run to continue: --from_run sets it. Its environment takes the place of env_id, its
+    # members and hyperparameters that of these, but for what is given on the command line.
+    config.from_run = ''
+    # Steps in the environment, one update after each but the random ones.
+    config.num_updates = 1_000_000
+    config.log_interval = 1_000
+    # Evaluation, and a checkpoint after it; the running episodes are cut there.
+    config.eval_interval = 10_000
+    # Steps of uniformly random actions, and without updates, before the policy acts; none if it
+    # comes from an offline run.
+    config.random_steps = 10_000
+    config.replay_capacity = 1_000_000
+    # Of each batch, with --from_run: the share that comes from the offline dataset.
+    config.offline_share = 0.5
+    for name, value in HPARAMS.get(algorithm, {}).items():
+        del config.hparams[name]
+        config.hparams[name] = value
+    return config

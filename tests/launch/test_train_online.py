@@ -1,0 +1,178 @@
+import gymnasium as gym
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data import loading
+from data.types import DatasetError
+from launch import problem, run_directory, train, train_online
+from launch.cli import UserError
+from launch.configs import online
+from tests.launch.helpers import run, small_config
+from tests.launch.test_train import final_states, timeless
+
+SCHEDULE = {
+    'num_updates': 60,
+    'log_interval': 10,
+    'eval_interval': 20,
+    'eval_episodes': 2,
+    'final_eval_episodes': 3,
+    'batch_size': 16,
+    'network.hidden_sizes': (16, 16),
+}
+
+
+def online_config(path, algorithm='sac', **values):
+    config = online.get_config(algorithm)
+    config.update_from_flattened_dict(
+        SCHEDULE | {'random_steps': 30, 'replay_capacity': 50, 'run_dir': str(path)} | values
+    )
+    return config
+
+
+def buffer_of(path, config):
+    task = problem.load(path / 'problem.json')
+    empty = train_online.build_memory(config, task, config.num_seeds, None).empty()
+    return run_directory.Checkpoints(path).restore(replay=empty)['replay']
+
+
+def stop_at(step, monkeypatch):
+    """A run interrupted before the checkpoint of a step."""
+    save = run_directory.Checkpoints.save
+
+    def interrupted(self, at, **trees):
+        if at == step:
+            raise KeyboardInterrupt
+        save(self, at, **trees)
+
+    monkeypatch.setattr(run_directory.Checkpoints, 'save', interrupted)
+
+
+def rows(path):
+    found = timeless(run_directory.read_metrics(path))
+    for row in found:
+        row['measures'].pop('steps_per_second', None)
+    return found
+
+
+def test_an_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
+    """Three members on two devices; the buffer wraps around."""
+    whole = train_online.train_online(online_config(tmp_path / 'whole', num_seeds=3))
+    config = online_config(tmp_path / 'resumed', num_seeds=3)
+    with monkeypatch.context() as patch:
+        stop_at(40, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_online.train_online(config)
+    resumed = train_online.train_online(config)
+    np.testing.assert_equal(rows(resumed), rows(whole))
+    ends = [(final_states(path), buffer_of(path, config)) for path in (resumed, whole)]
+    for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_buffer_holds_what_the_environment_did(tmp_path):
+    config = online_config(tmp_path / 'run', random_steps=20, num_updates=40)
+    path = train_online.train_online(config)
+    rows = jax.tree.map(lambda x: np.asarray(x[0]), buffer_of(path, config).transitions)
+    env = gym.make('Hopper-v5').unwrapped
+    for row in range(40):
+        env.reset()
+        # Observations leave out the first coordinate, which nothing depends on.
+        qpos = np.concatenate([[0.0], rows.observation[row, :5]])
+        env.set_state(qpos, rows.observation[row, 5:])
+        observation, reward, terminated, _, _ = env.step(rows.action[row])
+        np.testing.assert_allclose(rows.next_observation[row], observation, atol=2e-3)
+        assert rows.reward[row] == pytest.approx(reward, abs=1e-3)
+        assert rows.discount[row] == 1 - terminated
+    follows = np.all(rows.next_observation[:39] == rows.observation[1:40], axis=1)
+    # Episodes go on but where they terminate, and where the evaluation cuts them.
+    np.testing.assert_array_equal(follows, (rows.discount[:39] == 1) & (np.arange(1, 40) != 20))
+    assert not rows.next_observation[40:].any()
+
+
+def test_updates_begin_after_the_random_steps(tmp_path):
+    path = train_online.train_online(online_config(tmp_path / 'run'))
+    assert final_states(path).step == 60 - 30
+
+
+@pytest.mark.parametrize('share', [0.0, 0.5])
+def test_an_offline_run_goes_on_with_its_data(pendulum, tmp_path, monkeypatch, share):
+    offline = train.train(
+        small_config(
+            pendulum, run_dir=str(tmp_path / 'offline'), num_seeds=2, **{'hparams.expectile': 0.9}
+        )
+    )
+    batches = []
+    build = train_online.build_memory
+
+    def spied(*args):
+        memory = build(*args)
+
+        def sample(*args):
+            batches.append(memory.sample(*args))
+            return batches[-1]
+
+        return memory._replace(sample=sample)
+
+    monkeypatch.setattr(train_online, 'build_memory', spied)
+    config = online_config(
+        tmp_path / 'online', 'iql', from_run=str(offline), offline_share=share,
+        replay_capacity=1_000, **{'hparams.inverse_temperature': 7.0},
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        stop_at(60, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_online.train_online(config)
+    path = train_online.train_online(config)
+    end = final_states(path)
+    np.testing.assert_array_equal(end.step, [40 + 60] * 2)
+    recorded = {tuple(row) for row in np.asarray(loading.load(pendulum).transitions.observation)}
+    shares = [
+        np.mean([tuple(row) in recorded for row in np.asarray(batch.observation[member, 0])])
+        for batch in batches
+        for member in range(2)
+    ]
+    # The last 20 steps twice: before and after the interruption.
+    assert len(shares) == 2 * (60 + 20) and set(shares) == {share}
+    # The run's own, the one given here, and what is other online.
+    np.testing.assert_allclose(end.hparams.expectile, 0.9)
+    np.testing.assert_allclose(end.hparams.inverse_temperature, 7.0)
+    assert jnp.isinf(end.hparams.actor_decay_updates).all()
+    evaluated = [row['measures']['score'] for row in rows(path) if row['event'] == 'evaluation']
+    assert len(evaluated) == 6 and np.isfinite(evaluated).all()
+
+
+def test_discrete_actions_go_on(cartpole, tmp_path):
+    offline = train.train(small_config(cartpole, run_dir=str(tmp_path / 'offline')))
+    config = online_config(tmp_path / 'online', 'iql', from_run=str(offline))
+    path = train_online.train_online(config)
+    actions = np.asarray(buffer_of(path, config).transitions.action[0])
+    assert set(np.unique(actions)) <= {0, 1} and actions.dtype == np.int32
+
+
+def test_what_cannot_be_trained_is_named(pendulum, tmp_path):
+    offline = train.train(small_config(pendulum, run_dir=str(tmp_path / 'offline')))
+    path = tmp_path / 'run'
+
+    def refused(error, match, *args, **values):
+        with pytest.raises(error, match=match):
+            train_online.train_online(online_config(path, *args, **values))
+
+    refused(UserError, 'is a run of iql; give .*online.py:iql', from_run=str(offline))
+    refused(UserError, 'config.num_seeds is 4, but that of', 'iql', from_run=str(offline), num_seeds=4)
+    refused(UserError, 'with a sweep', 'iql', from_run=str(offline), **{'sweep.expectile': (0.7, 0.9)})
+    refused(DatasetError, 'Pendulum-v1: no reference scores', env_id='Pendulum-v1')
+    refused(DatasetError, 'CartPole-v1: .* not supported online', env_id='CartPole-v1')
+    refused(UserError, 'offline_share is 1', offline_share=1.0)
+    refused(UserError, 'random_steps is 60; valid: from 0', random_steps=60)
+    (offline / 'summary.json').unlink()
+    refused(UserError, 'is no finished offline run', 'iql', from_run=str(offline))
+    assert not path.exists()
+    with pytest.raises(UserError, match='is for launch.train_online'):
+        train.train(online_config(path))
+    with pytest.raises(UserError, match='is for launch.train'):
+        train_online.train_online(small_config(pendulum))
+    result = run('launch.train_online', '--config=launch/configs/online.py:bc')
+    assert result.returncode == 1
+    assert "unknown algorithm 'bc'; valid ones: sac, td3" in result.stderr
