@@ -30,7 +30,12 @@ def _import_quietly(module: str):
         return importlib.import_module(module)
 
 
-def _registered(env_id: str) -> EnvSpec:
+def registered(env_id: str) -> EnvSpec:
+    """What gymnasium knows of an id, ours or of our extra packages.
+
+    Raises:
+        DatasetError: it knows nothing.
+    """
     for package in ('gymnasium_robotics', 'icu_sepsis'):
         if env_id not in gym.registry:
             with contextlib.suppress(ImportError):
@@ -55,11 +60,11 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
         DatasetError: the id is not registered (its package is not installed), it is registered with
             another entry point, or the environment does not accept the keyword arguments.
     """
-    registered = _registered(spec.id)
-    if registered.entry_point != spec.entry_point:
+    installed = registered(spec.id)
+    if installed.entry_point != spec.entry_point:
         raise DatasetError(
             f'environment {spec.id}: the metadata names the entry point {spec.entry_point}, but '
-            f'the installed one is {registered.entry_point}; only the installed one may run'
+            f'the installed one is {installed.entry_point}; only the installed one may run'
         )
     kwargs = {name: value for name, value in spec.kwargs.items() if name != 'render_mode'}
     if render_mode is not None:

@@ -13,7 +13,7 @@ from minari.dataset.minari_storage import is_image_space
 from data.types import DatasetError, Spec
 
 # Recorded float32 actions may exceed float64 bounds by rounding, and by no more.
-_BOUND_TOLERANCE = 1e-4
+BOUND_TOLERANCE = 1e-4
 _FIELDS = ('observations', 'actions', 'rewards', 'terminations', 'truncations')
 
 
@@ -161,7 +161,7 @@ def flatten_episode(
     else:
         low, high = space.low.reshape(-1), space.high.reshape(-1)
         actions = 2 * (actions - low) / (high - low) - 1
-        if np.abs(actions).max() > 1 + _BOUND_TOLERANCE:
+        if np.abs(actions).max() > 1 + BOUND_TOLERANCE:
             fail('actions', f'outside the bounds of {space}')
         actions = np.clip(actions, -1, 1)
     return {

@@ -28,9 +28,20 @@ def sample_indices(key: jax.Array, num_steps: int, batch_size: int) -> jax.Array
     return jax.random.randint(key, (batch_size,), 0, num_steps)
 
 
-def sample(transitions: Transition, key: jax.Array, batch_size: int) -> Transition:
-    """A uniform batch from arrays on the device; to be called inside jit."""
-    indices = sample_indices(key, transitions.reward.shape[0], batch_size)
+def sample(
+    transitions: Transition, key: jax.Array, batch_size: int, num_steps: jax.Array | None = None
+) -> Transition:
+    """A uniform batch from arrays on the device; to be called inside jit.
+
+    Args:
+        transitions: the arrays.
+        key: of the batch.
+        batch_size: transitions in it.
+        num_steps: how many of the first rows to sample from, if not from all.
+    """
+    if num_steps is None:
+        num_steps = transitions.reward.shape[0]
+    indices = sample_indices(key, num_steps, batch_size)
     return jax.tree.map(lambda array: array[indices], transitions)
 
 

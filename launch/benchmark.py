@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from absl.flags import FLAGS
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
@@ -30,17 +31,8 @@ from algorithms import ALGORITHMS
 from data.transforms import Preprocessing
 from data.types import Spec, Transition
 from launch import cli, learners
+from launch.cli import UserError
 from launch.members import Member
-
-_ALGORITHM = flags.DEFINE_enum('algorithm', 'iql', list(ALGORITHMS), 'algorithm')
-_MEMBERS = flags.DEFINE_integer('members', 1, 'members in the run', lower_bound=1)
-_OBSERVATION_SIZE = flags.DEFINE_integer('observation_size', 11, 'observation features')
-_ACTION_SIZE = flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions')
-_DISCRETE = flags.DEFINE_bool('discrete', False, 'whether actions are discrete')
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 256, 'transitions per batch', lower_bound=1)
-_UPDATES = flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
-_CHUNKS = flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
-_JSON = flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
 
 _DATASET_STEPS = 100_000
 
@@ -49,16 +41,20 @@ def main(argv: list[str]) -> None:
     """Measures and prints one row."""
     del argv
     cli.use_all_cores()
-    spec = Spec(_OBSERVATION_SIZE.value, _ACTION_SIZE.value, _DISCRETE.value)
+    spec = Spec(FLAGS.observation_size, FLAGS.action_size, FLAGS.discrete)
+    kind = 'discrete' if spec.discrete else 'continuous'
+    if kind not in ALGORITHMS[FLAGS.algorithm].ACTIONS:
+        flag = '--nodiscrete' if spec.discrete else '--discrete'
+        raise UserError(f'--algorithm={FLAGS.algorithm} takes no {kind} actions; give {flag}.')
     row = measure(
-        _ALGORITHM.value, spec, _MEMBERS.value, _BATCH_SIZE.value, _UPDATES.value, _CHUNKS.value
+        FLAGS.algorithm, spec, FLAGS.members, FLAGS.batch_size, FLAGS.updates, FLAGS.chunks
     )
     width = max(map(len, row))
     for name, value in row.items():
         shown = f'{value:,.4g}' if isinstance(value, float) else value
         print(f'{name:{width}}  {shown}')
-    if _JSON.value:
-        with Path(_JSON.value).open('a') as file:
+    if FLAGS.json:
+        with Path(FLAGS.json).open('a') as file:
             file.write(json.dumps(row) + '\n')
 
 
@@ -179,4 +175,13 @@ def device_name() -> str:
 
 
 if __name__ == '__main__':
+    flags.DEFINE_enum('algorithm', 'iql', list(ALGORITHMS), 'algorithm')
+    flags.DEFINE_integer('members', 1, 'members in the run', lower_bound=1)
+    flags.DEFINE_integer('observation_size', 11, 'observation features')
+    flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions')
+    flags.DEFINE_bool('discrete', False, 'whether actions are discrete')
+    flags.DEFINE_integer('batch_size', 256, 'transitions per batch', lower_bound=1)
+    flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
+    flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
+    flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
     cli.run(main)

@@ -18,16 +18,6 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message says what, why and what can."""
 
 
-def define_config(default: str):
-    """Declares --config=FILE:DOMAIN and --config.KEY=VALUE; the returned holder's value is it."""
-    # ml_collections reads the command line here, and would end in a traceback of its own.
-    try:
-        _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
-    except (UserError, UnknownDomainError) as error:
-        sys.exit(f'error: {error}')
-    return config_flags.DEFINE_config_file('config', default, 'config file and domain')
-
-
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs an absl program; an error that is the user's ends it with one sentence and status 1."""
     logging.set_verbosity(logging.WARNING)
@@ -35,6 +25,17 @@ def run(main: Callable[[list[str]], None]) -> None:
         app.run(main)
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+
+
+def run_with_config(main: Callable[[ConfigDict], None], default: str) -> None:
+    """Runs an absl program on what --config=FILE:DOMAIN and --config.KEY=VALUE name."""
+    # ml_collections reads the command line here, and would end in a traceback of its own.
+    try:
+        _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
+    except (UserError, UnknownDomainError) as error:
+        sys.exit(f'error: {error}')
+    config = config_flags.DEFINE_config_file('config', default, 'config file and domain')
+    run(lambda argv: main(config.value))
 
 
 def load_config(value: str) -> ConfigDict:

@@ -1,15 +1,12 @@
 """Builds a dataset from a recipe: python -m launch.collect --recipe=local/pointmaze/umaze-v0"""
 
 from absl import flags
+from absl.flags import FLAGS
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import recipes
 from data.types import DatasetError
 from launch import cli
-
-_RECIPE = flags.DEFINE_string('recipe', None, 'Id of the dataset to build.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the environment and of the policy.')
-_LIST = flags.DEFINE_bool('list', False, 'Print all recipes and stop.')
 
 
 def table() -> str:
@@ -27,17 +24,20 @@ def table() -> str:
 
 def main(argv: list[str]) -> None:
     del argv
-    if _LIST.value:
+    if FLAGS.list:
         print(table())
         return
-    if _RECIPE.value is None:
+    if FLAGS.recipe is None:
         raise DatasetError('which recipe? --recipe=ID builds one, --list prints them all')
-    recipe = recipes.resolve(_RECIPE.value)
+    recipe = recipes.resolve(FLAGS.recipe)
     there_already = recipes.is_built(recipe.dataset_id)
-    recipes.build(recipe.dataset_id, _SEED.value)
+    recipes.build(recipe.dataset_id, FLAGS.seed)
     state = 'exists already' if there_already else 'is built'
     print(f'{recipe.dataset_id} {state}: {get_dataset_path(recipe.dataset_id)}')
 
 
 if __name__ == '__main__':
+    flags.DEFINE_string('recipe', None, 'Id of the dataset to build.')
+    flags.DEFINE_integer('seed', 0, 'Seed of the environment and of the policy.')
+    flags.DEFINE_bool('list', False, 'Print all recipes and stop.')
     cli.run(main)

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from absl import flags
+from absl.flags import FLAGS
 
 matplotlib.use('Agg')
 
@@ -20,9 +21,6 @@ from launch import cli, inspection
 from launch.cli import UserError
 from launch.inspection import ACTION_BINS, Statistics
 
-_DATASET = flags.DEFINE_string('dataset', None, 'Minari id of the dataset to describe.')
-_OUTPUT = flags.DEFINE_string('output', None, 'PNG to write; describe-<dataset>.png if not given.')
-
 _MOST_BARS = 50
 _END_COLORS = {'terminated': 'C3', 'truncated': 'C0', 'neither': '0.7'}
 
@@ -30,10 +28,10 @@ _END_COLORS = {'terminated': 'C3', 'truncated': 'C0', 'neither': '0.7'}
 def main(argv: list[str]) -> None:
     """Prints the text and writes the figure."""
     del argv
-    if _DATASET.value is None:
+    if FLAGS.dataset is None:
         raise UserError('which dataset? --dataset=ID; python -m launch.collect --list names some.')
-    dataset = loading.load(_DATASET.value)
-    path = Path(_OUTPUT.value or f'describe-{dataset.id.replace("/", "-")}.png')
+    dataset = loading.load(FLAGS.dataset)
+    path = Path(FLAGS.output or f'describe-{dataset.id.replace("/", "-")}.png')
     if not path.parent.is_dir():
         raise UserError(f'--output={path}: there is no directory {path.parent}.')
     measured = inspection.statistics(dataset)
@@ -224,4 +222,6 @@ def _draw_order(panel: plt.Axes, measured: Statistics) -> None:
 
 
 if __name__ == '__main__':
+    flags.DEFINE_string('dataset', None, 'Minari id of the dataset to describe.')
+    flags.DEFINE_string('output', None, 'PNG to write; describe-<dataset>.png if not given.')
     cli.run(main)

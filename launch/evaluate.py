@@ -11,6 +11,7 @@ import imageio
 import jax
 import numpy as np
 from absl import flags
+from absl.flags import FLAGS
 
 from algorithms import ALGORITHMS
 from data import environments
@@ -21,41 +22,33 @@ from launch.cli import UserError
 from launch.learners import Learners
 from launch.problem import Problem
 
-_RUN_DIR = flags.DEFINE_string('run_dir', None, 'run directory')
-_EPISODES = flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
-_SEED = flags.DEFINE_integer(
-    'seed', 1, 'of the episodes; training evaluates with 0', lower_bound=0
-)
-_VIDEO = flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
-_MEMBER = flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
-
 
 def main(argv: list[str]) -> None:
     """Evaluates, or films, and prints."""
     del argv
     cli.use_all_cores()
-    if _RUN_DIR.value is None:
+    if FLAGS.run_dir is None:
         raise UserError('which run? --run_dir=DIRECTORY says.')
-    path = Path(_RUN_DIR.value)
+    path = Path(FLAGS.run_dir)
     learner, states, task, run, config, step = load(path)
-    if _VIDEO.value:
-        if _MEMBER.value >= len(run):
-            raise UserError(f'--member={_MEMBER.value}: {path} has members 0 to {len(run) - 1}.')
-        film(learner, states, task, _MEMBER.value, _SEED.value, Path(_VIDEO.value))
-        print(f'Video: {_VIDEO.value}')
+    if FLAGS.video:
+        if FLAGS.member >= len(run):
+            raise UserError(f'--member={FLAGS.member}: {path} has members 0 to {len(run) - 1}.')
+        film(learner, states, task, FLAGS.member, FLAGS.seed, Path(FLAGS.video))
+        print(f'Video: {FLAGS.video}')
         return
     finite = np.asarray(learners.all_finite(states))[: len(run)]
-    with rollout.Environments(task, len(run), _EPISODES.value) as envs:
+    with rollout.Environments(task, len(run), FLAGS.episodes) as envs:
         episodes = rollout.evaluate(
-            learner, states, envs, task, members.seeds(run), finite, _EPISODES.value, _SEED.value
+            learner, states, envs, task, members.seeds(run), finite, FLAGS.episodes, FLAGS.seed
         )
     claimed = rollout.claimed_values(learner, states, episodes, finite)
     summary = report.summarize(task, run, report.measures(episodes, claimed, task), step)
-    file = path / f'evaluation-seed{_SEED.value}.json'
-    file.write_text(json.dumps(summary | {'episodes': _EPISODES.value}, indent=2))
+    file = path / f'evaluation-seed{FLAGS.seed}.json'
+    file.write_text(json.dumps(summary | {'episodes': FLAGS.episodes}, indent=2))
     print(
-        f'{path}\nafter {step:,} updates, {_EPISODES.value} episodes per member, '
-        f'seed {_SEED.value}\n'
+        f'{path}\nafter {step:,} updates, {FLAGS.episodes} episodes per member, '
+        f'seed {FLAGS.seed}\n'
     )
     print(report.table({config.algorithm.upper(): summary}))
     print(f'\nWritten to {file}')
@@ -80,7 +73,7 @@ def load(path: Path):
     step = checkpoints.latest()
     if step is None:
         raise UserError(f'{path} has no checkpoint yet.')
-    return learner, checkpoints.restore(learner.init()), task, run, config, step
+    return learner, checkpoints.restore(states=learner.init())['states'], task, run, config, step
 
 
 def film(
@@ -118,4 +111,11 @@ def film(
 
 
 if __name__ == '__main__':
+    flags.DEFINE_string('run_dir', None, 'run directory')
+    flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
+    flags.DEFINE_integer(
+        'seed', 1, 'of the episodes; training evaluates with 0', lower_bound=0
+    )
+    flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
+    flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
     cli.run(main)

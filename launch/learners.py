@@ -39,6 +39,8 @@ class Learners(NamedTuple):
         act: (states, memory, observation, reward, keys) -> (action, memory), observations
             (members, environments, ...) as the environment gives them.
         init_memory: (states, num_envs) -> memory.
+        explore: (states, observations, keys) -> actions to collect data with; None if the algorithm
+            does not say how.
         claimed_value: (states, observations, keys) -> what the critics claim for the policies'
             actions, (members, batch); observations (members, batch, ...) as for act. None if the
             algorithm has no critic.
@@ -51,6 +53,7 @@ class Learners(NamedTuple):
     train_on_batches: Callable[[Any, Transition], Any]
     act: Callable
     init_memory: Callable[[Any, int], Any]
+    explore: Callable | None
     claimed_value: Callable | None
 
 
@@ -125,12 +128,16 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
+    def explore_one(state, observation, key):
+        return algorithm.explore(state, preprocessing.observation(observation), key)
+
     def claim_one(state, observation, key):
         return algorithm.claimed_value(state, preprocessing.observation(observation), key)
 
-    claimed_value = None
-    if hasattr(algorithm, 'claimed_value'):
-        claimed_value = jax.jit(shard(jax.vmap(claim_one), in_specs=_MEMBERS, out_specs=_MEMBERS))
+    def if_defined(name, one):
+        if hasattr(algorithm, name):
+            return jax.jit(shard(jax.vmap(one), in_specs=_MEMBERS, out_specs=_MEMBERS))
+        return None
 
     hparams = membership.stack_hparams(algorithm, config, members)
     return Learners(
@@ -143,7 +150,8 @@ def build(
         train_on_batches=train_on_batches,
         act=act,
         init_memory=init_memory,
-        claimed_value=claimed_value,
+        explore=if_defined('explore', explore_one),
+        claimed_value=if_defined('claimed_value', claim_one),
     )
 
 
@@ -159,10 +167,13 @@ def place(transitions: Transition, num_members: int) -> Transition:
 
 
 def all_finite(states: Any) -> jax.Array:
-    """Whether every parameter and metric of each member is finite, bool (members,)."""
+    """Whether every parameter and metric of each member is finite, bool (members,).
+
+    Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
+    """
     leaves = [
         leaf
-        for leaf in jax.tree.leaves(states)
+        for leaf in jax.tree.leaves(states.replace(hparams=None))
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     return jnp.all(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
 from ml_collections import ConfigDict
 
 from data import environments, transforms
@@ -68,6 +69,39 @@ def from_dataset(dataset: Dataset, config: ConfigDict) -> Problem:
             config.normalize_rewards,
             config.reward_scale,
             config.reward_shift,
+        ),
+    )
+
+
+def from_environment(env_id: str) -> Problem:
+    """An environment without a dataset, to learn in while acting.
+
+    Raises:
+        DatasetError: it cannot be made here, its observations or actions are not plain vectors, the
+            actions bounded ones, or D4RL's table has no reference scores for it.
+    """
+    env_spec = environments.registered(env_id)
+    env = environments.make(env_spec)
+    observations, actions = env.observation_space, env.action_space
+    env.close()
+    if not (isinstance(observations, Box) and isinstance(actions, Box) and actions.is_bounded()):
+        raise DatasetError(
+            f'environment {env_id}: observations {observations} and actions {actions} are not '
+            'supported online without a dataset; Box observations and bounded Box actions are.'
+        )
+    size = int(np.prod(observations.shape))
+    return Problem(
+        dataset_id=env_id,
+        spec=Spec(size, int(np.prod(actions.shape)), discrete=False),
+        env_spec=env_spec,
+        observation_keys=(),
+        action_low=actions.low.reshape(-1),
+        action_high=actions.high.reshape(-1),
+        action_start=None,
+        scores=reference_scores(env_id, {}, env_id),
+        reference_lines={},
+        preprocessing=Preprocessing(
+            jnp.zeros(size), jnp.ones(size), jnp.float32(1), jnp.float32(0)
         ),
     )
 

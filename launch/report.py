@@ -148,17 +148,19 @@ def summarize(
 def table(summaries: dict[str, dict[str, Any]]) -> str:
     """Summaries of runs on one dataset as text, by the runs' titles.
 
-    Returns, scores on the scale random 0, expert 100, and, where a run has critics, the discounted
-    return that they claim and the one measured.
+    Steps (updates, or online steps in the environment), returns, scores on the scale random 0,
+    expert 100, and, where a run has critics, the discounted return that they claim and the one
+    measured.
     """
     with_critics = any('claimed_value' in s for _, s in _rows(summaries))
-    header = ['', 'seeds', 'return', '95 % interval', 'IQM', 'score', '95 % interval']
+    header = ['', 'steps', 'seeds', 'return', '95 % interval', 'IQM', 'score', '95 % interval']
     rows = [header + ['claimed', 'measured'] * with_critics]
     for title, setting in _rows(summaries):
         earned, score = setting['return'], setting['score']
         diverged = len(setting['diverged_seeds'])
         row = [
             title,
+            f'{setting["updates"]:,}',
             f'{earned["seeds"]}' + (f' ({diverged} diverged)' if diverged else ''),
             f'{earned["mean"]:.3f}',
             f'[{earned["mean_low"]:.3f}, {earned["mean_high"]:.3f}]',
@@ -172,17 +174,24 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
     measured = len(rows)
     first = next(iter(summaries.values()))
     lines = first['reference_lines'] or first['reference_returns']
-    rows += [[name, '', f'{value:.3f}'] for name, value in lines.items()]
+    rows += [[name, '', '', f'{value:.3f}'] for name, value in lines.items()]
     widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue='')]
     text = ['  '.join(c.ljust(width) for c, width in zip(row, widths)).rstrip() for row in rows]
     rule = '-' * max(map(len, text))
     return '\n'.join([text[0], rule, *text[1:measured], rule, *text[measured:]])
 
 
+def present(summaries: dict[str, dict[str, Any]], figure: Path) -> None:
+    """Prints the table of runs on one dataset and draws their comparison."""
+    print(f'\n{next(iter(summaries.values()))["dataset"]}\n\n{table(summaries)}')
+    draw_comparison(summaries, figure)
+    print(f'\nFigure: {figure}')
+
+
 def _rows(summaries: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """(title, setting) of every setting of every run."""
+    """(title, setting) of every setting of every run, the setting with its number of updates."""
     return [
-        (' '.join(filter(None, (title, setting['label']))), setting)
+        (' '.join(filter(None, (title, setting['label']))), {'updates': summary['updates']} | setting)
         for title, summary in summaries.items()
         for setting in summary['settings']
     ]

@@ -22,6 +22,8 @@ from launch.problem import Problem
 
 # A constant, not a share of the cores, so that results are the same on every machine.
 _LANES_PER_MEMBER = 20
+# A process takes seconds to start.
+_LANES_WORTH_A_PROCESS = 8
 
 
 class Episodes(NamedTuple):
@@ -98,7 +100,7 @@ class Environments:
         """Args: the problem, the members to evaluate, and the most episodes asked for at once."""
         self.lanes_per_member = min(num_episodes, _LANES_PER_MEMBER)
         num_lanes = num_members * self.lanes_per_member
-        num_workers = min(os.cpu_count() or 1, num_lanes)
+        num_workers = min(os.cpu_count() or 1, -(-num_lanes // _LANES_WORTH_A_PROCESS))
         self._shares = np.array_split(np.arange(num_lanes), num_workers)
         self._workers, self._connections = [], []
         if num_workers == 1:
@@ -176,6 +178,7 @@ def evaluate(
     lengths = np.zeros((members, num_episodes), np.int64)
     initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
     discounts = learners.discounts[:members]
+    preprocessing = jax.tree.map(np.asarray, problem.preprocessing)
     # Lane l of a member runs its episodes l, l + lanes, l + 2 lanes, ...
     episode = np.tile(np.arange(lanes), (members, 1))
     active = evaluated[:, None] & (episode < num_episodes)
@@ -198,7 +201,7 @@ def evaluate(
         rewards, done = rewards.reshape(members, lanes), done.reshape(members, lanes)
 
         m, l = np.nonzero(active & ~starting)
-        seen = np.asarray(problem.preprocessing.reward(rewards))
+        seen = preprocessing.reward(rewards)
         returns[m, episode[m, l]] += rewards[m, l]
         discounted[m, episode[m, l]] += discounts[m] ** lengths[m, episode[m, l]] * seen[m, l]
         lengths[m, episode[m, l]] += 1

@@ -3,15 +3,17 @@
 import os
 import tempfile
 
-# Before jax starts: as many host devices as the smallest machine we test on has cores.
-os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + (
-    ' --xla_force_host_platform_device_count=2'
-)
-os.environ['JAX_PLATFORMS'] = 'cpu'
-# Many tests, and the programs that they start, compile the same small computations.
-_COMPILED = tempfile.TemporaryDirectory()
-os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+# Before jax starts, and once for all of pytest-xdist's workers, which inherit it.
+if 'PYTEST_XDIST_WORKER' not in os.environ:
+    # As many host devices as the smallest machine we test on has cores.
+    os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + (
+        ' --xla_force_host_platform_device_count=2'
+    )
+    os.environ['JAX_PLATFORMS'] = 'cpu'
+    # Many tests, and the programs that they start, compile the same small computations.
+    _COMPILED = tempfile.TemporaryDirectory()
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
+    os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 import gymnasium as gym
 import numpy as np

@@ -5,7 +5,6 @@ local/pointmaze/umaze-50k-v0 has 50,000 steps, local/icu-sepsis/clinician-2k-v0 
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,19 +69,8 @@ def build(dataset_id: str, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_name(f'.{path.name}.lock'), dataset_id):
         if not is_built(dataset_id):
-            _build_at(path, recipe, seed)
-
-
-def _build_at(path: Path, recipe: Recipe, seed: int) -> None:
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    # Only the holder of the lock writes here, so what is found was left by a killed build.
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        (unfinished / 'data').mkdir(parents=True)
-        _write(recipe, unfinished / 'data', seed)
-        unfinished.rename(path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            with storage.appearing(path) as data_path:
+                _write(recipe, data_path, seed)
 
 
 def _write(recipe: Recipe, data_path: Path, seed: int) -> None:

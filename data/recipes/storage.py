@@ -6,7 +6,9 @@ longer than collecting them. Ours are contiguous arrays, made through HDF5's low
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,20 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """An empty directory for `write`; the dataset appears at `path` if and when the block succeeds."""
+    unfinished = path.with_name(f'.{path.name}.unfinished')
+    # What is found was left by a killed process: only one at a time writes here.
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        (unfinished / 'data').mkdir(parents=True)
+        yield unfinished / 'data'
+        unfinished.rename(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write(

@@ -5,19 +5,11 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = {
-    # Ours: the task is not in the paper. Networks and updates as of every algorithm here.
+    # Ours: the task is not in the paper.
     'sepsis': {
-        'dataset': 'local/icu-sepsis/clinician-v0',
-        'num_seeds': 10,
-        'num_updates': 5_000,
-        'log_interval': 500,
-        'eval_interval': 1_000,
-        'eval_episodes': 100,
-        'final_eval_episodes': 1_000,
-        'batch_size': 256,
-        'network.hidden_sizes': (128, 128),
+        'hparams.threshold': 0.2,
         'hparams.behaviour_learning_rate': 1e-3,
-        'hparams.critic_learning_rate': 1e-3,
+        'hparams.critic_learning_rate': 5e-4,
     },
 }
 

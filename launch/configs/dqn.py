@@ -5,20 +5,8 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = {
-    # Small networks and few updates, for ten seeds in a minute. An episode has about nine steps: 50
-    # target networks carry a value through it several times.
-    'sepsis': {
-        'dataset': 'local/icu-sepsis/clinician-v0',
-        'num_seeds': 10,
-        'num_updates': 5_000,
-        'log_interval': 500,
-        'eval_interval': 1_000,
-        'eval_episodes': 100,
-        'final_eval_episodes': 1_000,
-        'network.hidden_sizes': (128, 128),
-        'hparams.learning_rate': 1e-3,
-        'hparams.target_period': 100.0,
-    },
+    # An episode has about nine steps: 50 target networks carry a value through it several times.
+    'sepsis': {'hparams.learning_rate': 1e-3, 'hparams.target_period': 100.0},
 }
 
 

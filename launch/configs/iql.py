@@ -5,44 +5,21 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = {
-    'mujoco': {
-        'dataset': 'mujoco/hopper/medium-v0',
-        'normalize_rewards': True,
-    },
+    'mujoco': {'normalize_rewards': True},
     'antmaze': {
-        'dataset': 'D4RL/antmaze/umaze-v1',
         'hparams.expectile': 0.9,
         'hparams.inverse_temperature': 10.0,
         'reward_shift': -1.0,
-        'eval_interval': 100_000,
-        'eval_episodes': 100,
     },
-    'kitchen': {
-        'dataset': 'D4RL/kitchen/complete-v2',
-        'hparams.inverse_temperature': 0.5,
-        'network.dropout_rate': 0.1,
-    },
-    'adroit': {
-        'dataset': 'D4RL/pen/human-v2',
-        'hparams.inverse_temperature': 0.5,
-        'network.dropout_rate': 0.1,
-    },
-    'pointmaze': {
-        'dataset': 'local/pointmaze/umaze-v0',
-        'num_updates': 30_000,
-        'eval_interval': 5_000,
-        'eval_episodes': 20,
-    },
-    # Ours: the task is not in the paper. Small networks and few updates, for ten seeds in a minute.
+    'kitchen': {'hparams.inverse_temperature': 0.5, 'network.dropout_rate': 0.1},
+    'adroit': {'hparams.inverse_temperature': 0.5, 'network.dropout_rate': 0.1},
+    'pointmaze': {},
+    # Ours: the task is not in the paper. Returns are at most 1, so that advantages are a few
+    # hundredths and want a high inverse temperature. Half of the domain's updates: ten seeds in a
+    # minute and a half.
     'sepsis': {
-        'dataset': 'local/icu-sepsis/clinician-v0',
-        'num_seeds': 10,
         'num_updates': 2_500,
-        'log_interval': 500,
-        'eval_interval': 500,
-        'eval_episodes': 100,
-        'final_eval_episodes': 1_000,
-        'network.hidden_sizes': (128, 128),
+        'hparams.inverse_temperature': 30.0,
         'hparams.actor_learning_rate': 1e-3,
         'hparams.value_learning_rate': 1e-3,
         'hparams.critic_learning_rate': 1e-3,

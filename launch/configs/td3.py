@@ -8,20 +8,11 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = {
-    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
-    'antmaze': {
-        'dataset': 'D4RL/antmaze/umaze-v1',
-        'reward_shift': -1.0,
-        'eval_interval': 100_000,
-        'eval_episodes': 100,
-    },
-    'kitchen': {'dataset': 'D4RL/kitchen/complete-v2'},
-    'adroit': {'dataset': 'D4RL/pen/human-v2'},
-    'pointmaze': {
-        'dataset': 'local/pointmaze/umaze-v0',
-        'num_updates': 100_000,
-        'eval_interval': 20_000,
-    },
+    'mujoco': {},
+    'antmaze': {'reward_shift': -1.0},
+    'kitchen': {},
+    'adroit': {},
+    'pointmaze': {},
 }
 
 
@@ -35,6 +26,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
             'policy_noise': 0.2,
             'noise_clip': 0.5,
             'policy_delay': 2,
+            'exploration_noise': 0.1,
             'actor_learning_rate': 3e-4,
             'critic_learning_rate': 3e-4,
         },

@@ -41,7 +41,8 @@ def restricted_choice(q, logits, threshold):
 
 
 def test_critic_loss_is_hubers_on_the_restricted_backup():
-    state, batch = state_with_distinct_target(discount=0.9), random_batch(DISCRETE)
+    state = state_with_distinct_target(discount=0.9, threshold=0.3)
+    batch = random_batch(DISCRETE)
     rows = np.arange(16)
     q = outputs(state, batch.observation)[0][rows, np.asarray(batch.action)]
     next_q, next_target_q, next_logits = outputs(state, batch.next_observation)
@@ -67,7 +68,7 @@ def test_behaviour_loss_is_the_cross_entropy_with_the_logit_penalty():
 
 
 def test_metrics_and_claims_are_of_the_restricted_choice():
-    state, batch = state_with_distinct_target(), random_batch(DISCRETE)
+    state, batch = state_with_distinct_target(threshold=0.3), random_batch(DISCRETE)
     q, _, logits = outputs(state, batch.observation)
     allowed, action = restricted_choice(q, logits, 0.3)
     value = q[np.arange(16), action]

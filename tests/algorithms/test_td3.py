@@ -32,7 +32,7 @@ def td_target(state, batch, noise, discount, scale, clip):
     return reward + discount * ongoing * np.asarray(q, np.float64).min(axis=0)
 
 
-def test_critic_loss_is_equation_10_with_a_smoothed_target_policy():
+def test_critic_loss_is_equation_15():
     state = state_with_distinct_targets(discount=0.9, policy_noise=0.3, noise_clip=0.7)
     # Far out, so that the target policy's actions are near the bounds.
     batch = random_batch(CONTINUOUS)

@@ -92,9 +92,11 @@ def test_an_algorithm_without_critics_claims_nothing(cartpole):
 def test_worker_processes_change_nothing(cartpole, monkeypatch):
     task, run, learner, states = set_up(cartpole, num_seeds=2)
     monkeypatch.setattr('os.cpu_count', lambda: 1)
-    alone = evaluate(task, run, learner, states, 5)
+    alone = evaluate(task, run, learner, states, 10)
     monkeypatch.setattr('os.cpu_count', lambda: 3)
-    shared = evaluate(task, run, learner, states, 5)
+    with rollout.Environments(task, len(run), 10) as envs:
+        assert len(envs._workers) == 3
+    shared = evaluate(task, run, learner, states, 10)
     np.testing.assert_array_equal(alone.returns, shared.returns)
 
 

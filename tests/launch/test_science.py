@@ -6,14 +6,19 @@ import pytest
 
 from launch import train
 from launch.configs import bc, iql
+from launch.experiments import case_files
 
 pytestmark = pytest.mark.slow
 
 
-def mean_return(config, path):
+def final(config, path):
     config.run_dir = str(path)
     summary = json.loads((train.train(config) / 'summary.json').read_text())
-    return summary['settings'][0]['return']
+    return summary['settings'][0]
+
+
+def mean_return(config, path):
+    return final(config, path)['return']
 
 
 def test_cloning_clinicians_earns_what_clinicians_earn(tmp_path):
@@ -26,3 +31,14 @@ def test_iql_does_no_worse_than_the_clinicians_it_learned_from(tmp_path):
     earned = mean_return(iql.get_config('sepsis'), tmp_path / 'iql')
     assert earned['seeds'] == 10
     assert earned['mean_high'] >= 0.782
+
+
+def test_dqn_believes_in_what_no_clinician_did_and_the_offline_methods_do_not(tmp_path):
+    settings = {
+        config.algorithm: final(config, tmp_path / config.algorithm)
+        for config in case_files.configs()
+    }
+    dqn = settings.pop('dqn')
+    assert dqn['claimed_value']['mean'] > 1
+    assert dqn['return']['mean_high'] < 0.05
+    assert max(setting['return']['mean'] for setting in settings.values()) > 0.81

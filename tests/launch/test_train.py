@@ -105,7 +105,7 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
     config.sweep.critic_learning_rate = (3e-4, 1e30)
     path = train.train(config)
     printed = capsys.readouterr().out
-    assert 'DIVERGED after 10 updates: seed 0 with critic_learning_rate=1e+30' in printed
+    assert 'DIVERGED after 10 steps: seed 0 with critic_learning_rate=1e+30' in printed
     summary = json.loads((path / 'summary.json').read_text())
     assert [s['diverged_seeds'] for s in summary['settings']] == [[], [0]]
     train.train(small_config(pendulum, run_dir=str(tmp_path / 'alone')))
@@ -116,7 +116,7 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
 
 
 def test_a_finished_run_is_not_trained_again(pendulum, tmp_path):
-    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'))
     train.train(config)
     rows = run_directory.read_metrics(tmp_path / 'run')
     train.train(config)
@@ -140,13 +140,12 @@ def test_a_directory_with_another_run_is_left_alone(pendulum, tmp_path):
 
 
 def test_a_truncated_checkpoint_is_named(pendulum, tmp_path):
-    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
-    path = train.train(config)
+    path = train.train(small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run')))
     for file in (path / 'checkpoints' / '40').rglob('*'):
         if file.is_file() and file.stat().st_size > 4096:
             os.truncate(file, file.stat().st_size // 2)
     with pytest.raises(UserError, match='checkpoint .*40 cannot be read.*truncated'):
-        train.train(config)
+        evaluate.load(path)
     assert (path / 'summary.json').exists()
 
 
@@ -222,7 +221,7 @@ def test_metrics_cut_in_the_middle_of_a_line_are_read(tmp_path):
 
 
 def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
-    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'))
     path = train.train(config)
     shutil.copytree(
         path / 'checkpoints' / '40', path / 'checkpoints' / '60.orbax-checkpoint-tmp-1'

@@ -1,0 +1,26 @@
+"""Statements of the field that are shown here rather than repeated, one file each.
+
+    python -m launch.experiments.case_files
+
+Each file is a list of configs; it runs them, or finds them finished, and ends with a table and a figure.
+"""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from launch import report, run_directory, train
+
+FIGURES = Path(__file__).parents[2] / 'notebooks' / 'results'
+
+
+def run(configs: list[ConfigDict], figure: Path) -> None:
+    """Trains all configs, prints their table and draws what they earn and claim.
+
+    Args:
+        configs: on one dataset.
+        figure: the PNG to write.
+    """
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    summaries = run_directory.summaries([train.train(config) for config in configs])
+    report.present(summaries, figure)

@@ -1,0 +1,46 @@
+"""Small datasets of known numbers, and damage done to them."""
+
+import json
+
+import h5py
+import numpy as np
+from gymnasium.spaces import Box
+from minari.data_collector import EpisodeBuffer
+from minari.storage.datasets_root_dir import get_dataset_path
+
+ID = 'test/made-v0'
+LINE = Box(-10.0, 10.0, (2,), np.float32)
+UNIT = Box(-1.0, 1.0, (1,), np.float32)
+
+
+def episode(
+    length: int, observations=None, actions=None, terminated: bool = False
+) -> EpisodeBuffer:
+    """An episode of distinct numbers; its observations fit LINE and its actions UNIT."""
+    last = np.arange(length) == length - 1
+    if observations is None:
+        observations = np.arange(2 * (length + 1), dtype=np.float32).reshape(-1, 2) / 10
+    if actions is None:
+        actions = np.linspace(-1, 1, length, dtype=np.float32)[:, None]
+    return EpisodeBuffer(
+        observations=observations,
+        actions=actions,
+        rewards=np.arange(length) + 0.5,
+        terminations=last & terminated,
+        truncations=last & (not terminated),
+    )
+
+
+def overwrite(dataset_id: str, index: int, field: str, values) -> None:
+    """Replaces an array of a stored episode by one that Minari would not have written."""
+    with h5py.File(get_dataset_path(dataset_id) / 'data' / 'main_data.hdf5', 'a') as file:
+        group = file[f'episode_{index}']
+        del group[field]
+        group[field] = values
+
+
+def overwrite_metadata(dataset_id: str, change) -> None:
+    path = get_dataset_path(dataset_id) / 'data' / 'metadata.json'
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
