@@ -70,10 +70,8 @@ class Actors:
             return np.stack([rng.uniform(-1, 1, spec.action_size) for rng in self._rng]).astype(
                 np.float32
             )
-        keys = jax.vmap(jax.random.fold_in, (0, None))(self._keys, step)
-        return np.asarray(
-            self._learner.explore(states, self._pad(self._observations), keys)
-        )[: len(self._envs)]
+        actions = self._learner.explore(states, self._pad(self._observations), self._keys, step)
+        return np.asarray(actions)[: len(self._envs)]
 
     def _act(self, env: gym.Env, index: int, action: np.ndarray) -> tuple:
         observation = self._observations[index].copy()

@@ -39,8 +39,8 @@ class Learners(NamedTuple):
         act: (states, memory, observation, reward, keys) -> (action, memory), observations
             (members, environments, ...) as the environment gives them.
         init_memory: (states, num_envs) -> memory.
-        explore: (states, observations, keys) -> actions to collect data with; None if the algorithm
-            does not say how.
+        explore: (states, observations, keys, step) -> actions to collect data with, drawn by the
+            keys and the step; None if the algorithm does not say how.
         claimed_value: (states, observations, keys) -> what the critics claim for the policies'
             actions, (members, batch); observations (members, batch, ...) as for act. None if the
             algorithm has no critic.
@@ -128,16 +128,18 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
-    def explore_one(state, observation, key):
+    def explore_one(state, observation, key, step):
+        key = jax.random.fold_in(key, step)
         return algorithm.explore(state, preprocessing.observation(observation), key)
 
     def claim_one(state, observation, key):
         return algorithm.claimed_value(state, preprocessing.observation(observation), key)
 
-    def if_defined(name, one):
-        if hasattr(algorithm, name):
-            return jax.jit(shard(jax.vmap(one), in_specs=_MEMBERS, out_specs=_MEMBERS))
-        return None
+    def if_defined(name, one, axes=(0, 0, 0)):
+        if not hasattr(algorithm, name):
+            return None
+        in_specs = tuple(_SHARED if axis is None else _MEMBERS for axis in axes)
+        return jax.jit(shard(jax.vmap(one, axes), in_specs=in_specs, out_specs=_MEMBERS))
 
     hparams = membership.stack_hparams(algorithm, config, members)
     return Learners(
@@ -150,7 +152,7 @@ def build(
         train_on_batches=train_on_batches,
         act=act,
         init_memory=init_memory,
-        explore=if_defined('explore', explore_one),
+        explore=if_defined('explore', explore_one, (0, 0, 0, None)),
         claimed_value=if_defined('claimed_value', claim_one),
     )
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import loading, replay, sampling, transforms
+from data import loading, policies, replay, sampling, transforms
 from data.replay import Replay
 from data.types import Transition
 from launch import cli, learners, members, problem, rollout, run_directory, schedule
@@ -161,6 +161,7 @@ def _learn(
     with rollout.Environments(task, len(run), most_episodes) as envs:
         while step < config.num_updates:
             if step % config.eval_interval == 0:
+                _keep_actors(path, step, states, run)
                 actors.restart(step)
             began = time.perf_counter()
             for _ in range(config.log_interval):
@@ -186,9 +187,18 @@ def _learn(
                 )
                 checkpoints.save(step, states=states, replay=buffer)
                 progress.set_postfix(score=f'{score:.1f}')
+        _keep_actors(path, step, states, run)
     actors.close()
     progress.close()
     log.close()
+
+
+def _keep_actors(path: Path, step: int, states: Any, run: list[Member]) -> None:
+    """The members' policies at every evaluation, to collect data with."""
+    params = jax.device_get(states.actor.params)
+    policies.write(path / 'actors' / f'{step:09d}.npz', {
+        str(i): jax.tree.map(lambda leaf: leaf[i], params) for i, _ in enumerate(run)
+    })  # fmt: skip
 
 
 def _offline_data(source: Path, num_members: int) -> Transition:

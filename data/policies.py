@@ -1,0 +1,29 @@
+"""Policies kept in files: networks' parameters by name, as float16 in NumPy's compressed archives."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+_SEPARATOR = '/'
+
+
+def write(path: Path, policies: Mapping[str, Any]) -> None:
+    """Writes flax parameters by the policies' names; the file appears whole or not at all."""
+    arrays = flatten_dict(dict(policies), sep=_SEPARATOR)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix('.part')
+    with temporary.open('wb') as file:
+        np.savez_compressed(
+            file, **{name: np.asarray(array, np.float16) for name, array in arrays.items()}
+        )
+    temporary.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `write` wrote, as float32."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name].astype(np.float32) for name in archive.files}
+    return unflatten_dict(arrays, sep=_SEPARATOR)
