@@ -15,6 +15,7 @@ that step: so a checkpoint needs no state of the simulator, and resuming is exac
 import time
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -196,9 +197,8 @@ def _learn(
 def _keep_actors(path: Path, step: int, states: Any, run: list[Member]) -> None:
     """The members' policies at every evaluation, to collect data with."""
     params = jax.device_get(states.actor.params)
-    policies.write(path / 'actors' / f'{step:09d}.npz', {
-        str(i): jax.tree.map(lambda leaf: leaf[i], params) for i, _ in enumerate(run)
-    })  # fmt: skip
+    each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(run)}
+    policies.write(path / 'actors' / f'{step:09d}.npz', each)
 
 
 def _offline_data(source: Path, num_members: int) -> Transition:
