@@ -5,7 +5,7 @@
     metrics.jsonl         one row per member and log or evaluation
     checkpoints/          orbax: the states of all members at the last evaluation; online also the
                           replay buffers
-    actors/STEP.npz       online: the members' policies at every evaluation (data/policies.py)
+    actors/STEP.npz       online: the members' policies at every log (data/policies.py)
     summary.json          final scores with intervals, per setting
     learning_curves.png
     tensorboard/

@@ -161,8 +161,8 @@ def _learn(
     diverged = np.zeros(len(run), bool)
     with rollout.Environments(task, len(run), most_episodes) as envs:
         while step < config.num_updates:
+            _keep_actors(path, step, states, run)
             if step % config.eval_interval == 0:
-                _keep_actors(path, step, states, run)
                 actors.restart(step)
             began = time.perf_counter()
             for _ in range(config.log_interval):
@@ -195,7 +195,7 @@ def _learn(
 
 
 def _keep_actors(path: Path, step: int, states: Any, run: list[Member]) -> None:
-    """The members' policies at every evaluation, to collect data with."""
+    """The members' policies through the training, to collect data with."""
     params = jax.device_get(states.actor.params)
     each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(run)}
     policies.write(path / 'actors' / f'{step:09d}.npz', each)

@@ -37,7 +37,8 @@ def get_config(algorithm: str = 'sac') -> ConfigDict:
     config.from_run = ''
     # Steps in the environment, one update after each but the random ones.
     config.num_updates = 1_000_000
-    config.log_interval = 1_000
+    # The policies are kept at every log.
+    config.log_interval = 5_000
     # Evaluation, and a checkpoint after it; the running episodes are cut there.
     config.eval_interval = 10_000
     # Steps of uniformly random actions, and without updates, before the policy acts; none if it
