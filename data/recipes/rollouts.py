@@ -1,0 +1,197 @@
+"""Episodes of stochastic policies in MuJoCo environments, many at a time.
+
+Episodes are independent: episode e starts from a seed, and draws its actions with noise, that the
+dataset's seed and e determine. They come in blocks, whose environments take their steps together
+with one call of the policy; processes work on several blocks at once. Neither the number of
+processes nor the time that an episode takes changes what is collected.
+"""
+
+import functools
+import itertools
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, closing
+from multiprocessing import get_context
+from typing import Any
+
+import gymnasium as gym
+import jax
+import numpy as np
+from minari.data_collector import EpisodeBuffer
+
+from data import environments
+from networks.policies import TanhGaussianPolicy
+
+# A constant, so that results are the same on every machine.
+_LANES = 16
+# Processes take seconds to start.
+_STEPS_WORTH_PROCESSES = 20_000
+
+# Flax parameters of a TanhGaussianPolicy; None: uniformly random actions.
+Parameters = Mapping[str, Any] | None
+
+
+def episodes(
+    env_id: str, parts: Sequence[tuple[Parameters, int]], seed: int
+) -> Iterator[EpisodeBuffer]:
+    """Episodes of one policy after another, with what off-policy evaluation needs in their infos.
+
+    infos: `log_prob` (T,), the log-density of each action in [-1, 1]; `qpos` and `qvel`
+    (T + 1, ...), the simulator's state at each observation.
+
+    Args:
+        env_id: a MuJoCo environment whose actions lie in [-1, 1].
+        parts: policies, each with its number of steps; its last episode is truncated there.
+        seed: determines the episodes.
+    """
+    total = sum(num_steps for _, num_steps in parts)
+    with ExitStack() as stack:
+        pool = None
+        if total >= _STEPS_WORTH_PROCESSES:
+            pool = stack.enter_context(_pool())
+        for part, (parameters, num_steps) in enumerate(parts):
+            blocks = _blocks(pool, env_id, parameters, (seed, part))
+            with closing(blocks):
+                yield from _first_steps(itertools.chain.from_iterable(blocks), num_steps)
+
+
+def _first_steps(collected: Iterator[EpisodeBuffer], num_steps: int) -> Iterator[EpisodeBuffer]:
+    while num_steps > 0:
+        episode = next(collected)
+        yield episode if len(episode) <= num_steps else _cut(episode, num_steps)
+        num_steps -= len(episode)
+
+
+def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
+    """The first steps of an episode, truncated."""
+    infos = episode.infos
+    return EpisodeBuffer(
+        observations=episode.observations[: length + 1],
+        actions=episode.actions[:length],
+        rewards=episode.rewards[:length],
+        terminations=np.zeros(length, bool),
+        truncations=np.arange(length) == length - 1,
+        infos={
+            'log_prob': infos['log_prob'][:length],
+            'qpos': infos['qpos'][: length + 1],
+            'qvel': infos['qvel'][: length + 1],
+        },
+    )
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _work_on_cpu)
+
+
+def _work_on_cpu() -> None:
+    jax.config.update('jax_platforms', 'cpu')
+
+
+def _blocks(
+    pool: ProcessPoolExecutor | None, env_id: str, parameters: Parameters, seed: tuple[int, ...]
+) -> Iterator[list[EpisodeBuffer]]:
+    """Blocks 0, 1, 2, ..., without end; in a pool, a few are begun ahead of need."""
+    if pool is None:
+        for index in itertools.count():
+            yield _block(env_id, parameters, seed, index)
+    submit = functools.partial(pool.submit, _block, env_id, parameters, seed)
+    ahead = deque(map(submit, range(2 * os.cpu_count())))
+    try:
+        for index in itertools.count(len(ahead)):
+            yield ahead.popleft().result()
+            ahead.append(submit(index))
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _block(
+    env_id: str, parameters: Parameters, seed: tuple[int, ...], index: int
+) -> list[EpisodeBuffer]:
+    """One episode in each of the lanes."""
+    envs = _environments(env_id)
+    sequences = np.random.SeedSequence((*seed, index)).spawn(_LANES)
+    lanes = [_Lane(env, sequence) for env, sequence in zip(envs, sequences)]
+    act = _uniform if parameters is None else functools.partial(_act, _module(parameters), parameters)
+    # Small products are fastest on the CPU, wherever jax would do them.
+    with jax.default_device(jax.local_devices(backend='cpu')[0]):
+        while any(lane.running for lane in lanes):
+            noise = np.stack([lane.noise(uniform=parameters is None) for lane in lanes])
+            observations = np.stack([lane.observations[-1] for lane in lanes])
+            actions, log_probs = map(np.asarray, act(observations.astype(np.float32), noise))
+            for lane, action, log_prob in zip(lanes, actions, log_probs):
+                if lane.running:
+                    lane.step(action, log_prob)
+    return [lane.episode() for lane in lanes]
+
+
+class _Lane:
+    """One episode in the making."""
+
+    def __init__(self, env: gym.Env, sequence: np.random.SeedSequence):
+        self._env = env
+        self._rng = np.random.default_rng(sequence.spawn(1)[0])
+        observation, _ = env.reset(seed=int(sequence.generate_state(1)[0]))
+        self.observations = [observation]
+        self._states = [self._state()]
+        self._actions, self._rewards, self._log_probs = [], [], []
+        self._terminated = self._truncated = False
+
+    @property
+    def running(self) -> bool:
+        return not (self._terminated or self._truncated)
+
+    def noise(self, uniform: bool) -> np.ndarray:
+        shape = self._env.action_space.shape
+        noise = self._rng.uniform(-1, 1, shape) if uniform else self._rng.standard_normal(shape)
+        return noise.astype(np.float32)
+
+    def step(self, action: np.ndarray, log_prob: np.ndarray) -> None:
+        observation, reward, self._terminated, self._truncated, _ = self._env.step(action)
+        self.observations.append(observation)
+        self._states.append(self._state())
+        self._actions.append(action)
+        self._rewards.append(reward)
+        self._log_probs.append(log_prob)
+
+    def episode(self) -> EpisodeBuffer:
+        last = np.arange(len(self._rewards)) == len(self._rewards) - 1
+        qpos, qvel = map(np.stack, zip(*self._states))
+        return EpisodeBuffer(
+            observations=np.stack(self.observations),
+            actions=np.stack(self._actions),
+            rewards=np.array(self._rewards, np.float64),
+            terminations=last & self._terminated,
+            truncations=last & (not self._terminated),
+            infos={'log_prob': np.array(self._log_probs), 'qpos': qpos, 'qvel': qvel},
+        )
+
+    def _state(self) -> tuple[np.ndarray, np.ndarray]:
+        data = self._env.unwrapped.data
+        return data.qpos.copy(), data.qvel.copy()
+
+
+@functools.cache
+def _environments(env_id: str) -> list[gym.Env]:
+    spec = environments.registered(env_id)
+    return [environments.make(spec) for _ in range(_LANES)]
+
+
+def _module(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:
+    """The network that parameters belong to, whose sizes they tell."""
+    layers = parameters['params']['MLP_0']
+    sizes = [layers[f'Linear_{i}']['Dense_0']['bias'].size for i in range(len(layers))]
+    return TanhGaussianPolicy(tuple(sizes[:-1]), sizes[-1] // 2)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _act(module: TanhGaussianPolicy, parameters, observations, noise):
+    return module.apply(parameters, observations).transform_and_log_prob(noise)
+
+
+def _uniform(observations: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    log_prob = -math.log(2.0) * noise.shape[-1]
+    return noise, np.full(len(noise), log_prob, np.float32)

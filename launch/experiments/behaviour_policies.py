@@ -1,0 +1,131 @@
+"""Chooses the policies that ship with the code from online trainings of SAC.
+
+    python -m launch.experiments.behaviour_policies RUN_DIRECTORY ...
+
+For each run of launch.train_online: `medium` is the first policy that scores between 40 and 60,
+`medium-replay` 20 policies from the start to that one, `expert` the best of the five that were best in
+the training's own evaluations. Scores are those of actions drawn from the policies, as in the datasets
+that they collect. Writes data/recipes/policies/; the rows of other environments stay.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data import policies
+from data.recipes import locomotion, rollouts
+from data.recipes.locomotion import Policy
+from data.reference_scores import normalized_score, table_scores
+from launch import cli, run_directory
+from launch.cli import UserError
+
+POLICIES = Path('data/recipes/policies')
+MEDIUM_SCORES = (40.0, 60.0)
+REPLAY_POLICIES = 20
+
+_EXPERT_CANDIDATES = 5
+# Episodes of at most 1,000 steps.
+_STEPS = 100_000
+# What a first look takes; who passes it is measured in full.
+_STEPS_AT_FIRST = 10_000
+_SEED = 1_000
+
+
+def main(argv: list[str]) -> None:
+    """Measures, writes the policies and prints their table."""
+    if len(argv) < 2:
+        raise UserError('which trainings? Name run directories of launch.train_online.')
+    for run in map(Path, argv[1:]):
+        _ship(run)
+    for row in locomotion.table():
+        kind = f'{row.env_id:15} {row.composition:14}'
+        print(f'{kind} {row.step:9,} {row.mean_return:8.1f} {row.score:6.1f}')
+
+
+def _ship(run: Path) -> None:
+    """Adds the policies of a training, in the place of those its environment had."""
+    config = run_directory.load_config(run)
+    files = {int(file.stem): file for file in sorted((run / 'actors').glob('*.npz'))}
+    if config.algorithm != 'sac' or not files:
+        raise UserError(f'{run} holds no policies that SAC learned online.')
+    trained = {step: policies.read(file)['0'] for step, file in files.items()}
+    medium = _first_medium(config.env_id, trained)
+    chosen = np.unique(np.linspace(0, list(trained).index(medium), REPLAY_POLICIES).round().astype(int))
+    steps = {
+        'medium-replay': [list(trained)[i] for i in chosen],
+        'medium': [medium],
+        'expert': [_best(run, config.env_id, trained)],
+    }
+    rows = []
+    for composition, its_steps in steps.items():
+        for step in tqdm(its_steps, desc=composition, unit=' policies'):
+            mean, episodes = _measure(config.env_id, trained[step], _STEPS)
+            score = float(normalized_score(mean, table_scores(config.env_id)))
+            rows.append(Policy(
+                config.env_id, composition, step, config.seed, round(mean, 1), round(score, 1),
+                episodes, _command(config),
+            ))  # fmt: skip
+    _write(config.env_id, rows, {row.name: trained[row.step] for row in rows})
+
+
+def _first_medium(env_id: str, trained: dict) -> int:
+    scores = table_scores(env_id)
+    low, high = MEDIUM_SCORES
+    for step in tqdm(trained, desc=f'{env_id}: medium', unit=' policies'):
+        for num_steps in (_STEPS_AT_FIRST, _STEPS):
+            mean, _ = _measure(env_id, trained[step], num_steps)
+            if not low <= normalized_score(mean, scores) <= high:
+                break
+        else:
+            return step
+    raise UserError(f'no policy of {env_id} scores between {low:.0f} and {high:.0f}.')
+
+
+def _best(run: Path, env_id: str, trained: dict) -> int:
+    evaluated = {
+        row['step']: row['measures']['return']
+        for row in run_directory.read_metrics(run)
+        if row['event'] == 'evaluation' and row['member'] == 0
+    }
+    candidates = sorted(evaluated, key=evaluated.get)[-_EXPERT_CANDIDATES:]
+    return max(
+        tqdm(candidates, desc=f'{env_id}: expert', unit=' policies'),
+        key=lambda step: _measure(env_id, trained[step], _STEPS)[0],
+    )
+
+
+def _measure(env_id: str, parameters, num_steps: int) -> tuple[float, int]:
+    """Mean return of drawn actions, and the episodes it was measured in."""
+    *whole, last = rollouts.episodes(env_id, [(parameters, num_steps)], _SEED)
+    if not whole or len(last) == 1_000 or last.terminations[-1]:
+        whole.append(last)
+    return float(np.mean([episode.rewards.sum() for episode in whole])), len(whole)
+
+
+def _command(config) -> str:
+    sizes = ','.join(map(str, config.network.hidden_sizes))
+    return (
+        'python -m launch.train_online --config=launch/configs/online.py:sac '
+        f'--config.env_id={config.env_id} --config.seed={config.seed} '
+        f'--config.num_updates={config.num_updates} --config.eval_interval={config.eval_interval} '
+        f"--config.network.hidden_sizes='({sizes})'"
+    )
+
+
+def _write(env_id: str, rows: list[Policy], parameters: dict) -> None:
+    policies.write(POLICIES / f'{env_id}.npz', parameters)
+    file = POLICIES / 'table.csv'
+    others = [row for row in locomotion.table() if row.env_id != env_id] if file.exists() else []
+    temporary = file.with_suffix('.part')
+    with temporary.open('w', newline='') as stream:
+        writer = csv.DictWriter(stream, Policy._fields, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(row._asdict() for row in others + rows)
+    temporary.replace(file)
+    locomotion.table.cache_clear()
+
+
+if __name__ == '__main__':
+    cli.run(main)
