@@ -1,5 +1,6 @@
 """What is done to a dataset before learning from it, each step chosen in the config."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ from data.types import Array, DatasetError, Transition
 
 # Added to the standard deviations, as in TD3+BC's released code (sfujim/TD3_BC, utils.py).
 _STD_OFFSET = 1e-3
+# Where the environments are that know continuing_task.
+_MAZES = 'gymnasium_robotics.envs.maze.'
 
 
 class Preprocessing(NamedTuple):
@@ -90,6 +93,37 @@ def _moments(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
 
+def cut_at_goal(dataset: Dataset) -> Dataset:
+    """Ends every episode at its first positive reward, as D4RL's antmaze does and Minari's does not.
+
+    There the goal is reached and the environment terminates; policies are judged in an environment
+    that does the same (gymnasium-robotics' continuing_task=False). Episodes that reach no goal stay.
+
+    Raises:
+        DatasetError: the dataset's environment is no maze that can end at its goal.
+    """
+    env_spec = dataset.env_spec
+    if env_spec is None or not str(env_spec.entry_point).startswith(_MAZES):
+        raise DatasetError(
+            f'dataset {dataset.id}: its environment has no goal to end at; '
+            'set config.cut_at_goal=False.'
+        )
+    offsets, rewards = dataset.episode_offsets, np.asarray(dataset.transitions.reward)
+    goals = np.flatnonzero(rewards > 0)
+    # The first goal at or after each episode's first step; none is the end of the data.
+    first = np.append(goals, len(rewards))[np.searchsorted(goals, offsets[:-1])]
+    reached = first < offsets[1:]
+    lengths = np.where(reached, first - offsets[:-1] + 1, dataset.episode_lengths)
+    cut = _steps(
+        dataset, np.concatenate([np.arange(b, b + n) for b, n in zip(offsets, lengths)]), lengths
+    )
+    last = cut.episode_offsets[1:][reached] - 1
+    cut.transitions.discount[last] = 0.0
+    cut.truncation[last] = False
+    kwargs = env_spec.kwargs | {'continuing_task': False}
+    return cut._replace(env_spec=dataclasses.replace(env_spec, kwargs=kwargs))
+
+
 def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
     """Keeps the episodes of highest return, for top-X % behavioural cloning.
 
@@ -110,8 +144,13 @@ def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
     kept = np.sort(best_first[: enough + 1])
     offsets = dataset.episode_offsets
     steps = np.concatenate([np.arange(offsets[e], offsets[e + 1]) for e in kept])
+    return _steps(dataset, steps, lengths[kept])
+
+
+def _steps(dataset: Dataset, steps: np.ndarray, lengths: np.ndarray) -> Dataset:
+    """A copy of some steps, which make episodes of the given lengths."""
     return dataset._replace(
-        transitions=Transition(*(array[steps] for array in dataset.transitions)),
-        truncation=dataset.truncation[steps],
-        episode_offsets=np.concatenate([[0], np.cumsum(lengths[kept])]),
+        transitions=Transition(*(np.array(array[steps]) for array in dataset.transitions)),
+        truncation=np.array(dataset.truncation[steps]),
+        episode_offsets=np.concatenate([[0], np.cumsum(lengths)]),
     )

@@ -10,7 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from ml_collections import ConfigDict
 
-from data import environments, transforms
+from data import environments, loading, transforms
 from data.loading import Dataset
 from data.reference_scores import reference_scores
 from data.transforms import Preprocessing
@@ -41,6 +41,18 @@ class Problem(NamedTuple):
     scores: tuple[float, float]
     reference_lines: dict[str, float]
     preprocessing: Preprocessing
+
+
+def load_dataset(config: ConfigDict) -> Dataset:
+    """The data that a config learns from.
+
+    Raises:
+        DatasetError: there is no such dataset, or it is not what the config takes it for.
+    """
+    dataset = loading.load(config.dataset)
+    if config.cut_at_goal:
+        dataset = transforms.cut_at_goal(dataset)
+    return transforms.top_episodes(dataset, config.top_fraction)
 
 
 def from_dataset(dataset: Dataset, config: ConfigDict) -> Problem:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import loading, sampling, transforms
+from data import sampling
 from data.loading import Dataset
 from launch import cli, learners, members, problem, rollout, run_directory, schedule
 from launch.cli import UserError
@@ -40,7 +40,7 @@ def train(config: ConfigDict) -> Path:
     validate(config)
     run = members.members(config)
     path = Path(config.run_dir or run_directory.default_path(config, config.dataset))
-    dataset = transforms.top_episodes(loading.load(config.dataset), config.top_fraction)
+    dataset = problem.load_dataset(config)
     validate_actions(config.algorithm, dataset)
     task = problem.from_dataset(dataset, config)
     run_directory.prepare(path, config)

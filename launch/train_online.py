@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import loading, policies, replay, sampling, transforms
+from data import policies, replay, sampling
 from data.replay import Replay
 from data.types import Transition
 from launch import cli, learners, members, problem, rollout, run_directory, schedule
@@ -202,8 +202,7 @@ def _keep_actors(path: Path, step: int, states: Any, run: list[Member]) -> None:
 
 
 def _offline_data(source: Path, num_members: int) -> Transition:
-    offline = run_directory.load_config(source)
-    dataset = transforms.top_episodes(loading.load(offline.dataset), offline.top_fraction)
+    dataset = problem.load_dataset(run_directory.load_config(source))
     return learners.place(dataset.transitions, num_members)
 
 

@@ -7,6 +7,7 @@ DOMAINS = {
     'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
     'antmaze': {
         'dataset': 'D4RL/antmaze/umaze-v1',
+        'cut_at_goal': True,
         'eval_interval': 100_000,
         'eval_episodes': 100,
     },
@@ -75,6 +76,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.normalize_rewards = False
     config.reward_scale = 1.0
     config.reward_shift = 0.0
+    # End episodes, and the environment's, where the goal is reached.
+    config.cut_at_goal = False
     # Train on the episodes of highest return that hold this fraction of the steps.
     config.top_fraction = 1.0
 

@@ -1,7 +1,8 @@
-"""What preprocessing measures and which episodes a filter keeps, against plain NumPy."""
+"""What preprocessing measures and which steps a filter keeps, against plain NumPy."""
 
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 from data import loading, transforms
 from data.loading import Dataset
@@ -130,3 +131,30 @@ def test_all_episodes_are_the_dataset_itself():
 def test_top_fraction_outside_its_range_is_refused(fraction):
     with pytest.raises(DatasetError, match=r'test/made-v0: top fraction .* is not in \(0, 1\]'):
         transforms.top_episodes(dataset([1.0], [2]), fraction)
+
+
+def maze(rewards: list[list[float]]) -> Dataset:
+    data = dataset([0.0] * len(rewards), [len(each) for each in rewards])
+    reward = np.concatenate(rewards).astype(np.float32)
+    spec = EnvSpec(
+        'Maze-v0', entry_point='gymnasium_robotics.envs.maze.x:Maze', kwargs={'continuing_task': True}
+    )
+    return data._replace(transitions=data.transitions._replace(reward=reward), env_spec=spec)
+
+
+def test_episodes_end_at_their_first_goal():
+    whole = maze([[0, 0, 1, 1, 0, 1], [0, 0], [1, 0], [0, 1]])
+    cut = transforms.cut_at_goal(whole)
+    np.testing.assert_array_equal(cut.episode_offsets, [0, 3, 5, 6, 8])
+    np.testing.assert_array_equal(cut.transitions.observation[:, 1], [0, 1, 2, 6, 7, 8, 10, 11])
+    np.testing.assert_array_equal(cut.transitions.discount, [1, 1, 0, 1, 1, 0, 1, 0])
+    np.testing.assert_array_equal(np.flatnonzero(cut.truncation), [4])
+    assert cut.env_spec.kwargs == {'continuing_task': False}
+    assert whole.transitions.discount.all() and whole.env_spec.kwargs == {'continuing_task': True}
+
+
+@pytest.mark.parametrize('env_spec', [None, EnvSpec('Hopper-v5', entry_point='gymnasium:Hopper')])
+def test_only_mazes_have_a_goal_to_end_at(env_spec):
+    data = maze([[0.0, 1.0]])._replace(env_spec=env_spec)
+    with pytest.raises(DatasetError, match='test/made-v0: its environment has no goal to end at'):
+        transforms.cut_at_goal(data)
