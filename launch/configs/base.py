@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 # What is a domain's, whatever the algorithm: so that algorithms are compared on one footing.
 DOMAINS = {
-    'mujoco': {'dataset': 'mujoco/hopper/medium-v0'},
+    'mujoco': {'dataset': 'local/hopper/medium-v0'},
     'antmaze': {
         'dataset': 'D4RL/antmaze/umaze-v1',
         'cut_at_goal': True,

@@ -1,9 +1,19 @@
+import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from launch import members, train
-from launch.experiments import alpha_sweep, case_files
+from launch.cli import UserError
+from launch.configs import iql
+from launch.experiments import (
+    alpha_sweep,
+    case_files,
+    d4rl_scores,
+    locomotion_datasets,
+    online_against_offline,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,3 +27,55 @@ def test_configs_are_valid_and_on_one_footing(configs: Callable, num_members: li
     for key in ('dataset', 'num_updates', 'batch_size', 'final_eval_episodes'):
         assert len({config[key] for config in found}) == 1
     assert len({config.network.hidden_sizes for config in found}) == 1
+
+
+def finished_run(path, dataset):
+    path.mkdir()
+    config = iql.get_config('mujoco')
+    config.dataset = dataset
+    (path / 'config.json').write_text(config.to_json_best_effort())
+    settings = [{'score': {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}}]
+    summary = {'dataset': dataset, 'updates': 1000, 'settings': settings}
+    (path / 'summary.json').write_text(json.dumps(summary))
+    return path
+
+
+def test_a_score_stands_beside_the_published_one(tmp_path):
+    runs = {
+        'local/hopper/medium-v0': ('hopper-medium', 67.53),
+        'local/walker2d/medium-expert-50k-v0': ('walker2d-medium-expert', 111.72),
+        'local/hopper/random-v0': ('hopper-random', None),
+    }
+    for index, (dataset, expected) in enumerate(runs.items()):
+        found = d4rl_scores.result(finished_run(tmp_path / str(index), dataset))
+        assert (found.dataset, found.published) == expected
+        assert (found.algorithm, found.updates) == ('iql', 1000)
+    d4rl_scores.draw([found], tmp_path / 'scores.png')
+    assert (tmp_path / 'scores.png').stat().st_size > 10_000
+    with pytest.raises(UserError, match='is on D4RL/pen/human-v2, no local locomotion dataset'):
+        d4rl_scores.result(finished_run(tmp_path / 'other', 'D4RL/pen/human-v2'))
+
+
+def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
+    rows = [
+        {'step': step, 'event': event, 'member': member, 'measures': {'score': step + member}}
+        for step in (20, 10) for member in (1, 0) for event in ('evaluation', 'training')
+    ]  # fmt: skip
+    (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    steps, scores = online_against_offline.curve(tmp_path)
+    np.testing.assert_array_equal(steps, [10, 20])
+    np.testing.assert_array_equal(scores, [[10, 11], [20, 21]])
+    (tmp_path / 'metrics.jsonl').write_text('')
+    with pytest.raises(UserError, match='holds no evaluations'):
+        online_against_offline.curve(tmp_path)
+
+
+def test_all_fifteen_datasets_are_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    scores = {
+        (env_id, name): rng.normal(50, 10, 30)
+        for env_id in locomotion_datasets.REPLAY_STEPS for name in locomotion_datasets.COMPOSITIONS
+    }  # fmt: skip
+    assert len(scores) == 15
+    locomotion_datasets.draw(scores, tmp_path / 'sets.png')
+    assert (tmp_path / 'sets.png').stat().st_size > 10_000

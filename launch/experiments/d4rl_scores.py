@@ -1,0 +1,125 @@
+"""Scores on the locomotion datasets beside those published on D4RL's originals.
+
+    for algorithm in bc td3_bc cql iql; do
+        python -m launch.train --config=launch/configs/$algorithm.py:mujoco --config.num_seeds=3 \\
+            --config.dataset=local/hopper/medium-v0 --config.run_dir=runs/hopper-medium/$algorithm
+    done
+    python -m launch.experiments.d4rl_scores runs/hopper-medium/*
+
+The published scores (published_scores.csv) are CORL's (Tarasov et al. 2023,
+https://arxiv.org/abs/2210.07105): the last of a million updates, 4 seeds, on other data, in other
+versions of the environments. They say what to expect, not what to reproduce.
+"""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+
+from launch import cli, experiments, run_directory
+from launch.cli import UserError
+
+PUBLISHED = Path(__file__).with_name('published_scores.csv')
+
+
+class Result(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        dataset: as D4RL names it, such as 'hopper-medium'.
+        algorithm: as in algorithms.ALGORITHMS.
+        updates: that each seed did.
+        score: interval over seeds, as in summary.json.
+        published: the mean score on D4RL's dataset; None if CORL has none.
+    """
+
+    dataset: str
+    algorithm: str
+    updates: int
+    score: dict[str, Any]
+    published: float | None
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table as Markdown and draws the figure."""
+    if len(argv) < 2:
+        raise UserError('which runs? Name their directories.')
+    results = sorted(map(result, map(Path, argv[1:])), key=lambda r: (r.dataset, r.algorithm))
+    print('| dataset | algorithm | updates | seeds | score | 95 % interval | published |')
+    print('|---|---|---|---|---|---|---|')
+    for each in results:
+        score = each.score
+        print(
+            f'| {each.dataset} | {each.algorithm} | {each.updates:,} | {score["seeds"]} '
+            f'| {score["mean"]:.1f} | [{score["mean_low"]:.1f}, {score["mean_high"]:.1f}] '
+            f'| {"" if each.published is None else each.published} |'
+        )
+    path = experiments.FIGURES / 'd4rl-scores.png'
+    draw(results, path)
+    print(f'\nFigure: {path}')
+
+
+def published() -> dict[str, dict[str, str]]:
+    """CORL's scores by dataset, such as 'hopper-medium', and algorithm."""
+    lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith('#')]
+    return {re.sub(r'-v\d+$', '', row['dataset']): row for row in csv.DictReader(lines)}
+
+
+def result(run: Path) -> Result:
+    """A run's final scores, and what was published for its dataset.
+
+    Raises:
+        UserError: it is not finished, or on no locomotion dataset of ours.
+    """
+    (summary,) = run_directory.summaries([run]).values()
+    found = re.fullmatch(r'local/(\w+)/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
+    if not found:
+        raise UserError(f'{run} is on {summary["dataset"]}, no local locomotion dataset.')
+    dataset, algorithm = f'{found[1]}-{found[2]}', run_directory.load_config(run).algorithm
+    theirs = published().get(dataset, {}).get(algorithm)
+    return Result(
+        dataset, algorithm, summary['updates'], summary['settings'][0]['score'],
+        None if theirs is None else float(theirs),
+    )  # fmt: skip
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """A panel for each dataset: our scores with intervals, the published ones beside them."""
+    datasets = list(dict.fromkeys(each.dataset for each in results))
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(1 + 3 * len(datasets), 3), layout='constrained',
+        sharex=True, squeeze=False,
+    )  # fmt: skip
+    for axis, dataset in zip(axes[0], datasets):
+        shown = [each for each in results if each.dataset == dataset][::-1]
+        for height, each in enumerate(shown):
+            score = each.score
+            axis.plot([score['mean_low'], score['mean_high']], [height] * 2, 'C0', linewidth=2)
+            axis.plot(score['mean'], height, 'o', color='C0', label='here')
+            if each.published is not None:
+                axis.plot(
+                    each.published, height, 'D', color='C3', markerfacecolor='none',
+                    label="published, on D4RL's data",
+                )  # fmt: skip
+        names = [f'{each.algorithm} ({each.updates / 1000:,g}k)' for each in shown]
+        axis.set_yticks(range(len(shown)), names)
+        axis.set(title=dataset, xlabel='score')
+        axis.spines[['top', 'right']].set_visible(False)
+        axis.grid(axis='x', color='0.93')
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    unique = dict(zip(labels, handles))
+    figure.legend(
+        unique.values(), unique.keys(), loc='outside lower center', ncols=2, frameon=False
+    )
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == '__main__':
+    cli.run(main)
