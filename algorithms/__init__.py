@@ -2,12 +2,25 @@
 
 from types import ModuleType
 
-from algorithms import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
+from algorithms import (
+    bc,
+    bcq,
+    cql,
+    decision_transformer,
+    discrete_bcq,
+    discrete_cql,
+    dqn,
+    iql,
+    sac,
+    td3,
+    td3_bc,
+)
 
 ALGORITHMS: dict[str, ModuleType] = {
     'bc': bc,
     'bcq': bcq,
     'cql': cql,
+    'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
     'discrete_cql': discrete_cql,
     'dqn': dqn,

@@ -5,16 +5,17 @@ memory map, and whether or not the run was interrupted before it.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.types import Transition
+from data.types import Array, Transition
 
 
 def batch_key(seed: jax.Array, step: jax.Array) -> jax.Array:
@@ -28,21 +29,30 @@ def sample_indices(key: jax.Array, num_steps: int, batch_size: int) -> jax.Array
     return jax.random.randint(key, (batch_size,), 0, num_steps)
 
 
+def rows(transitions: Transition, indices: Array) -> Transition:
+    """The transitions at these indices (...)."""
+    return jax.tree.map(lambda array: array[indices], transitions)
+
+
 def sample(
-    transitions: Transition, key: jax.Array, batch_size: int, num_steps: jax.Array | None = None
-) -> Transition:
+    data: Any,
+    key: jax.Array,
+    batch_size: int,
+    num_steps: jax.Array | None = None,
+    gather: Callable[[Any, Array], Any] = rows,
+) -> Any:
     """A uniform batch from arrays on the device; to be called inside jit.
 
     Args:
-        transitions: the arrays.
+        data: arrays of N steps.
         key: of the batch.
-        batch_size: transitions in it.
-        num_steps: how many of the first rows to sample from, if not from all.
+        batch_size: items in it.
+        num_steps: how many of the first steps to sample from, if not from all.
+        gather: (data, indices) -> a batch.
     """
     if num_steps is None:
-        num_steps = transitions.reward.shape[0]
-    indices = sample_indices(key, num_steps, batch_size)
-    return jax.tree.map(lambda array: array[indices], transitions)
+        num_steps = data.action.shape[0]
+    return gather(data, sample_indices(key, num_steps, batch_size))
 
 
 @partial(jax.jit, static_argnames=('num_batches', 'num_steps', 'batch_size'))
@@ -55,39 +65,40 @@ def _indices(seeds, first_step, num_batches, num_steps, batch_size):
 
 
 def host_batches(
-    transitions: Transition,
+    data: Any,
     seeds: np.ndarray,
     batch_size: int,
     first_step: int,
     last_step: int,
     num_batches: int,
+    gather: Callable[[Any, Array], Any] = rows,
     prefetch: int = 2,
-) -> Iterator[Transition]:
+) -> Iterator[Any]:
     """Yields the batches of steps [first_step, last_step) gathered from host arrays.
 
     A thread gathers ahead of the consumer, so that reading the disk and learning overlap.
 
     Args:
-        transitions: arrays or memory maps of N steps.
+        data: arrays or memory maps of N steps.
         seeds: one seed per member, (members,).
         batch_size: transitions per batch.
         first_step, last_step: the range of steps, a multiple of num_batches long.
         num_batches: steps per yielded item.
+        gather: (data, indices) -> a batch, as in `sample`.
         prefetch: items gathered ahead.
 
     Yields:
-        Transition with leading axes (members, num_batches, batch_size).
+        Batches with leading axes (members, num_batches, batch_size).
     """
-    num_steps = len(transitions.reward)
+    num_steps = len(data.action)
 
-    def gather(step: int) -> Transition:
-        indices = np.asarray(_indices(seeds, step, num_batches, num_steps, batch_size))
-        return jax.tree.map(lambda array: array[indices], transitions)
+    def gather_at(step: int) -> Any:
+        return gather(data, np.asarray(_indices(seeds, step, num_batches, num_steps, batch_size)))
 
     steps = iter(range(first_step, last_step, num_batches))
     with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = deque(pool.submit(gather, step) for step in islice(steps, prefetch))
+        pending = deque(pool.submit(gather_at, step) for step in islice(steps, prefetch))
         while pending:
             batches = pending.popleft().result()
-            pending.extend(pool.submit(gather, step) for step in islice(steps, 1))
+            pending.extend(pool.submit(gather_at, step) for step in islice(steps, 1))
             yield batches

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.loading import Dataset
-from data.types import Array, DatasetError, Transition
+from data.types import Array, DatasetError, Sequence, Transition
 
 # Added to the standard deviations, as in TD3+BC's released code (sfujim/TD3_BC, utils.py).
 _STD_OFFSET = 1e-3
@@ -43,6 +43,10 @@ class Preprocessing(NamedTuple):
             reward=self.reward(batch.reward),
             next_observation=self.observation(batch.next_observation),
         )
+
+    def sequence(self, batch: Sequence) -> Sequence:
+        """Maps the observations of a batch; returns-to-go stay what the environment gives."""
+        return batch._replace(observation=self.observation(batch.observation))
 
 
 def preprocessing(
@@ -122,6 +126,13 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
     cut.truncation[last] = False
     kwargs = env_spec.kwargs | {'continuing_task': False}
     return cut._replace(env_spec=dataclasses.replace(env_spec, kwargs=kwargs))
+
+
+def delay_rewards(dataset: Dataset) -> Dataset:
+    """Pays each episode's return with its last step, and nothing before (Chen et al. 2021, 5.5)."""
+    reward = np.zeros_like(dataset.transitions.reward)
+    reward[dataset.episode_offsets[1:] - 1] = dataset.episode_returns
+    return dataset._replace(transitions=dataset.transitions._replace(reward=reward))
 
 
 def top_episodes(dataset: Dataset, fraction: float) -> Dataset:

@@ -43,3 +43,22 @@ class Transition(NamedTuple):
     reward: Array
     discount: Array
     next_observation: Array
+
+
+class Sequence(NamedTuple):
+    """A window of up to K steps of one episode, left-padded, or any batch of them along leading axes.
+
+    Attributes:
+        observation: float32 (..., K, observation_size).
+        action: float32 (..., K, action_size), or int32 (..., K) if discrete.
+        return_to_go: float32 (..., K); rewards from this step on to the end of the episode, summed
+            without discount.
+        timestep: int32 (..., K); the step's number in its episode, from 0.
+        mask: bool (..., K); false where there is no step: padding, all zeros.
+    """
+
+    observation: Array
+    action: Array
+    return_to_go: Array
+    timestep: Array
+    mask: Array

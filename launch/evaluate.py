@@ -17,7 +17,7 @@ from algorithms import ALGORITHMS
 from data import environments
 from data.flat import flatten_observation
 from data.types import DatasetError
-from launch import cli, learners, members, problem, report, rollout, run_directory
+from launch import cli, learners, members, problem, report, rollout, run_directory, schedule
 from launch.cli import UserError
 from launch.learners import Learners
 from launch.problem import Problem
@@ -58,7 +58,8 @@ def load(path: Path):
     """What a run directory holds of its learners, at its last checkpoint.
 
     Returns:
-        learner, states, problem, members, config and the number of updates done.
+        learner, states, problem, members as they are evaluated, config and the number of updates
+        done.
 
     Raises:
         UserError: there is no run, no checkpoint, or a damaged one.
@@ -73,7 +74,9 @@ def load(path: Path):
     step = checkpoints.latest()
     if step is None:
         raise UserError(f'{path} has no checkpoint yet.')
-    return learner, checkpoints.restore(states=learner.init())['states'], task, run, config, step
+    states = checkpoints.restore(states=learner.init())['states']
+    judge = schedule.Judge(config, task, run, learner)
+    return *judge.policies(states), task, judge.members, config, step
 
 
 def film(

@@ -17,9 +17,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from data import sampling
+from data import sampling, sequences
+from data.sequences import Steps
 from data.transforms import Preprocessing
-from data.types import Spec, Transition
+from data.types import Sequence, Spec, Transition
 from launch import members as membership
 from launch.members import Member
 
@@ -34,7 +35,10 @@ class Learners(NamedTuple):
         seeds: uint32 (mesh_members,), the fill included.
         discounts: float32 (mesh_members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
-        train_on_device: (states, transitions, num_updates) -> states; transitions on the device.
+        adopt: (states of other members, indices) -> theirs at these indices, one for each of ours,
+            with our hyperparameters.
+        train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
+            data.sequences.Steps.
         train_on_batches: (states, batches) -> states; batches (members, updates, batch, ...).
         act: (states, memory, observation, reward, keys) -> (action, memory), observations
             (members, environments, ...) as the environment gives them.
@@ -49,8 +53,9 @@ class Learners(NamedTuple):
     seeds: np.ndarray
     discounts: np.ndarray
     init: Callable[[], Any]
-    train_on_device: Callable[[Any, Transition, int], Any]
-    train_on_batches: Callable[[Any, Transition], Any]
+    adopt: Callable[[Any, np.ndarray], Any]
+    train_on_device: Callable[[Any, Transition | Steps, int], Any]
+    train_on_batches: Callable[[Any, Transition | Sequence], Any]
     act: Callable
     init_memory: Callable[[Any, int], Any]
     explore: Callable | None
@@ -89,27 +94,32 @@ def build(
         shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
     )
 
-    def train_one(state, seed, transitions, num_updates):
+    gather, prepared = sampling.rows, preprocessing.transition
+    if reads_sequences(algorithm):
+        gather = partial(sequences.windows, context=config.network.context)
+        prepared = preprocessing.sequence
+
+    def train_one(state, seed, data, num_updates):
         def body(state, _):
             key = sampling.batch_key(seed, state.step)
-            batch = sampling.sample(transitions, key, config.batch_size)
-            return algorithm.update(state, preprocessing.transition(batch)), None
+            batch = sampling.sample(data, key, config.batch_size, gather=gather)
+            return algorithm.update(state, prepared(batch)), None
 
         return jax.lax.scan(body, state, None, length=num_updates)[0]
 
     @partial(jax.jit, donate_argnums=0, static_argnums=3)
-    def train_all(states, seeds, transitions, num_updates):
-        def train(states, seeds, transitions):
-            one = partial(train_one, transitions=transitions, num_updates=num_updates)
+    def train_all(states, seeds, data, num_updates):
+        def train(states, seeds, data):
+            one = partial(train_one, data=data, num_updates=num_updates)
             return over_members(one)(states, seeds)
 
         return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
-            states, seeds, transitions
+            states, seeds, data
         )
 
     def train_one_on_batches(state, batches):
         def body(state, batch):
-            return algorithm.update(state, preprocessing.transition(batch)), None
+            return algorithm.update(state, prepared(batch)), None
 
         return jax.lax.scan(body, state, batches)[0]
 
@@ -142,12 +152,20 @@ def build(
         return jax.jit(shard(jax.vmap(one, axes), in_specs=in_specs, out_specs=_MEMBERS))
 
     hparams = membership.stack_hparams(algorithm, config, members)
+
+    def adopt(states, indices):
+        # The fill repeats the last member.
+        theirs = np.pad(indices, (0, len(members) - len(indices)), 'edge')
+        ours = jax.tree.map(lambda leaf: leaf[theirs], states).replace(hparams=hparams)
+        return jax.device_put(ours, NamedSharding(mesh, _MEMBERS))
+
     return Learners(
         seeds=seeds,
         discounts=np.asarray(getattr(hparams, 'discount', np.ones(len(members)))),
         init=lambda: init_all(seeds, hparams),
-        train_on_device=lambda states, transitions, num_updates: train_all(
-            states, seeds, transitions, num_updates
+        adopt=adopt,
+        train_on_device=lambda states, data, num_updates: train_all(
+            states, seeds, data, num_updates
         ),
         train_on_batches=train_on_batches,
         act=act,
@@ -162,10 +180,15 @@ def _one_after_another(train: Callable) -> Callable:
     return lambda *members: jax.lax.map(lambda member: train(*member), members)
 
 
-def place(transitions: Transition, num_members: int) -> Transition:
+def reads_sequences(algorithm: ModuleType) -> bool:
+    """Whether the batches of an algorithm are windows of steps instead of transitions."""
+    return getattr(algorithm, 'BATCH', Transition) is Sequence
+
+
+def place(data: Transition | Steps, num_members: int) -> Any:
     """Copies a dataset to every device of the mesh."""
     sharding = NamedSharding(make_mesh(num_members), _SHARED)
-    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), transitions)
+    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
 
 
 def all_finite(states: Any) -> jax.Array:

@@ -1,5 +1,6 @@
 """The members of a run: every (hyperparameter setting, seed) pair."""
 
+import dataclasses
 import itertools
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -50,11 +51,33 @@ def members(config: ConfigDict) -> list[Member]:
     return [Member(setting, seed) for setting in settings for seed in seeds]
 
 
+def judged(config: ConfigDict, members: list[Member]) -> list[Member]:
+    """The members as they are evaluated: all of them for each of config.target_returns, if any.
+
+    Number i of the result is member i % len(members).
+    """
+    targets = config.get('target_returns')
+    if targets is None:
+        return members
+    return [
+        Member(member.setting | {'target_return': float(target)}, member.seed)
+        for target in targets
+        for member in members
+    ]
+
+
 def stack_hparams(algorithm: ModuleType, config: ConfigDict, members: list[Member]) -> Any:
-    """The algorithm's Hyperparameters with float32 leaves (members,)."""
+    """The algorithm's Hyperparameters with float32 leaves (members,).
+
+    What neither a member's setting nor the config gives is the field's default.
+    """
+    given = {
+        field.name: config.hparams.get(field.name, field.default)
+        for field in dataclasses.fields(algorithm.Hyperparameters)
+    }
     values = {
-        name: [member.setting.get(name, config.hparams[name]) for member in members]
-        for name in config.hparams
+        name: [member.setting.get(name, value) for member in members]
+        for name, value in given.items()
     }
     return algorithm.Hyperparameters(
         **{name: jnp.asarray(value, jnp.float32) for name, value in values.items()}

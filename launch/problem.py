@@ -29,6 +29,7 @@ class Problem(NamedTuple):
         scores: (random, expert) returns that normalise a score.
         reference_lines: further returns to draw beside a learning curve, by name.
         preprocessing: the maps applied to observations and rewards.
+        delayed_rewards: whether an episode's reward is all paid at its end.
     """
 
     dataset_id: str
@@ -41,6 +42,7 @@ class Problem(NamedTuple):
     scores: tuple[float, float]
     reference_lines: dict[str, float]
     preprocessing: Preprocessing
+    delayed_rewards: bool
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
@@ -52,7 +54,8 @@ def load_dataset(config: ConfigDict) -> Dataset:
     dataset = loading.load(config.dataset)
     if config.cut_at_goal:
         dataset = transforms.cut_at_goal(dataset)
-    return transforms.top_episodes(dataset, config.top_fraction)
+    dataset = transforms.top_episodes(dataset, config.top_fraction)
+    return transforms.delay_rewards(dataset) if config.delayed_rewards else dataset
 
 
 def from_dataset(dataset: Dataset, config: ConfigDict) -> Problem:
@@ -82,6 +85,7 @@ def from_dataset(dataset: Dataset, config: ConfigDict) -> Problem:
             config.reward_scale,
             config.reward_shift,
         ),
+        delayed_rewards=config.delayed_rewards,
     )
 
 
@@ -115,6 +119,7 @@ def from_environment(env_id: str) -> Problem:
         preprocessing=Preprocessing(
             jnp.zeros(size), jnp.ones(size), jnp.float32(1), jnp.float32(0)
         ),
+        delayed_rewards=False,
     )
 
 

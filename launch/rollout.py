@@ -201,8 +201,11 @@ def evaluate(
         rewards, done = rewards.reshape(members, lanes), done.reshape(members, lanes)
 
         m, l = np.nonzero(active & ~starting)
-        seen = preprocessing.reward(rewards)
         returns[m, episode[m, l]] += rewards[m, l]
+        if problem.delayed_rewards:
+            rewards = np.zeros((members, lanes))
+            rewards[m, l] = np.where(done[m, l], returns[m, episode[m, l]], 0.0)
+        seen = preprocessing.reward(rewards)
         discounted[m, episode[m, l]] += discounts[m] ** lengths[m, episode[m, l]] * seen[m, l]
         lengths[m, episode[m, l]] += 1
         if starting.any():

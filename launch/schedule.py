@@ -9,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from algorithms import ALGORITHMS
 from launch import learners, members, report, rollout, run_directory
 from launch.cli import UserError
 from launch.learners import Learners
@@ -66,27 +67,52 @@ def training_rows(states: Any, run: list[Member], step: int, **others: np.ndarra
     ]  # fmt: skip
 
 
-def evaluate(
-    log: MetricsLog,
-    learner: Learners,
-    states: Any,
-    envs: rollout.Environments,
-    task: Problem,
-    run: list[Member],
-    evaluated: np.ndarray,
-    step: int,
-    num_episodes: int,
-) -> float:
-    """Logs what the evaluated members' policies earn, and claim; returns their mean score."""
-    episodes = rollout.evaluate(
-        learner, states, envs, task, members.seeds(run), evaluated, num_episodes
-    )
-    claimed = rollout.claimed_values(learner, states, episodes, evaluated)
-    measures = report.measures(episodes, claimed, task)
-    log.write([_row('evaluation', i, member, step, each)
-               for i, (member, each) in enumerate(zip(run, measures))])  # fmt: skip
-    scores = [each['score'] for each, judged in zip(measures, evaluated) if judged]
-    return float(np.mean(scores)) if scores else np.nan
+class Judge:
+    """Evaluates a run's members, each as often as it has target returns.
+
+    Attributes:
+        members: as they are evaluated.
+    """
+
+    def __init__(self, config: ConfigDict, task: Problem, run: list[Member], learner: Learners):
+        self._task, self._learner = task, learner
+        self.members = members.judged(config, run)
+        # Whom each of them is.
+        self._trained = np.arange(len(self.members)) % len(run)
+        self._run = run
+        if self.members is not run:
+            self._learner = learners.build(
+                ALGORITHMS[config.algorithm], config, task.spec, self.members, task.preprocessing
+            )
+
+    def policies(self, states: Any) -> tuple[Learners, Any]:
+        """The learners and states to act with, made of the states of the run."""
+        if self.members is self._run:
+            return self._learner, states
+        return self._learner, self._learner.adopt(states, self._trained)
+
+    def evaluate(
+        self,
+        log: MetricsLog,
+        envs: rollout.Environments,
+        states: Any,
+        evaluated: np.ndarray,
+        step: int,
+        num_episodes: int,
+    ) -> float:
+        """Logs what the evaluated members' policies earn, and claim; returns their mean score."""
+        learner, states = self.policies(states)
+        evaluated = evaluated[self._trained]
+        seeds = members.seeds(self.members)
+        episodes = rollout.evaluate(
+            learner, states, envs, self._task, seeds, evaluated, num_episodes
+        )
+        claimed = rollout.claimed_values(learner, states, episodes, evaluated)
+        measures = report.measures(episodes, claimed, self._task)
+        log.write([_row('evaluation', i, member, step, each)
+                   for i, (member, each) in enumerate(zip(self.members, measures))])  # fmt: skip
+        scores = [each['score'] for each, judged in zip(measures, evaluated) if judged]
+        return float(np.mean(scores)) if scores else np.nan
 
 
 def finish(path: Path, config: ConfigDict, task: Problem, run: list[Member]) -> None:

@@ -4,6 +4,7 @@
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import sampling
+from data import sampling, sequences
 from data.loading import Dataset
 from launch import cli, learners, members, problem, rollout, run_directory, schedule
 from launch.cli import UserError
@@ -50,7 +51,7 @@ def train(config: ConfigDict) -> Path:
     step = checkpoints.latest() or 0
     if step < config.num_updates:
         _learn(path, config, dataset, task, run, checkpoints, step)
-    schedule.finish(path, config, task, run)
+    schedule.finish(path, config, task, members.judged(config, run))
     return path
 
 
@@ -67,13 +68,14 @@ def _learn(
     learner = learners.build(
         ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
     )
+    judge = schedule.Judge(config, task, run, learner)
     states = learner.init()
     if step:
         states = checkpoints.restore(states=states)['states']
         print(f'Resuming {path} after {step:,} of {config.num_updates:,} updates.')
     log = MetricsLog(path, config, step)
     most_episodes = max(config.eval_episodes, config.final_eval_episodes)
-    with rollout.Environments(task, len(run), most_episodes) as envs:
+    with rollout.Environments(task, len(judge.members), most_episodes) as envs:
         train_chunk = _feeder(config, dataset, learner, len(run))
         progress = tqdm(
             desc=f'{config.algorithm} x{len(run)}', total=config.num_updates, initial=step,
@@ -92,9 +94,7 @@ def _learn(
             if step % config.eval_interval == 0 or step == config.num_updates:
                 final = step == config.num_updates
                 count = config.final_eval_episodes if final else config.eval_episodes
-                score = schedule.evaluate(
-                    log, learner, states, envs, task, run, ~diverged, step, count
-                )
+                score = judge.evaluate(log, envs, states, ~diverged, step, count)
                 checkpoints.save(step, states=states)
                 progress.set_postfix(score=f'{score:.1f}')
         progress.close()
@@ -110,6 +110,13 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f'config.algorithm: unknown algorithm {config.algorithm!r}; valid: {valid}.')
     if config.dataset_on not in ('device', 'host'):
         raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")
+    if learners.reads_sequences(ALGORITHMS[config.algorithm]):
+        for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
+            if config[key] != only:
+                raise UserError(
+                    f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for '
+                    f'returns in the units of the environment: only {only} is valid.'
+                )
     schedule.validate(config)
 
 
@@ -126,20 +133,21 @@ def validate_actions(algorithm: str, dataset: Dataset) -> None:
 
 def _feeder(config: ConfigDict, dataset: Dataset, learner: Learners, num_members: int):
     """(states, step) -> states after config.log_interval more updates, by either kind of sampling."""
+    data, gather, steps_per_row = dataset.transitions, sampling.rows, 1
+    if learners.reads_sequences(ALGORITHMS[config.algorithm]):
+        data, steps_per_row = sequences.steps(dataset), config.network.context
+        gather = partial(sequences.windows, context=config.network.context)
     if config.dataset_on == 'device':
-        transitions = learners.place(dataset.transitions, num_members)
-        return lambda states, step: learner.train_on_device(
-            states, transitions, config.log_interval
-        )
-    row_bytes = sum(array[0].nbytes for array in dataset.transitions)
+        placed = learners.place(data, num_members)
+        return lambda states, step: learner.train_on_device(states, placed, config.log_interval)
+    row_bytes = steps_per_row * sum(array[0].nbytes for array in data)
     affordable = _FEED_BYTES // (row_bytes * config.batch_size * len(learner.seeds))
     feed = max(n for n in range(1, config.log_interval + 1)
                if config.log_interval % n == 0 and n <= max(affordable, 1))  # fmt: skip
 
     def train_chunk(states, step):
         batches = sampling.host_batches(
-            dataset.transitions, learner.seeds, config.batch_size,
-            step, step + config.log_interval, feed,
+            data, learner.seeds, config.batch_size, step, step + config.log_interval, feed, gather,
         )  # fmt: skip
         for batch in batches:
             states = learner.train_on_batches(states, batch)

@@ -111,6 +111,8 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
             f'--from_run={source} is a run of {offline.algorithm}; give '
             f'--config=launch/configs/online.py:{offline.algorithm}.'
         )
+    if offline.delayed_rewards:
+        raise UserError(f'--from_run={source}: with delayed rewards it cannot go on online.')
     if any(offline.sweep.values()) or any(config.sweep.values()):
         raise UserError(f'--from_run={source}: with a sweep, offline or online, it cannot go on.')
     default = online.get_config(config.algorithm)
@@ -141,6 +143,7 @@ def _learn(
     learner = learners.build(
         ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
     )
+    judge = schedule.Judge(config, task, run, learner)
     states = learner.init()
     offline = _offline_data(source, len(run)) if source and config.offline_share else None
     memory = build_memory(config, task, len(run), offline)
@@ -183,9 +186,7 @@ def _learn(
             if step % config.eval_interval == 0 or step == config.num_updates:
                 final = step == config.num_updates
                 count = config.final_eval_episodes if final else config.eval_episodes
-                score = schedule.evaluate(
-                    log, learner, states, envs, task, run, ~diverged, step, count
-                )
+                score = judge.evaluate(log, envs, states, ~diverged, step, count)
                 checkpoints.save(step, states=states, replay=buffer)
                 progress.set_postfix(score=f'{score:.1f}')
         _keep_actors(path, step, states, run)

@@ -78,6 +78,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.reward_shift = 0.0
     # End episodes, and the environment's, where the goal is reached.
     config.cut_at_goal = False
+    # Pay all of an episode's reward at its end.
+    config.delayed_rewards = False
     # Train on the episodes of highest return that hold this fraction of the steps.
     config.top_fraction = 1.0
 
@@ -104,5 +106,8 @@ def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> Conf
             f'config {config.algorithm}: unknown domain {domain!r}; '
             f'valid ones: {", ".join(own)}.'
         )
-    config.update_from_flattened_dict(DOMAINS[domain] | own[domain])
+    shared = dict(DOMAINS[domain])
+    if 'hidden_sizes' not in config.network:
+        shared.pop('network.hidden_sizes', None)
+    config.update_from_flattened_dict(shared | own[domain])
     return config

@@ -17,8 +17,8 @@ _ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
 # The data of an offline run; what is done to them stays with the run.
 _OFFLINE_KEYS = (
-    'dataset', 'dataset_on', 'cut_at_goal', 'top_fraction', 'standardize_observations',
-    'normalize_rewards', 'reward_scale', 'reward_shift',
+    'dataset', 'dataset_on', 'cut_at_goal', 'delayed_rewards', 'top_fraction',
+    'standardize_observations', 'normalize_rewards', 'reward_scale', 'reward_shift',
 )  # fmt: skip
 
 

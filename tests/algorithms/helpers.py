@@ -8,12 +8,25 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from launch.configs import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
+from launch.configs import (
+    bc,
+    bcq,
+    cql,
+    decision_transformer,
+    discrete_bcq,
+    discrete_cql,
+    dqn,
+    iql,
+    sac,
+    td3,
+    td3_bc,
+)
 
 CONFIGS = {
     'bc': bc,
     'bcq': bcq,
     'cql': cql,
+    'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
     'discrete_cql': discrete_cql,
     'dqn': dqn,
@@ -49,7 +62,8 @@ def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None
     """A learner with small networks and the config's hyperparameters but for those given."""
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
     values = config.hparams.to_dict() | hparams
-    network = config.network.to_dict() | {'hidden_sizes': (16, 16)} | (network or {})
+    small = {'hidden_sizes': (16, 16)} if 'hidden_sizes' in config.network else {}
+    network = config.network.to_dict() | small | (network or {})
     hparams = algorithm.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})
     return _init(algorithm, spec, tuple(network.items()))(jax.random.key(seed), hparams)
 

@@ -9,12 +9,25 @@ import pytest
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from launch.configs import bc, bcq, cql, discrete_bcq, discrete_cql, dqn, iql, sac, td3, td3_bc
+from launch.configs import (
+    bc,
+    bcq,
+    cql,
+    decision_transformer,
+    discrete_bcq,
+    discrete_cql,
+    dqn,
+    iql,
+    sac,
+    td3,
+    td3_bc,
+)
 
 CONFIGS = {
     'bc': bc,
     'bcq': bcq,
     'cql': cql,
+    'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
     'discrete_cql': discrete_cql,
     'dqn': dqn,
@@ -29,12 +42,15 @@ ROOT = Path(__file__).parents[2]
 def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
     """A run of a few seconds; values such as {'hparams.expectile': 0.9}."""
     config = CONFIGS[algorithm].get_config()
+    network = {'network.hidden_sizes': (16, 16)}
+    if algorithm == 'decision_transformer':
+        network = {'network.context': 4, 'network.embedding_size': 16, 'network.num_layers': 1}
     config.update_from_flattened_dict(
-        {
+        network
+        | {
             'dataset': dataset,
             'num_seeds': 1,
             'normalize_rewards': False,
-            'network.hidden_sizes': (16, 16),
             'batch_size': 32,
             'num_updates': 40,
             'log_interval': 10,

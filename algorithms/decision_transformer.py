@@ -1,0 +1,257 @@
+"""Decision Transformer: offline RL as the modelling of sequences.
+
+Chen et al. 2021, "Decision Transformer: Reinforcement Learning via Sequence Modeling",
+https://arxiv.org/abs/2106.01345.
+
+A trajectory is a sequence of returns-to-go, observations and actions,
+
+    tau = (R_1, s_1, a_1, R_2, s_2, a_2, ..., R_T, s_T, a_T),    R_t = sum_{t' >= t} r_t'    (section 3)
+
+and a causal transformer predicts each action from the last K triples up to its observation. At test
+time it is asked for a return: R_1 is that target, and each reward received is subtracted from it.
+
+    L(theta) = E[ mean_t || a_t - pi_theta(R_{<=t}, s_{<=t}, a_{<t}) ||^2 ]     (Algorithm 1)
+
+with cross-entropy in its place for discrete actions. No values, no bootstrapping: nothing is
+extrapolated, and nothing is stitched together either.
+
+Where paper and code differ, this follows the code that produced the D4RL numbers
+(kzl/decision-transformer, gym/): weight decay reaches every parameter, biases, normalisations and
+embeddings included; dropout also falls on the embedded tokens; the embeddings of tokens are PyTorch's
+linear layers, that of timesteps N(0, 1); the learning rate warms up linearly and stays. The paper's
+gym experiments have 3 layers (its appendix), as the code has: `network.num_layers`.
+"""
+
+import math
+from typing import NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Sequence, Spec
+from networks.distributions import Categorical
+from networks.gpt2 import GPT2
+from networks.mlp import Linear
+
+ACTIONS = ('continuous', 'discrete')
+BATCH = Sequence
+METRICS = ('actor_loss', 'gradient_norm', 'learning_rate')
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        return_scale: returns-to-go are divided by this before they are embedded.
+        learning_rate: AdamW's, after the warm-up.
+        weight_decay: AdamW's.
+        warmup_updates: over which the learning rate grows linearly.
+        max_gradient_norm: longer gradients are shortened to this.
+        target_return: R_1 at test time, in the environment's units; training has none.
+    """
+
+    return_scale: jax.Array
+    learning_rate: jax.Array
+    weight_decay: jax.Array
+    warmup_updates: jax.Array
+    max_gradient_norm: jax.Array
+    target_return: jax.Array | float = math.nan
+
+
+class TrajectoryTransformer(nn.Module):
+    """Windows of K steps to what predicts each of their actions, (batch, K, action_size).
+
+    That is the action itself, in (-1, 1), or logits if actions are discrete.
+
+    Attributes:
+        spec: of the problem.
+        embedding_size, num_layers, num_heads, dropout_rate: of the transformer.
+        max_timestep: later timesteps share the embedding of this one.
+    """
+
+    spec: Spec
+    embedding_size: int
+    num_layers: int
+    num_heads: int
+    dropout_rate: float
+    max_timestep: int
+
+    @nn.compact
+    def __call__(self, batch: Sequence, training: bool = False) -> jax.Array:
+        size, steps = self.embedding_size, batch.mask.shape[1]
+        action = nn.Embed(self.spec.action_size, size) if self.spec.discrete else Linear(size)
+        timesteps = nn.Embed(
+            self.max_timestep + 1, size, embedding_init=nn.initializers.normal(1.0)
+        )(jnp.minimum(batch.timestep, self.max_timestep))
+        triples = [
+            Linear(size)(batch.return_to_go[..., None]) + timesteps,
+            Linear(size)(batch.observation) + timesteps,
+            action(batch.action) + timesteps,
+        ]
+        tokens = jnp.stack(triples, axis=2).reshape(-1, 3 * steps, size)
+        mask = jnp.repeat(batch.mask, 3, axis=1)
+        features = GPT2(self.num_layers, self.num_heads, self.dropout_rate, nn.relu)(
+            nn.LayerNorm(1e-5)(tokens), mask, training
+        )
+        # What follows an observation is its action.
+        prediction = Linear(self.spec.action_size)(features[:, 1::3])
+        return prediction if self.spec.discrete else jnp.tanh(prediction)
+
+
+class DecisionTransformerState(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    actor: TrainState
+    metrics: dict[str, jax.Array]
+    spec: Spec = struct.field(pytree_node=False)
+    context: int = struct.field(pytree_node=False)
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> DecisionTransformerState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: context, embedding_size, num_layers, num_heads, dropout_rate, max_timestep.
+    """
+    key, actor_key = jax.random.split(key)
+    model = TrajectoryTransformer(
+        spec, config.embedding_size, config.num_layers, config.num_heads, config.dropout_rate,
+        config.max_timestep,
+    )  # fmt: skip
+    window = _window(_empty_memory(spec, 1, config.context))
+    return DecisionTransformerState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        actor=TrainState.create(
+            apply_fn=model.apply, params=model.init(actor_key, window), tx=optax.scale_by_adam()
+        ),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+        spec=spec,
+        context=config.context,
+    )
+
+
+def actor_loss(params, state: DecisionTransformerState, batch: Sequence, key: jax.Array) -> jax.Array:
+    """Mean error of the predicted actions of all steps in the windows; `key` draws the dropout."""
+    scaled = batch._replace(return_to_go=batch.return_to_go / state.hparams.return_scale)
+    prediction = state.actor.apply_fn(params, scaled, training=True, rngs={'dropout': key})
+    if state.spec.discrete:
+        error = -Categorical(prediction).log_prob(batch.action)
+    else:
+        chex.assert_equal_shape((prediction, batch.action))
+        error = jnp.mean(jnp.square(prediction - batch.action), axis=-1)
+    chex.assert_equal_shape((error, batch.mask))
+    return jnp.sum(jnp.where(batch.mask, error, 0.0)) / jnp.sum(batch.mask)
+
+
+def update(state: DecisionTransformerState, batch: Sequence) -> DecisionTransformerState:
+    """One step of AdamW on clipped gradients."""
+    hparams = state.hparams
+    key = jax.random.fold_in(state.key, state.step)
+    loss, gradients = jax.value_and_grad(actor_loss)(state.actor.params, state, batch, key)
+    norm = optax.tree.norm(gradients)
+    shorter = jnp.minimum(1.0, hparams.max_gradient_norm / (norm + 1e-6))
+    gradients = jax.tree.map(lambda gradient: shorter * gradient, gradients)
+    learning_rate = hparams.learning_rate * jnp.minimum(
+        1.0, (state.step + 1) / hparams.warmup_updates
+    )
+    return state.replace(
+        step=state.step + 1,
+        actor=_adamw(state.actor, gradients, learning_rate, hparams.weight_decay),
+        metrics={'actor_loss': loss, 'gradient_norm': norm, 'learning_rate': learning_rate},
+    )
+
+
+def _adamw(network: TrainState, gradients, learning_rate: jax.Array, decay: jax.Array) -> TrainState:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2) of all parameters."""
+    directions, opt_state = network.tx.update(gradients, network.opt_state, network.params)
+    params = jax.tree.map(
+        lambda param, direction: param - learning_rate * (direction + decay * param),
+        network.params, directions,
+    )  # fmt: skip
+    return network.replace(step=network.step + 1, params=params, opt_state=opt_state)
+
+
+class Memory(NamedTuple):
+    """The last K steps of each environment, the newest one last.
+
+    Attributes:
+        observation, action, return_to_go: (environments, K, ...); actions not taken yet are zeros.
+        steps: int32 (environments,), steps taken in the episode.
+    """
+
+    observation: jax.Array
+    action: jax.Array
+    return_to_go: jax.Array
+    steps: jax.Array
+
+
+def _empty_memory(spec: Spec, num_envs: int, context: int) -> Memory:
+    action = jnp.zeros((num_envs, context, spec.action_size))
+    if spec.discrete:
+        action = jnp.zeros((num_envs, context), jnp.int32)
+    return Memory(
+        observation=jnp.zeros((num_envs, context, spec.observation_size)),
+        action=action,
+        return_to_go=jnp.zeros((num_envs, context)),
+        steps=jnp.zeros(num_envs, jnp.int32),
+    )
+
+
+def _window(memory: Memory) -> Sequence:
+    """The context as a batch of windows, whose last step is the newest."""
+    context = memory.return_to_go.shape[1]
+    timestep = memory.steps[:, None] - context + jnp.arange(context)
+    return Sequence(
+        observation=memory.observation,
+        action=memory.action,
+        return_to_go=memory.return_to_go,
+        timestep=jnp.maximum(timestep, 0),
+        mask=timestep >= 0,
+    )
+
+
+def init_memory(state: DecisionTransformerState, num_envs: int) -> Memory:
+    """A context without steps."""
+    return _empty_memory(state.spec, num_envs, state.context)
+
+
+def act(
+    state: DecisionTransformerState,
+    memory: Memory,
+    observation: jax.Array,
+    reward: jax.Array,
+    key: jax.Array,
+) -> tuple[jax.Array, Memory]:
+    """The action predicted for the return that is still to come, and the longer context."""
+    hparams = state.hparams
+    left = memory.return_to_go[:, -1] - reward / hparams.return_scale
+    target = hparams.target_return / hparams.return_scale
+    memory = Memory(
+        observation=_append(memory.observation, observation),
+        action=_append(memory.action, jnp.zeros_like(memory.action[:, 0])),
+        return_to_go=_append(memory.return_to_go, jnp.where(memory.steps == 0, target, left)),
+        steps=memory.steps + 1,
+    )
+    prediction = state.actor.apply_fn(state.actor.params, _window(memory))[:, -1]
+    action = Categorical(prediction).mode() if state.spec.discrete else prediction
+    return action, memory._replace(action=memory.action.at[:, -1].set(action))
+
+
+def _append(rows: jax.Array, new: jax.Array) -> jax.Array:
+    return jnp.concatenate([rows[:, 1:], new[:, None]], axis=1)

@@ -1,0 +1,185 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from algorithms import decision_transformer
+from data import sampling, sequences
+from data.types import Sequence
+from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
+
+NETWORK = {
+    'context': 5, 'embedding_size': 16, 'num_layers': 2, 'num_heads': 1, 'dropout_rate': 0.0,
+    'max_timestep': 50,
+}  # fmt: skip
+SPECS = pytest.mark.parametrize('spec', [CONTINUOUS, DISCRETE], ids=['continuous', 'discrete'])
+
+
+def learner(spec, seed=0, network=None, **hparams):
+    hparams = {'target_return': 6.0, 'return_scale': 2.0, 'warmup_updates': 4.0} | hparams
+    return make_state(decision_transformer, spec, seed, NETWORK | (network or {}), **hparams)
+
+
+def windows(spec, size=6, context=5, seed=0) -> Sequence:
+    """Random windows; the first one has three steps of padding."""
+    rng = np.random.default_rng(seed)
+    action = rng.uniform(-1, 1, (size, context, spec.action_size)).astype(np.float32)
+    if spec.discrete:
+        action = rng.integers(spec.action_size, size=(size, context)).astype(np.int32)
+    mask = np.ones((size, context), bool)
+    mask[0, :3] = False
+    return jax.tree.map(jnp.asarray, Sequence(
+        observation=rng.standard_normal((size, context, spec.observation_size), np.float32),
+        action=action,
+        return_to_go=rng.normal(5, 3, (size, context)).astype(np.float32),
+        timestep=rng.integers(0, 40, (size, 1)).astype(np.int32) + np.arange(context, dtype=np.int32),
+        mask=mask,
+    ))  # fmt: skip
+
+
+def predict(state, batch):
+    return jax.jit(state.actor.apply_fn)(state.actor.params, batch)
+
+
+@SPECS
+def test_the_loss_is_the_mean_error_of_the_steps_that_there_are(spec):
+    state, batch = learner(spec), windows(spec)
+    found = decision_transformer.actor_loss(state.actor.params, state, batch, jax.random.key(0))
+    scaled = batch._replace(return_to_go=batch.return_to_go / 2.0)
+    prediction = np.asarray(predict(state, scaled), np.float64)
+    errors = []
+    for window, step in np.argwhere(batch.mask):
+        action, guess = np.asarray(batch.action[window, step]), prediction[window, step]
+        if spec.discrete:
+            errors.append(np.log(np.exp(guess).sum()) - guess[action])
+        else:
+            errors.append(np.mean((guess - action) ** 2))
+    assert len(errors) == 6 * 5 - 3
+    np.testing.assert_allclose(found, np.mean(errors), rtol=1e-5)
+
+
+def test_updates_are_adamw_on_clipped_gradients_after_a_warm_up():
+    state = learner(CONTINUOUS, max_gradient_norm=0.05, weight_decay=0.1, learning_rate=0.01)
+    reference = optax.chain(
+        optax.clip_by_global_norm(0.05),
+        optax.adamw(lambda count: 0.01 * jnp.minimum(1, (count + 1) / 4), weight_decay=0.1),
+    )
+    params = state.actor.params
+    opt_state = reference.init(params)
+    gradient = jax.jit(jax.grad(decision_transformer.actor_loss))
+    update = jax.jit(decision_transformer.update)
+    for step in range(6):
+        batch = windows(CONTINUOUS, seed=step)
+        gradients = gradient(params, state, batch, jax.random.key(0))
+        changes, opt_state = reference.update(gradients, opt_state, params)
+        params = optax.apply_updates(params, changes)
+        state = update(state, batch)
+        assert state.metrics['gradient_norm'] > 0.05
+        assert state.metrics['learning_rate'] == pytest.approx(0.01 * min(1, (step + 1) / 4))
+    for ours, theirs in zip(jax.tree.leaves(state.actor.params), jax.tree.leaves(params)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@SPECS
+@pytest.mark.parametrize('step', range(5))
+def test_the_future_changes_no_prediction_bit_for_bit(spec, step):
+    state, batch = learner(spec), windows(spec)
+    other = windows(spec, seed=1)
+    # Of this step itself, the action comes after its prediction.
+    changed = Sequence(
+        observation=batch.observation.at[:, step + 1 :].set(other.observation[:, step + 1 :]),
+        action=batch.action.at[:, step:].set(other.action[:, step:]),
+        return_to_go=batch.return_to_go.at[:, step + 1 :].set(99.0),
+        timestep=batch.timestep.at[:, step + 1 :].set(7),
+        mask=batch.mask,
+    )
+    before, after = predict(state, batch), predict(state, changed)
+    there = np.asarray(batch.mask)
+    past = there & (np.arange(5) <= step)
+    np.testing.assert_array_equal(before[past], after[past])
+    if step < 4:
+        assert not np.any(np.all(before[there & ~past] == after[there & ~past], axis=-1))
+
+
+@SPECS
+def test_what_lies_under_the_padding_does_not_matter(spec):
+    state, batch = learner(spec), windows(spec)
+    hidden = ~batch.mask
+    junk = batch._replace(
+        observation=jnp.where(hidden[..., None], 1e4, batch.observation),
+        return_to_go=jnp.where(hidden, -1e4, batch.return_to_go),
+        timestep=jnp.where(hidden, 49, batch.timestep),
+        action=jnp.where(hidden.reshape(hidden.shape + (1,) * (batch.action.ndim - 2)), 2, batch.action),
+    )
+    mask = np.asarray(batch.mask)
+    np.testing.assert_array_equal(predict(state, batch)[mask], predict(state, junk)[mask])
+    losses = [
+        decision_transformer.actor_loss(state.actor.params, state, each, jax.random.key(0))
+        for each in (batch, junk)
+    ]
+    assert losses[0] == losses[1]
+
+
+@SPECS
+def test_the_rolling_context_acts_like_the_whole_window(spec):
+    """Three environments, twelve steps, a context of five."""
+    state = learner(spec)
+    rng = np.random.default_rng(0)
+    observations = rng.standard_normal((12, 3, 4), np.float32)
+    rewards = np.vstack([np.zeros((1, 3)), rng.standard_normal((11, 3))]).astype(np.float32)
+    memory, act = decision_transformer.init_memory(state, 3), jax.jit(decision_transformer.act)
+    actions = []
+    for now in range(12):
+        action, memory = act(state, memory, observations[now], rewards[now], jax.random.key(0))
+        actions.append(np.asarray(action))
+        begin = max(0, now - 4)
+        to_go = (6.0 - np.cumsum(rewards, axis=0)) / 2.0
+        # The action that is asked for is not there yet.
+        taken = np.stack([*actions[begin:now], np.zeros_like(actions[0])], axis=1)
+        window = Sequence(
+            observation=np.moveaxis(observations[begin : now + 1], 0, 1),
+            action=taken,
+            return_to_go=to_go[begin : now + 1].T,
+            timestep=np.tile(np.arange(begin, now + 1), (3, 1)),
+            mask=np.ones((3, now + 1 - begin), bool),
+        )
+        whole = np.asarray(state.actor.apply_fn(state.actor.params, window))[:, -1]
+        expected = whole.argmax(axis=-1) if spec.discrete else whole
+        np.testing.assert_allclose(action, expected, rtol=1e-4, atol=1e-5)
+    assert len({tuple(np.ravel(action)) for action in actions}) > 1
+
+
+def test_it_learns_ten_episodes_by_heart():
+    lengths, rng = [20] * 10, np.random.default_rng(0)
+    size = sum(lengths)
+    ends = np.cumsum(lengths)
+    timestep = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+    steps = jax.tree.map(jnp.asarray, sequences.Steps(
+        observation=rng.standard_normal((size, 4), np.float32),
+        action=rng.uniform(-0.9, 0.9, (size, 2)).astype(np.float32),
+        return_to_go=rng.random(size, np.float32),
+        timestep=timestep,
+        remaining=(np.repeat(ends, lengths) - np.arange(size)).astype(np.int32),
+    ))  # fmt: skip
+    state = learner(
+        CONTINUOUS, network={'embedding_size': 64, 'context': 8},
+        learning_rate=3e-3, weight_decay=0.0, warmup_updates=50.0, max_gradient_norm=1.0,
+    )  # fmt: skip
+
+    @jax.jit
+    def train(state):
+        def body(state, _):
+            key = sampling.batch_key(0, state.step)
+            batch = sampling.sample(
+                steps, key, 64, gather=partial(sequences.windows, context=8)
+            )
+            state = decision_transformer.update(state, batch)
+            return state, state.metrics['actor_loss']
+
+        return jax.lax.scan(body, state, length=800)
+
+    _, losses = train(state)
+    assert losses[-20:].mean() < 0.01 * losses[0]
