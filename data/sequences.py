@@ -57,7 +57,7 @@ def windows(data: Steps, starts: Array, context: int) -> Sequence:
 
     def gather(array):
         values = array[rows]
-        hidden = mask.reshape(mask.shape + (1,) * (values.ndim - 2))
+        hidden = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
         return xp.where(hidden, values, xp.zeros((), values.dtype))
 
     return Sequence(

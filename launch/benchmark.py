@@ -28,6 +28,8 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
+from data import sequences
+from data.sequences import Steps
 from data.transforms import Preprocessing
 from data.types import Spec, Transition
 from launch import cli, learners
@@ -59,29 +61,35 @@ def main(argv: list[str]) -> None:
 
 
 def measure(
-    algorithm_name: str, spec: Spec, num_members: int, batch_size: int, updates: int, chunks: int
+    algorithm_name: str,
+    spec: Spec,
+    num_members: int,
+    batch_size: int | None,
+    updates: int,
+    chunks: int,
 ) -> dict[str, str | int | float]:
-    """One row: rates in 1/s and FLOP/s, work in FLOP."""
+    """One row: rates in 1/s and FLOP/s, work in FLOP; batch_size None: the config's."""
     algorithm = ALGORITHMS[algorithm_name]
     config = importlib.import_module(f'launch.configs.{algorithm_name}').get_config()
-    config.batch_size = batch_size
+    batch_size = config.batch_size = batch_size or config.batch_size
     members = [Member({}, seed) for seed in range(num_members)]
     identity = Preprocessing(
         jnp.zeros(spec.observation_size), jnp.ones(spec.observation_size),
         jnp.float32(1), jnp.float32(0),
     )  # fmt: skip
     learner = learners.build(algorithm, config, spec, members, identity)
-    transitions = learners.place(random_transitions(spec, _DATASET_STEPS), num_members)
+    data = learners.place(random_data(algorithm, spec, _DATASET_STEPS), num_members)
     states = learner.init()
 
     def chunk(states):
-        return learner.train_on_device(states, transitions, updates)
+        return learner.train_on_device(states, data, updates)
 
     seconds = time_chunks(chunk, states, chunks)
     mesh = learners.make_mesh(num_members)
     rate = num_members * updates / seconds
     flops = update_flops(algorithm, config, spec, batch_size)
-    matmul = matmul_rate(learner.seeds.size, batch_size, max(config.network.hidden_sizes), chunks)
+    rows, width = matmul_shape(config)
+    matmul = matmul_rate(learner.seeds.size, rows, width, chunks)
     return {
         'algorithm': algorithm_name,
         'observation_size': spec.observation_size,
@@ -101,8 +109,27 @@ def measure(
     }
 
 
+def random_data(algorithm: ModuleType, spec: Spec, num_steps: int) -> Transition | Steps:
+    """A dataset of noise in the form that an algorithm samples from.
+
+    The values do not change the work, nor does where episodes end: here after 1,000 steps.
+    """
+    made = random_transitions(spec, num_steps)
+    if not learners.reads_sequences(algorithm):
+        return made
+    timestep = np.arange(num_steps, dtype=np.int32) % 1_000
+    end = np.minimum(np.arange(num_steps) - timestep + 1_000, num_steps)
+    return Steps(
+        observation=made.observation,
+        action=made.action,
+        return_to_go=made.reward,
+        timestep=timestep,
+        remaining=(end - np.arange(num_steps)).astype(np.int32),
+    )
+
+
 def random_transitions(spec: Spec, num_steps: int) -> Transition:
-    """A dataset of noise: the values of the data do not change the work."""
+    """Steps of noise."""
     rng = np.random.default_rng(0)
     observations = rng.standard_normal((num_steps + 1, spec.observation_size), np.float32)
     if spec.discrete:
@@ -136,8 +163,20 @@ def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_si
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
-    batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, random_transitions(spec, batch_size)))
+    batch = random_data(algorithm, spec, batch_size)
+    if learners.reads_sequences(algorithm):
+        batch = sequences.windows(batch, np.arange(batch_size), config.network.context)
+    batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
     return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
+
+
+def matmul_shape(config: ConfigDict) -> tuple[int, int]:
+    """Rows and width of the products that an algorithm's networks are mostly made of."""
+    network = config.network
+    if 'context' in network:
+        # Three tokens a step.
+        return 3 * network.context * config.batch_size, network.embedding_size
+    return config.batch_size, max(network.hidden_sizes)
 
 
 def matmul_rate(num_members: int, batch_size: int, width: int, chunks: int) -> float:
@@ -180,7 +219,7 @@ if __name__ == '__main__':
     flags.DEFINE_integer('observation_size', 11, 'observation features')
     flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions')
     flags.DEFINE_bool('discrete', False, 'whether actions are discrete')
-    flags.DEFINE_integer('batch_size', 256, 'transitions per batch', lower_bound=1)
+    flags.DEFINE_integer('batch_size', None, "of the batch, if not the config's", lower_bound=1)
     flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
     flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
     flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')

@@ -37,6 +37,7 @@ CONFIGS = {
     'td3_bc': td3_bc,
 }
 ROOT = Path(__file__).parents[2]
+_FAST = ('bc', 'iql', 'decision_transformer')
 
 
 def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
@@ -75,9 +76,9 @@ def run(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
 
 
 def algorithms_and_actions() -> list:
-    """(algorithm, kind of action), all there are; those but bc and iql are slow tests."""
+    """(algorithm, kind of action), all there are; all but a few are slow tests."""
     return [
-        pytest.param(name, kind, marks=() if name in ('bc', 'iql') else pytest.mark.slow)
+        pytest.param(name, kind, marks=() if name in _FAST else pytest.mark.slow)
         for name, module in ALGORITHMS.items()
         for kind in module.ACTIONS
     ]

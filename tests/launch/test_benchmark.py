@@ -2,8 +2,11 @@ import json
 
 import pytest
 
+from algorithms import bc, decision_transformer
 from data.types import Spec
 from launch import benchmark
+from launch.configs import bc as bc_config
+from launch.configs import decision_transformer as decision_transformer_config
 from tests.launch.helpers import run
 
 
@@ -18,13 +21,19 @@ def test_a_row_is_consistent():
     )
 
 
-def test_the_work_of_bc_is_that_of_its_matrix_products():
-    from algorithms import bc as algorithm
-    from launch.configs import bc
+def test_the_work_of_a_transformer_is_that_of_its_matrix_products():
+    config = decision_transformer_config.get_config()
+    flops = benchmark.update_flops(decision_transformer, config, Spec(11, 3, discrete=False), 64)
+    tokens, size, layers = 64 * 3 * 20, 128, 4
+    # Forward and twice that backward: 12 size^2 weights in a block, and attention over 60 tokens.
+    expected = 3 * 2 * tokens * layers * (12 * size**2 + 2 * 60 * size)
+    assert expected < flops < 1.2 * expected
 
-    config = bc.get_config()
+
+def test_the_work_of_bc_is_that_of_its_matrix_products():
+    config = bc_config.get_config()
     config.network.hidden_sizes = (256, 256)
-    flops = benchmark.update_flops(algorithm, config, Spec(11, 3, discrete=False), 256)
+    flops = benchmark.update_flops(bc, config, Spec(11, 3, discrete=False), 256)
     sizes = (11, 256, 256, 3)
     # Forward, and backward to the weights and, but for the first layer, to the inputs.
     products = [2 * 256 * a * b for a, b in zip(sizes[:-1], sizes[1:])]

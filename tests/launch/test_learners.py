@@ -1,10 +1,12 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from algorithms import ALGORITHMS
-from data import sampling
+from data import sampling, sequences
 from data.transforms import Preprocessing
 from data.types import Spec
 from launch import benchmark, learners, members
@@ -21,9 +23,9 @@ def build(algorithm, spec, seed=0, num_seeds=1, preprocessing=IDENTITY, **values
     return learners.build(ALGORITHMS[algorithm], config, spec, run, preprocessing), config
 
 
-def train(learner, spec, num_members, updates=30):
-    transitions = learners.place(benchmark.random_transitions(spec, 500), num_members)
-    return learner.train_on_device(learner.init(), transitions, updates)
+def train(learner, spec, num_members, updates=30, algorithm='iql'):
+    data = benchmark.random_data(ALGORITHMS[algorithm], spec, 500)
+    return learner.train_on_device(learner.init(), learners.place(data, num_members), updates)
 
 
 def leaves(states, member):
@@ -42,11 +44,12 @@ def assert_members_equal(states, member, others, other, rtol=1e-4, atol=1e-5):
 @pytest.mark.parametrize('algorithm, kind', algorithms_and_actions())
 def test_four_members_equal_four_single_runs(algorithm, kind):
     spec = KINDS[kind]
-    together = train(build(algorithm, spec, num_seeds=4)[0], spec, 4)
+    together = train(build(algorithm, spec, num_seeds=4)[0], spec, 4, algorithm=algorithm)
     for seed in (0, 3):
-        alone = train(build(algorithm, spec, seed=seed)[0], spec, 1)
+        alone = train(build(algorithm, spec, seed=seed)[0], spec, 1, algorithm=algorithm)
         assert_members_equal(together, seed, alone, 0)
-    assert not np.allclose(leaves(together, 0)[-1], leaves(together, 1)[-1])
+    metrics = [np.asarray(values) for values in together.metrics.values()]
+    assert any(not np.allclose(values[0], values[1]) for values in metrics)
 
 
 def test_members_are_spread_over_the_devices_and_filled_up():
@@ -59,13 +62,17 @@ def test_members_are_spread_over_the_devices_and_filled_up():
 
 
 @pytest.mark.parametrize('spec', SPECS, ids=['continuous', 'discrete'])
-def test_host_batches_and_device_batches_train_alike(spec):
-    learner, config = build('iql', spec, num_seeds=2)
-    on_device = train(learner, spec, 2, updates=12)
-    transitions = benchmark.random_transitions(spec, 500)
+@pytest.mark.parametrize('algorithm', ['iql', 'decision_transformer'])
+def test_host_batches_and_device_batches_train_alike(spec, algorithm):
+    learner, config = build(algorithm, spec, num_seeds=2)
+    on_device = train(learner, spec, 2, updates=12, algorithm=algorithm)
+    data = benchmark.random_data(ALGORITHMS[algorithm], spec, 500)
+    gather = sampling.rows
+    if algorithm == 'decision_transformer':
+        gather = partial(sequences.windows, context=config.network.context)
     states = learner.init()
     for batches in sampling.host_batches(
-        transitions, learner.seeds, config.batch_size, first_step=0, last_step=12, num_batches=4
+        data, learner.seeds, config.batch_size, 0, 12, 4, gather
     ):
         states = learner.train_on_batches(states, batches)
     for member in range(2):
