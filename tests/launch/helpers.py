@@ -45,7 +45,8 @@ def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
     config = CONFIGS[algorithm].get_config()
     network = {'network.hidden_sizes': (16, 16)}
     if algorithm == 'decision_transformer':
-        network = {'network.context': 4, 'network.embedding_size': 16, 'network.num_layers': 1}
+        network = {'network.context': 4, 'network.embedding_size': 16, 'network.num_layers': 1,
+                   'target_returns': (1.0,)}  # fmt: skip
     config.update_from_flattened_dict(
         network
         | {
