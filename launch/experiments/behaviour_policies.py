@@ -3,9 +3,10 @@
     python -m launch.experiments.behaviour_policies RUN_DIRECTORY ...
 
 For each run of launch.train_online: `medium` is the first policy that scores between 40 and 60,
-`medium-replay` 20 policies from the start to that one, `expert` the best of the five that were best in
-the training's own evaluations. Scores are those of actions drawn from the policies, as in the datasets
-that they collect. Writes data/recipes/policies/; the rows of other environments stay.
+`medium-replay` 20 policies from the start to that one, `expert` the best of those that earned most while
+they trained. Scores are those of actions drawn from the policies, as in the datasets that they collect,
+in other episodes than those that they were chosen by. Writes data/recipes/policies/; the rows of other
+environments stay.
 """
 
 import csv
@@ -25,12 +26,12 @@ POLICIES = Path('data/recipes/policies')
 MEDIUM_SCORES = (40.0, 60.0)
 REPLAY_POLICIES = 20
 
-_EXPERT_CANDIDATES = 5
+_EXPERT_CANDIDATES, _EXPERT_FINALISTS = 20, 4
 # Episodes of at most 1,000 steps.
 _STEPS = 100_000
 # What a first look takes; who passes it is measured in full.
 _STEPS_AT_FIRST = 10_000
-_SEED = 1_000
+_SEED_TO_CHOOSE, _SEED_TO_REPORT = 1_000, 2_000
 
 
 def main(argv: list[str]) -> None:
@@ -61,7 +62,7 @@ def _ship(run: Path) -> None:
     rows = []
     for composition, its_steps in steps.items():
         for step in tqdm(its_steps, desc=composition, unit=' policies'):
-            mean, episodes = _measure(config.env_id, trained[step], _STEPS)
+            mean, episodes = _measure(config.env_id, trained[step], _STEPS, _SEED_TO_REPORT)
             score = float(normalized_score(mean, table_scores(config.env_id)))
             rows.append(Policy(
                 config.env_id, composition, step, config.seed, round(mean, 1), round(score, 1),
@@ -84,21 +85,30 @@ def _first_medium(env_id: str, trained: dict) -> int:
 
 
 def _best(run: Path, env_id: str, trained: dict) -> int:
-    evaluated = {
-        row['step']: row['measures']['return']
+    earned = {
+        row['step']: row['measures']['online_return']
         for row in run_directory.read_metrics(run)
-        if row['event'] == 'evaluation' and row['member'] == 0
+        if row['event'] == 'training' and row['member'] == 0 and row['step'] in trained
     }
-    candidates = sorted(evaluated, key=evaluated.get)[-_EXPERT_CANDIDATES:]
-    return max(
-        tqdm(candidates, desc=f'{env_id}: expert', unit=' policies'),
-        key=lambda step: _measure(env_id, trained[step], _STEPS)[0],
+    # An interval in which no episode ended has NaN.
+    candidates = [step for step in earned if np.isfinite(earned[step])]
+    rounds = (
+        (earned.get, _EXPERT_CANDIDATES),
+        (lambda step: _measure(env_id, trained[step], _STEPS_AT_FIRST)[0], _EXPERT_FINALISTS),
+        (lambda step: _measure(env_id, trained[step], _STEPS)[0], 1),
     )
+    for number, (key, survivors) in enumerate(rounds):
+        progress = tqdm(candidates, desc=f'{env_id}: expert, round {number}', unit=' policies')
+        values = {step: key(step) for step in progress}
+        candidates = sorted(values, key=values.get)[-survivors:]
+    return candidates[0]
 
 
-def _measure(env_id: str, parameters, num_steps: int) -> tuple[float, int]:
+def _measure(
+    env_id: str, parameters, num_steps: int, seed: int = _SEED_TO_CHOOSE
+) -> tuple[float, int]:
     """Mean return of drawn actions, and the episodes it was measured in."""
-    *whole, last = rollouts.episodes(env_id, [(parameters, num_steps)], _SEED)
+    *whole, last = rollouts.episodes(env_id, [(parameters, num_steps)], seed)
     if not whole or len(last) == 1_000 or last.terminations[-1]:
         whole.append(last)
     return float(np.mean([episode.rewards.sum() for episode in whole])), len(whole)
