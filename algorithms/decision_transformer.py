@@ -18,8 +18,11 @@ extrapolated, and nothing is stitched together either.
 Where paper and code differ, this follows the code that produced the D4RL numbers
 (kzl/decision-transformer, gym/): weight decay reaches every parameter, biases, normalisations and
 embeddings included; dropout also falls on the embedded tokens; the embeddings of tokens are PyTorch's
-linear layers, that of timesteps N(0, 1); the learning rate warms up linearly and stays. The paper's
-gym experiments have 3 layers (its appendix), as the code has: `network.num_layers`.
+linear layers, that of timesteps N(0, 1); the learning rate warms up linearly and stays. Its D4RL runs
+have 3 layers: `network.num_layers`. Three small things are ours: the transformer's initialisation is
+GPT-2's, smaller on the residual branches, where the code has N(0, 0.02) throughout; one dropout rate
+serves everywhere (theirs stays 0.1 on the embedded tokens); and observations are standardised with
+1e-3 added to the standard deviations (theirs: 1e-6).
 """
 
 import math

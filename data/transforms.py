@@ -129,7 +129,7 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
 
 
 def delay_rewards(dataset: Dataset) -> Dataset:
-    """Pays each episode's return with its last step, and nothing before (Chen et al. 2021, 5.5)."""
+    """Pays each episode's return with its last step, nothing before (Chen et al. 2021, section 5.6)."""
     reward = np.zeros_like(dataset.transitions.reward)
     reward[dataset.episode_offsets[1:] - 1] = dataset.episode_returns
     return dataset._replace(transitions=dataset.transitions._replace(reward=reward))

@@ -28,7 +28,6 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import sequences
 from data.sequences import Steps
 from data.transforms import Preprocessing
 from data.types import Spec, Transition
@@ -163,9 +162,8 @@ def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_si
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
-    batch = random_data(algorithm, spec, batch_size)
-    if learners.reads_sequences(algorithm):
-        batch = sequences.windows(batch, np.arange(batch_size), config.network.context)
+    data = random_data(algorithm, spec, batch_size)
+    batch = learners.gatherer(algorithm, config)(data, np.arange(batch_size))
     batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
     return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
 

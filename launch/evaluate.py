@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
         f'{path}\nafter {step:,} updates, {FLAGS.episodes} episodes per member, '
         f'seed {FLAGS.seed}\n'
     )
-    print(report.table({config.algorithm.upper(): summary}))
+    print(report.table({run_directory.title(config): summary}))
     print(f'\nWritten to {file}')
 
 
@@ -102,7 +102,7 @@ def film(
             states,
             memory,
             np.broadcast_to(flat, (*shape, flat.size)),
-            np.full(shape, reward, np.float32),
+            np.full(shape, 0.0 if task.delayed_rewards else reward, np.float32),
             jax.vmap(jax.random.fold_in, (0, None))(keys, len(frames)),
         )
         action = rollout.to_environment(np.asarray(actions)[member, 0], task, env.action_space.shape)

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.sequences import Steps
 from data.transforms import Preprocessing
-from data.types import Sequence, Spec, Transition
+from data.types import Array, Sequence, Spec, Transition
 from launch import members as membership
 from launch.members import Member
 
@@ -94,10 +94,9 @@ def build(
         shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
     )
 
-    gather, prepared = sampling.rows, preprocessing.transition
-    if reads_sequences(algorithm):
-        gather = partial(sequences.windows, context=config.network.context)
-        prepared = preprocessing.sequence
+    gather = gatherer(algorithm, config)
+    sequential = reads_sequences(algorithm)
+    prepared = preprocessing.sequence if sequential else preprocessing.transition
 
     def train_one(state, seed, data, num_updates):
         def body(state, _):
@@ -183,6 +182,13 @@ def _one_after_another(train: Callable) -> Callable:
 def reads_sequences(algorithm: ModuleType) -> bool:
     """Whether the batches of an algorithm are windows of steps instead of transitions."""
     return getattr(algorithm, 'BATCH', Transition) is Sequence
+
+
+def gatherer(algorithm: ModuleType, config: ConfigDict) -> Callable[[Any, Array], Any]:
+    """(data, indices) -> what an algorithm's batches consist of at these steps."""
+    if reads_sequences(algorithm):
+        return partial(sequences.windows, context=config.network.context)
+    return sampling.rows
 
 
 def place(data: Transition | Steps, num_members: int) -> Any:

@@ -46,6 +46,8 @@ def members(config: ConfigDict) -> list[Member]:
             swept[name] = [float(value) for value in values]
     if config.num_seeds < 1:
         raise UserError(f'config.num_seeds is {config.num_seeds}; at least 1 is needed.')
+    if not 0 <= config.seed <= 2**32 - config.num_seeds:
+        raise UserError(f'config.seed is {config.seed}; valid: from 0 to below 2**32.')
     settings = [dict(zip(swept, values)) for values in itertools.product(*swept.values())]
     seeds = range(config.seed, config.seed + config.num_seeds)
     return [Member(setting, seed) for setting in settings for seed in seeds]

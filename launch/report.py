@@ -245,7 +245,7 @@ def _dot(axes, values: dict[str, Any], height: float, color: str, label: str | N
 def draw_learning_curves(
     rows: list[dict[str, Any]], problem: Problem, members: list[Member], title: str, path: Path
 ) -> None:
-    """Mean return over seeds against updates, a curve per setting, 95 % intervals as bands.
+    """Mean return over seeds against steps (updates), a curve per setting, 95 % intervals as bands.
 
     Args:
         rows: of metrics.jsonl.
@@ -268,7 +268,7 @@ def draw_learning_curves(
     lines = problem.reference_lines or dict(zip(('random', 'expert'), problem.scores))
     for style, (name, value) in zip(_STYLES, lines.items()):
         axes.axhline(value, color='0.35', linestyle=style, linewidth=1, label=f'{name} {value:.3g}')
-    axes.set(xlabel='updates', ylabel='return', title=f'{title} on {problem.dataset_id}')
+    axes.set(xlabel='steps', ylabel='return', title=f'{title} on {problem.dataset_id}')
     axes.legend(fontsize='small', loc='center left', bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.spines[['top', 'right']].set_visible(False)
     figure.savefig(path, dpi=150)

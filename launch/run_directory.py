@@ -82,6 +82,11 @@ def load_config(path: Path) -> ConfigDict:
     return ConfigDict(json.loads(file.read_text()))
 
 
+def title(config: ConfigDict) -> str:
+    """How tables and figures name a run's algorithm."""
+    return config.algorithm.upper().replace('_', ' ')
+
+
 def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:
     """The summaries of finished runs on one dataset, by algorithm (or path, when it comes again).
 
@@ -90,11 +95,11 @@ def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for path in paths:
-        title = load_config(path).algorithm.upper().replace('_', ' ')
+        name = title(load_config(path))
         file = path / 'summary.json'
         if not file.exists():
             raise UserError(f'{path} is not finished: there is no {file.name} in it.')
-        found[title if title not in found else str(path)] = json.loads(file.read_text())
+        found[name if name not in found else str(path)] = json.loads(file.read_text())
     datasets = {summary['dataset'] for summary in found.values()}
     if len(datasets) > 1:
         raise UserError(f'the runs are on different datasets: {", ".join(sorted(datasets))}.')

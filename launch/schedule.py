@@ -123,7 +123,7 @@ def finish(path: Path, config: ConfigDict, task: Problem, run: list[Member]) -> 
     measures = [row['measures'] for row in final]
     summary = report.summarize(task, run, measures, config.num_updates)
     (path / 'summary.json').write_text(json.dumps(summary, indent=2))
-    title = config.algorithm.upper()
+    title = run_directory.title(config)
     report.draw_learning_curves(rows, task, run, title, path / 'learning_curves.png')
     print(f'\n{title} on {task.dataset_id}, {config.num_updates:,} steps\n')
     print(report.table({title: summary}))

@@ -4,7 +4,6 @@
 """
 
 import time
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -69,9 +68,9 @@ def _learn(
         ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
     )
     judge = schedule.Judge(config, task, run, learner)
-    states = learner.init()
+    states, diverged = learner.init(), np.zeros(len(run), bool)
     if step:
-        states = checkpoints.restore(states=states)['states']
+        states, diverged = checkpoints.restore(states=states, diverged=diverged).values()
         print(f'Resuming {path} after {step:,} of {config.num_updates:,} updates.')
     log = MetricsLog(path, config, step)
     most_episodes = max(config.eval_episodes, config.final_eval_episodes)
@@ -81,7 +80,6 @@ def _learn(
             desc=f'{config.algorithm} x{len(run)}', total=config.num_updates, initial=step,
             unit='update', dynamic_ncols=True,
         )  # fmt: skip
-        diverged = np.zeros(len(run), bool)
         while step < config.num_updates:
             began = time.perf_counter()
             states = jax.block_until_ready(train_chunk(states, step))
@@ -95,7 +93,7 @@ def _learn(
                 final = step == config.num_updates
                 count = config.final_eval_episodes if final else config.eval_episodes
                 score = judge.evaluate(log, envs, states, ~diverged, step, count)
-                checkpoints.save(step, states=states)
+                checkpoints.save(step, states=states, diverged=diverged)
                 progress.set_postfix(score=f'{score:.1f}')
         progress.close()
     log.close()
@@ -117,7 +115,25 @@ def validate(config: ConfigDict) -> None:
                     f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for '
                     f'returns in the units of the environment: only {only} is valid.'
                 )
+        _validate_sequences(config)
     schedule.validate(config)
+
+
+def _validate_sequences(config: ConfigDict) -> None:
+    targets, network = config.target_returns, config.network
+    numbers = all(isinstance(target, int | float) for target in targets)
+    if not targets or not numbers or len(set(targets)) < len(targets):
+        raise UserError(
+            f'config.target_returns is {targets}; one or more different numbers are needed.'
+        )
+    for key in ('context', 'num_layers', 'num_heads', 'max_timestep'):
+        if network[key] < 1:
+            raise UserError(f'config.network.{key} is {network[key]}; at least 1 is needed.')
+    if network.embedding_size % network.num_heads or network.embedding_size < 1:
+        raise UserError(
+            f'config.network.embedding_size is {network.embedding_size}; a multiple of '
+            f'config.network.num_heads, {network.num_heads}, is needed.'
+        )
 
 
 def validate_actions(algorithm: str, dataset: Dataset) -> None:
@@ -133,10 +149,10 @@ def validate_actions(algorithm: str, dataset: Dataset) -> None:
 
 def _feeder(config: ConfigDict, dataset: Dataset, learner: Learners, num_members: int):
     """(states, step) -> states after config.log_interval more updates, by either kind of sampling."""
-    data, gather, steps_per_row = dataset.transitions, sampling.rows, 1
-    if learners.reads_sequences(ALGORITHMS[config.algorithm]):
+    algorithm = ALGORITHMS[config.algorithm]
+    data, steps_per_row = dataset.transitions, 1
+    if learners.reads_sequences(algorithm):
         data, steps_per_row = sequences.steps(dataset), config.network.context
-        gather = partial(sequences.windows, context=config.network.context)
     if config.dataset_on == 'device':
         placed = learners.place(data, num_members)
         return lambda states, step: learner.train_on_device(states, placed, config.log_interval)
@@ -147,7 +163,8 @@ def _feeder(config: ConfigDict, dataset: Dataset, learner: Learners, num_members
 
     def train_chunk(states, step):
         batches = sampling.host_batches(
-            data, learner.seeds, config.batch_size, step, step + config.log_interval, feed, gather,
+            data, learner.seeds, config.batch_size, step, step + config.log_interval, feed,
+            learners.gatherer(algorithm, config),
         )  # fmt: skip
         for batch in batches:
             states = learner.train_on_batches(states, batch)

@@ -148,8 +148,10 @@ def _learn(
     offline = _offline_data(source, len(run)) if source and config.offline_share else None
     memory = build_memory(config, task, len(run), offline)
     buffer = memory.empty()
+    diverged = np.zeros(len(run), bool)
     if step:
-        states, buffer = checkpoints.restore(states=states, replay=buffer).values()
+        kept = checkpoints.restore(states=states, replay=buffer, diverged=diverged)
+        states, buffer, diverged = kept['states'], kept['replay'], kept['diverged']
         print(f'Resuming {path} after {step:,} of {config.num_updates:,} steps.')
     elif source:
         hparams = states.hparams
@@ -161,7 +163,6 @@ def _learn(
         desc=f'{config.algorithm} x{len(run)}', total=config.num_updates, initial=step,
         unit='step', dynamic_ncols=True,
     )  # fmt: skip
-    diverged = np.zeros(len(run), bool)
     with rollout.Environments(task, len(run), most_episodes) as envs:
         while step < config.num_updates:
             _keep_actors(path, step, states, run)
@@ -187,9 +188,10 @@ def _learn(
                 final = step == config.num_updates
                 count = config.final_eval_episodes if final else config.eval_episodes
                 score = judge.evaluate(log, envs, states, ~diverged, step, count)
-                checkpoints.save(step, states=states, replay=buffer)
+                if final:
+                    _keep_actors(path, step, states, run)
+                checkpoints.save(step, states=states, replay=buffer, diverged=diverged)
                 progress.set_postfix(score=f'{score:.1f}')
-        _keep_actors(path, step, states, run)
     actors.close()
     progress.close()
     log.close()

@@ -9,7 +9,8 @@ sizes as in the released v2 files), on gymnasium's v5 environments:
     medium-replay   policies from the start of that training to the medium one, in their order
     medium-expert   the medium set and after it one of the expert, in equal parts
 
-Actions are drawn from the stochastic policies, which for medium-replay is also how SAC explored. The
+Actions are drawn from the stochastic policies, which for medium-replay is also how SAC explored, after
+its first, uniformly random steps. The
 policies (launch/train_online.py trained them, launch/experiments/behaviour_policies.py chose them)
 lie in policies/, with a table of what each earns.
 """
@@ -27,6 +28,7 @@ from data import policies
 from data.recipes import rollouts
 from data.recipes.recipe import Recipe
 from data.reference_scores import table_scores
+from data.types import DatasetError
 
 # Steps of the medium-replay set: where D4RL's policies had become medium.
 REPLAY_STEPS = {'Hopper-v5': 400_000, 'HalfCheetah-v5': 200_000, 'Walker2d-v5': 300_000}
@@ -66,7 +68,8 @@ class Policy(NamedTuple):
 @functools.cache
 def table() -> tuple[Policy, ...]:
     """All policies that ship with the code."""
-    rows = csv.DictReader(_POLICIES.joinpath('table.csv').read_text().splitlines())
+    file = _POLICIES.joinpath('table.csv')
+    rows = csv.DictReader(file.read_text().splitlines() if file.is_file() else [])
     kinds = Policy.__annotations__
     return tuple(Policy(**{name: kinds[name](text) for name, text in row.items()}) for row in rows)
 
@@ -77,14 +80,26 @@ def of_composition(env_id: str, composition: str) -> list[Policy]:
     return sorted(found, key=lambda row: row.step)
 
 
+def parameters(env_id: str, composition: str) -> list[rollouts.Parameters]:
+    """Of an environment's policies for a composition, in the order of their training.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    rows = of_composition(env_id, composition)
+    file = _POLICIES.joinpath(f'{env_id}.npz')
+    if not rows or not file.is_file():
+        raise DatasetError(f'no {composition} policies of {env_id} come with this version.')
+    with importlib.resources.as_file(file) as path:
+        kept = policies.read(path)
+    return [kept[row.name] for row in rows]
+
+
 def _episodes(env: gym.Env, size: int, seed: int, compositions) -> Iterator[EpisodeBuffer]:
     env_id = env.spec.id
-    if compositions == ('random',):
-        sources = [None]
-    else:
-        with importlib.resources.as_file(_POLICIES.joinpath(f'{env_id}.npz')) as path:
-            kept = policies.read(path)
-        sources = [kept[row.name] for name in compositions for row in of_composition(env_id, name)]
+    sources = [None]
+    if compositions != ('random',):
+        sources = [source for name in compositions for source in parameters(env_id, name)]
     ends = [size * (i + 1) // len(sources) for i in range(len(sources))]
     sizes = [end - begin for begin, end in zip([0, *ends], ends)]
     return rollouts.episodes(env_id, list(zip(sources, sizes)), seed)

@@ -1,4 +1,7 @@
-"""Decision Transformer: the values of the authors' released code (kzl/decision-transformer, gym/)."""
+"""Decision Transformer: the values of the authors' released code (kzl/decision-transformer, gym/).
+
+But for the layers: 4, of which their D4RL runs have 3.
+"""
 
 from ml_collections import ConfigDict
 
@@ -42,7 +45,6 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
         network={
             'context': 20,
             'embedding_size': 128,
-            # The released code's D4RL runs have 3.
             'num_layers': 4,
             'num_heads': 1,
             'dropout_rate': 0.1,

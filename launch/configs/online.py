@@ -33,7 +33,7 @@ def get_config(algorithm: str = 'sac') -> ConfigDict:
         del config[key]
     config.env_id = 'Hopper-v5'
     # An offline run to continue: --from_run sets it. Its environment takes the place of env_id, its
-    # members and hyperparameters that of these, but for what is given on the command line.
+    # members and hyperparameters that of those that are left at their values here.
     config.from_run = ''
     # Steps in the environment, one update after each but the random ones.
     config.num_updates = 1_000_000

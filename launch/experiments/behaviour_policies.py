@@ -13,6 +13,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 from tqdm import tqdm
 
 from data import policies
@@ -21,14 +22,15 @@ from data.recipes.locomotion import Policy
 from data.reference_scores import normalized_score, table_scores
 from launch import cli, run_directory
 from launch.cli import UserError
+from launch.configs import online
 
-POLICIES = Path('data/recipes/policies')
+POLICIES = Path(locomotion.__file__).with_name('policies')
 MEDIUM_SCORES = (40.0, 60.0)
 REPLAY_POLICIES = 20
 
-_EXPERT_CANDIDATES, _EXPERT_FINALISTS = 20, 4
+_EXPERT_CANDIDATES, _EXPERT_FINALISTS = 15, 3
 # Episodes of at most 1,000 steps.
-_STEPS = 100_000
+_STEPS = 50_000
 # What a first look takes, and one of the many of medium-replay.
 _STEPS_AT_FIRST = 10_000
 _SEED_TO_CHOOSE, _SEED_TO_REPORT = 1_000, 2_000
@@ -53,9 +55,11 @@ def _ship(run: Path) -> None:
         raise UserError(f'{run} holds no policies that SAC learned online.')
     trained = {step: policies.read(file)['0'] for step, file in files.items()}
     medium = _first_medium(config.env_id, trained)
-    chosen = np.unique(np.linspace(0, list(trained).index(medium), REPLAY_POLICIES).round().astype(int))
+    # Up to random_steps the policy stays what it was.
+    different = [step for step in trained if step <= medium and not 0 < step <= config.random_steps]
+    chosen = np.unique(np.linspace(0, len(different) - 1, REPLAY_POLICIES).round().astype(int))
     steps = {
-        'medium-replay': [list(trained)[i] for i in chosen],
+        'medium-replay': [different[i] for i in chosen],
         'medium': [medium],
         'expert': [_best(run, config.env_id, trained)],
     }
@@ -93,6 +97,8 @@ def _best(run: Path, env_id: str, trained: dict) -> int:
     }
     # An interval in which no episode ended has NaN.
     candidates = [step for step in earned if np.isfinite(earned[step])]
+    if not candidates:
+        raise UserError(f'{run}: no episode ended in it yet.')
     rounds = (
         (earned.get, _EXPERT_CANDIDATES),
         (lambda step: _measure(env_id, trained[step], _STEPS_AT_FIRST)[0], _EXPERT_FINALISTS),
@@ -116,19 +122,22 @@ def _measure(
 
 
 def _command(config) -> str:
-    sizes = ','.join(map(str, config.network.hidden_sizes))
-    return (
-        'python -m launch.train_online --config=launch/configs/online.py:sac '
-        f'--config.env_id={config.env_id} --config.seed={config.seed} '
-        f'--config.num_updates={config.num_updates} --config.eval_interval={config.eval_interval} '
-        f"--config.network.hidden_sizes='({sizes})'"
+    """What a user types for this run: every value that is not the config's own."""
+    usual, own = (
+        flatten_dict(run_directory.identity(each), sep='.') for each in (online.get_config(), config)
     )
+    words = ['python -m launch.train_online --config=launch/configs/online.py:sac']
+    for name, value in sorted(own.items()):
+        if value != usual.get(name):
+            text = f'"({",".join(map(str, value))})"' if isinstance(value, list) else value
+            words.append(f'--config.{name}={text}')
+    return ' '.join(words)
 
 
 def _write(env_id: str, rows: list[Policy], parameters: dict) -> None:
     policies.write(POLICIES / f'{env_id}.npz', parameters)
     file = POLICIES / 'table.csv'
-    others = [row for row in locomotion.table() if row.env_id != env_id] if file.exists() else []
+    others = [row for row in locomotion.table() if row.env_id != env_id]
     temporary = file.with_suffix('.part')
     with temporary.open('w', newline='') as stream:
         writer = csv.DictWriter(stream, Policy._fields, lineterminator='\n')

@@ -22,6 +22,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 
+from data.recipes.locomotion import REPLAY_STEPS
 from launch import cli, experiments, run_directory
 from launch.cli import UserError
 
@@ -29,11 +30,12 @@ PUBLISHED = Path(__file__).with_name('published_scores.csv')
 
 
 class Result(NamedTuple):
-    """A finished run.
+    """A setting of a finished run.
 
     Attributes:
         dataset: as D4RL names it, such as 'hopper-medium'.
         algorithm: as in algorithms.ALGORITHMS.
+        label: of what is swept or asked for, such as 'target_return=3600'; '' if nothing is.
         updates: that each seed did.
         score: interval over seeds, as in summary.json.
         published: the mean score on D4RL's dataset; None if CORL has none.
@@ -41,22 +43,29 @@ class Result(NamedTuple):
 
     dataset: str
     algorithm: str
+    label: str
     updates: int
     score: dict[str, Any]
     published: float | None
+
+    @property
+    def name(self) -> str:
+        """Of its row."""
+        return f'{self.algorithm} {self.label}'.strip()
 
 
 def main(argv: list[str]) -> None:
     """Prints the table as Markdown and draws the figure."""
     if len(argv) < 2:
         raise UserError('which runs? Name their directories.')
-    results = sorted(map(result, map(Path, argv[1:])), key=lambda r: (r.dataset, r.algorithm))
+    found = [each for argument in argv[1:] for each in results_of(Path(argument))]
+    results = sorted(found, key=lambda each: (each.dataset, each.algorithm, each.label))
     print('| dataset | algorithm | updates | seeds | score | 95 % interval | published |')
     print('|---|---|---|---|---|---|---|')
     for each in results:
         score = each.score
         print(
-            f'| {each.dataset} | {each.algorithm} | {each.updates:,} | {score["seeds"]} '
+            f'| {each.dataset} | {each.name} | {each.updates:,} | {score["seeds"]} '
             f'| {score["mean"]:.1f} | [{score["mean_low"]:.1f}, {score["mean_high"]:.1f}] '
             f'| {"" if each.published is None else each.published} |'
         )
@@ -71,22 +80,26 @@ def published() -> dict[str, dict[str, str]]:
     return {re.sub(r'-v\d+$', '', row['dataset']): row for row in csv.DictReader(lines)}
 
 
-def result(run: Path) -> Result:
-    """A run's final scores, and what was published for its dataset.
+def results_of(run: Path) -> list[Result]:
+    """A run's final scores, each beside what was published for its dataset.
 
     Raises:
         UserError: it is not finished, or on no locomotion dataset of ours.
     """
     (summary,) = run_directory.summaries([run]).values()
-    found = re.fullmatch(r'local/(\w+)/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
+    bodies = '|'.join(env_id.partition('-')[0].lower() for env_id in REPLAY_STEPS)
+    found = re.fullmatch(rf'local/({bodies})/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
     if not found:
         raise UserError(f'{run} is on {summary["dataset"]}, no local locomotion dataset.')
     dataset, algorithm = f'{found[1]}-{found[2]}', run_directory.load_config(run).algorithm
     theirs = published().get(dataset, {}).get(algorithm)
-    return Result(
-        dataset, algorithm, summary['updates'], summary['settings'][0]['score'],
-        None if theirs is None else float(theirs),
-    )  # fmt: skip
+    return [
+        Result(
+            dataset, algorithm, setting['label'], summary['updates'], setting['score'],
+            None if theirs is None else float(theirs),
+        )
+        for setting in summary['settings']
+    ]  # fmt: skip
 
 
 def draw(results: list[Result], path: Path) -> None:
@@ -107,7 +120,7 @@ def draw(results: list[Result], path: Path) -> None:
                     each.published, height, 'D', color='C3', markerfacecolor='none',
                     label="published, on D4RL's data",
                 )  # fmt: skip
-        names = [f'{each.algorithm} ({each.updates / 1000:,g}k)' for each in shown]
+        names = [f'{each.name} ({each.updates / 1000:,g}k)' for each in shown]
         axis.set_yticks(range(len(shown)), names)
         axis.set(title=dataset, xlabel='score')
         axis.spines[['top', 'right']].set_visible(False)

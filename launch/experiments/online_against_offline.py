@@ -6,7 +6,8 @@
     python -m launch.experiments.online_against_offline ONLINE_RUN:OFFLINE_RUN ...
 
 The data of both come from policies of the same training; only acting in the environment differs. A
-pair of run directories for each environment makes a panel each.
+pair of run directories for each environment makes a panel each. A step is an update, online one in the
+environment too.
 """
 
 from pathlib import Path
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> None:
 
 
 def curve(run: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Updates (evaluations,) and the members' scores (evaluations, members)."""
+    """Steps (evaluations,) and the members' scores (evaluations, members)."""
     rows = [row for row in run_directory.read_metrics(run) if row['event'] == 'evaluation']
     if not rows:
         raise UserError(f'{run} holds no evaluations.')
@@ -61,7 +62,7 @@ def draw(pairs: list[tuple[Path, Path]], path: Path) -> None:
                 )
         axis.axhline(100, color='0.35', linestyle='--', linewidth=1)
         axis.axhline(0, color='0.35', linestyle=':', linewidth=1)
-        axis.set(title=problem.load(pair[0] / 'problem.json').env_spec.id, xlabel='thousand updates')
+        axis.set(title=problem.load(pair[0] / 'problem.json').env_spec.id, xlabel='thousand steps')
         axis.spines[['top', 'right']].set_visible(False)
     axes[0, 0].set_ylabel('score (0: random, 100: expert)')
     handles, labels = axes[0, 0].get_legend_handles_labels()

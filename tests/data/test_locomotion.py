@@ -89,6 +89,11 @@ def test_the_simulator_goes_on_from_the_states_kept():
 @pytest.mark.parametrize('env_id', BODIES)
 def test_the_policies_are_as_good_as_their_names(env_id):
     (medium,), (expert,) = (locomotion.of_composition(env_id, n) for n in ('medium', 'expert'))
+    for row in (medium, expert):
+        (parameters,) = locomotion.parameters(env_id, row.composition)
+        *whole, _ = rollouts.episodes(env_id, [(parameters, 8_000)], 0)
+        earned = np.mean([episode.rewards.sum() for episode in whole])
+        assert earned == pytest.approx(row.mean_return, rel=0.25)
     replay = locomotion.of_composition(env_id, 'medium-replay')
     assert 40 <= medium.score <= 60
     assert expert.score >= {'Hopper-v5': 95, 'HalfCheetah-v5': 75, 'Walker2d-v5': 85}[env_id]
@@ -106,6 +111,11 @@ def test_compositions_are_made_of_their_policies(root):
     both = load('local/hopper/medium-expert-2k-v0')
     medium = load('local/hopper/medium-1k-v0')
     assert_same(both[: len(medium)], medium)
+    (expert,) = locomotion.parameters(HOPPER, 'expert')
+    (medium_parameters,) = locomotion.parameters(HOPPER, 'medium')
+    parts = [(medium_parameters, 1_000), (expert, 1_000)]
+    assert_same(both, list(rollouts.episodes(HOPPER, parts, 0)))
+    assert np.mean([e.rewards.mean() for e in both[len(medium) :]]) > np.mean(medium[0].rewards)
     replay = load('local/hopper/medium-replay-2k-v0')
     ends = np.cumsum([len(episode) for episode in replay])
     share = 2_000 // len(locomotion.of_composition(HOPPER, 'medium-replay'))

@@ -9,33 +9,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from launch.configs import (
-    bc,
-    bcq,
-    cql,
-    decision_transformer,
-    discrete_bcq,
-    discrete_cql,
-    dqn,
-    iql,
-    sac,
-    td3,
-    td3_bc,
-)
+from tests.algorithms.helpers import CONFIGS
 
-CONFIGS = {
-    'bc': bc,
-    'bcq': bcq,
-    'cql': cql,
-    'decision_transformer': decision_transformer,
-    'discrete_bcq': discrete_bcq,
-    'discrete_cql': discrete_cql,
-    'dqn': dqn,
-    'iql': iql,
-    'sac': sac,
-    'td3': td3,
-    'td3_bc': td3_bc,
-}
 ROOT = Path(__file__).parents[2]
 _FAST = ('bc', 'iql', 'decision_transformer')
 

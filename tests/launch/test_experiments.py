@@ -34,7 +34,7 @@ def finished_run(path, dataset):
     config = iql.get_config('mujoco')
     config.dataset = dataset
     (path / 'config.json').write_text(config.to_json_best_effort())
-    settings = [{'score': {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}}]
+    settings = [{'label': '', 'score': {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}}]
     summary = {'dataset': dataset, 'updates': 1000, 'settings': settings}
     (path / 'summary.json').write_text(json.dumps(summary))
     return path
@@ -47,13 +47,14 @@ def test_a_score_stands_beside_the_published_one(tmp_path):
         'local/hopper/random-v0': ('hopper-random', None),
     }
     for index, (dataset, expected) in enumerate(runs.items()):
-        found = d4rl_scores.result(finished_run(tmp_path / str(index), dataset))
+        (found,) = d4rl_scores.results_of(finished_run(tmp_path / str(index), dataset))
         assert (found.dataset, found.published) == expected
         assert (found.algorithm, found.updates) == ('iql', 1000)
     d4rl_scores.draw([found], tmp_path / 'scores.png')
     assert (tmp_path / 'scores.png').stat().st_size > 10_000
-    with pytest.raises(UserError, match='is on D4RL/pen/human-v2, no local locomotion dataset'):
-        d4rl_scores.result(finished_run(tmp_path / 'other', 'D4RL/pen/human-v2'))
+    for index, other in enumerate(('D4RL/pen/human-v2', 'local/pointmaze/umaze-v0')):
+        with pytest.raises(UserError, match=f'is on {other}, no local locomotion dataset'):
+            d4rl_scores.results_of(finished_run(tmp_path / f'other{index}', other))
 
 
 def test_a_curve_has_every_evaluation_of_every_member(tmp_path):

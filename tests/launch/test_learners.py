@@ -1,12 +1,10 @@
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from algorithms import ALGORITHMS
-from data import sampling, sequences
+from data import sampling
 from data.transforms import Preprocessing
 from data.types import Spec
 from launch import benchmark, learners, members
@@ -67,9 +65,7 @@ def test_host_batches_and_device_batches_train_alike(spec, algorithm):
     learner, config = build(algorithm, spec, num_seeds=2)
     on_device = train(learner, spec, 2, updates=12, algorithm=algorithm)
     data = benchmark.random_data(ALGORITHMS[algorithm], spec, 500)
-    gather = sampling.rows
-    if algorithm == 'decision_transformer':
-        gather = partial(sequences.windows, context=config.network.context)
+    gather = learners.gatherer(ALGORITHMS[algorithm], config)
     states = learner.init()
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, 0, 12, 4, gather
