@@ -146,5 +146,6 @@ def _recipes(env_id: str, replay_steps: int) -> Iterator[Recipe]:
 RECIPES = (
     *(_recipe(env_id, 'random', 1_000_000, ('random',), 'uniformly random actions')
       for env_id in (*REPLAY_STEPS, 'Ant-v5')),
-    *(recipe for env_id, steps in REPLAY_STEPS.items() for recipe in _recipes(env_id, steps)),
+    *(recipe for env_id, steps in REPLAY_STEPS.items() if of_composition(env_id, 'expert')
+      for recipe in _recipes(env_id, steps)),
 )  # fmt: skip

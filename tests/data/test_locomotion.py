@@ -6,10 +6,11 @@ import pytest
 
 from data import recipes
 from data.recipes import locomotion, rollouts
+from data.types import DatasetError
 from networks.policies import TanhGaussianPolicy
 
 HOPPER = 'Hopper-v5'
-BODIES = list(locomotion.REPLAY_STEPS)
+SHIPPED = sorted({row.env_id for row in locomotion.table()})
 
 
 def fresh_policy():
@@ -86,7 +87,7 @@ def test_the_simulator_goes_on_from_the_states_kept():
         assert reward == pytest.approx(episode.rewards[step], abs=1e-5)
 
 
-@pytest.mark.parametrize('env_id', BODIES)
+@pytest.mark.parametrize('env_id', SHIPPED)
 def test_the_policies_are_as_good_as_their_names(env_id):
     (medium,), (expert,) = (locomotion.of_composition(env_id, n) for n in ('medium', 'expert'))
     for row in (medium, expert):
@@ -105,6 +106,14 @@ def test_the_policies_are_as_good_as_their_names(env_id):
 
 def expert_action_shape(env_id):
     return {'Hopper-v5': (3,), 'HalfCheetah-v5': (6,), 'Walker2d-v5': (6,)}[env_id]
+
+
+def test_hoppers_five_compositions_can_be_built():
+    names = ('random', 'medium', 'medium-replay', 'medium-expert', 'expert')
+    sizes = [recipes.resolve(f'local/hopper/{name}-v0').size for name in names]
+    assert sizes == [1_000_000, 1_000_000, 400_000, 2_000_000, 1_000_000]
+    with pytest.raises(DatasetError, match='no medium policies of Ant-v5 come with this version'):
+        locomotion.parameters('Ant-v5', 'medium')
 
 
 def test_compositions_are_made_of_their_policies(root):

@@ -71,12 +71,12 @@ def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
         online_against_offline.curve(tmp_path)
 
 
-def test_all_fifteen_datasets_are_drawn(tmp_path):
+def test_the_datasets_that_there_are_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     scores = {
         (env_id, name): rng.normal(50, 10, 30)
         for env_id in locomotion_datasets.REPLAY_STEPS for name in locomotion_datasets.COMPOSITIONS
     }  # fmt: skip
-    assert len(scores) == 15
+    del scores['Walker2d-v5', 'medium']
     locomotion_datasets.draw(scores, tmp_path / 'sets.png')
     assert (tmp_path / 'sets.png').stat().st_size > 10_000
