@@ -42,7 +42,7 @@ class Problem(NamedTuple):
     scores: tuple[float, float]
     reference_lines: dict[str, float]
     preprocessing: Preprocessing
-    delayed_rewards: bool
+    delayed_rewards: bool = False
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
@@ -119,7 +119,6 @@ def from_environment(env_id: str) -> Problem:
         preprocessing=Preprocessing(
             jnp.zeros(size), jnp.ones(size), jnp.float32(1), jnp.float32(0)
         ),
-        delayed_rewards=False,
     )
 
 

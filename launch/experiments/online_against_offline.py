@@ -66,7 +66,7 @@ def draw(pairs: list[tuple[Path, Path]], path: Path) -> None:
         axis.spines[['top', 'right']].set_visible(False)
     axes[0, 0].set_ylabel('score (0: random, 100: expert)')
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=2, frameon=False)
+    figure.legend(handles, labels, loc='outside lower center', frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
