@@ -88,10 +88,7 @@ class Actors:
         return observation, action, np.float32(reward), discount, next_observation
 
     def _flat(self, observation) -> np.ndarray:
-        return flatten_observation(observation, self._task.observation_keys, 1).reshape(-1).astype(
-            np.float32
-        )
+        return flatten_observation(observation, self._task.observation_keys, 1).reshape(-1)
 
     def _pad(self, array: np.ndarray) -> np.ndarray:
-        padding = len(self._learner.seeds) - len(self._envs)
-        return np.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1), 'edge')
+        return rollout.pad(array, len(self._learner.seeds) - len(self._envs))

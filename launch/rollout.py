@@ -211,7 +211,7 @@ def evaluate(
         if starting.any():
             m, l = np.nonzero(starting)
             initial[m, episode[m, l]] = observations[m, l]
-            memory = _where_lanes(_pad(starting, padding), fresh_memory, memory)
+            memory = _where_lanes(pad(starting, padding), fresh_memory, memory)
         episode = np.where(done, episode + lanes, episode)
         starting = done & (episode < num_episodes)
         active &= episode < num_episodes
@@ -220,8 +220,8 @@ def evaluate(
         actions, memory = learners.act(
             states,
             memory,
-            jnp.asarray(_pad(observations, padding)),
-            jnp.asarray(_pad(rewards, padding), jnp.float32),
+            jnp.asarray(pad(observations, padding)),
+            jnp.asarray(pad(rewards, padding), jnp.float32),
             step_keys,
         )
         actions = np.asarray(actions)[:members]
@@ -242,13 +242,14 @@ def claimed_values(
     if learners.claimed_value is None:
         return None
     padding = len(learners.seeds) - len(evaluated)
-    observations = jnp.asarray(_pad(episodes.initial_observations, padding))
+    observations = jnp.asarray(pad(episodes.initial_observations, padding))
     keys = jax.vmap(jax.random.key)(learners.seeds)
     claimed = np.asarray(learners.claimed_value(states, observations, keys), np.float64)
     return np.where(evaluated, claimed[: len(evaluated)].mean(axis=1), np.nan)
 
 
-def _pad(array: np.ndarray, padding: int) -> np.ndarray:
+def pad(array: np.ndarray, padding: int) -> np.ndarray:
+    """The array with its last row repeated for the members that fill the mesh."""
     return np.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1), 'edge')
 
 

@@ -132,5 +132,3 @@ def finish(path: Path, config: ConfigDict, task: Problem, run: list[Member]) -> 
             if not np.isfinite(each['return'])]  # fmt: skip
     if gone:
         print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
-
-

@@ -1,40 +1,17 @@
 """What the tests of several algorithms use."""
 
 import functools
+import importlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from algorithms import ALGORITHMS
 from data.types import Spec, Transition
-from launch.configs import (
-    bc,
-    bcq,
-    cql,
-    decision_transformer,
-    discrete_bcq,
-    discrete_cql,
-    dqn,
-    iql,
-    sac,
-    td3,
-    td3_bc,
-)
 
-CONFIGS = {
-    'bc': bc,
-    'bcq': bcq,
-    'cql': cql,
-    'decision_transformer': decision_transformer,
-    'discrete_bcq': discrete_bcq,
-    'discrete_cql': discrete_cql,
-    'dqn': dqn,
-    'iql': iql,
-    'sac': sac,
-    'td3': td3,
-    'td3_bc': td3_bc,
-}
+CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
 DISCRETE = Spec(observation_size=4, action_size=3, discrete=True)
 
