@@ -4,7 +4,8 @@ A dataset's metadata describes its environment as a gymnasium EnvSpec. That text
 downloaded, so only its id, keyword arguments and time limit are believed: the entry point is the
 one that the installed package registered under the id, and the two must agree.
 
-This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`).
+This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), and the grid of
+recipes/crossroads.py.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 from data.types import DatasetError
 
 SEPSIS_ID = 'OfflineRL/ICU-Sepsis-v0'
+CROSSROADS_ID = 'OfflineRL/Crossroads-v0'
 
 _INSTALL = "pip install -e '.[envs]'"
 
@@ -135,3 +137,4 @@ class ICUSepsis(gym.Env):
 
 
 gym.register(SEPSIS_ID, entry_point='data.environments:ICUSepsis', max_episode_steps=500)
+gym.register(CROSSROADS_ID, entry_point='data.recipes.crossroads:Crossroads', max_episode_steps=25)

@@ -83,8 +83,10 @@ def load_config(path: Path) -> ConfigDict:
 
 
 def title(config: ConfigDict) -> str:
-    """How tables and figures name a run's algorithm."""
-    return config.algorithm.upper().replace('_', ' ')
+    """How tables and figures name a run's algorithm, and the best episodes if it saw only those."""
+    name = config.algorithm.upper().replace('_', ' ')
+    share = config.get('top_fraction', 1.0)
+    return name if share == 1 else f'{100 * share:g} % {name}'
 
 
 def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:

@@ -14,13 +14,13 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import environments
 from data.locking import exclusive
-from data.recipes import icu_sepsis, locomotion, pointmaze, storage
+from data.recipes import crossroads, icu_sepsis, locomotion, pointmaze, storage
 from data.recipes.recipe import Recipe
 from data.types import DatasetError
 
 RECIPES = {
     recipe.dataset_id: recipe
-    for module in (icu_sepsis, pointmaze, locomotion)
+    for module in (icu_sepsis, pointmaze, crossroads, locomotion)
     for recipe in module.RECIPES
 }
 

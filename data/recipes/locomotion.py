@@ -8,6 +8,7 @@ sizes as in the released v2 files), on gymnasium's v5 environments:
     expert          a SAC policy at the end of its training
     medium-replay   policies from the start of that training to the medium one, in their order
     medium-expert   the medium set and after it one of the expert, in equal parts
+    expert-randomP  ours: 100,000 steps of the expert, P per cent random ones beside them
 
 Actions are drawn from the stochastic policies, which for medium-replay is also how SAC explored, after
 its first, uniformly random steps. The
@@ -32,6 +33,8 @@ from data.types import DatasetError
 
 # Steps of the medium-replay set: where D4RL's policies had become medium.
 REPLAY_STEPS = {'Hopper-v5': 400_000, 'HalfCheetah-v5': 200_000, 'Walker2d-v5': 300_000}
+# Of expert-randomP: parts of random steps beside one part of the expert's.
+RANDOM_PARTS = {50: 1, 75: 3, 90: 9}
 
 _POLICIES = importlib.resources.files('data').joinpath('recipes', 'policies')
 
@@ -83,9 +86,13 @@ def of_composition(env_id: str, composition: str) -> list[Policy]:
 def parameters(env_id: str, composition: str) -> list[rollouts.Parameters]:
     """Of an environment's policies for a composition, in the order of their training.
 
+    Uniformly random actions, as a rollout takes them, for 'random'.
+
     Raises:
         DatasetError: there are none.
     """
+    if composition == 'random':
+        return [None]
     rows = of_composition(env_id, composition)
     file = _POLICIES.joinpath(f'{env_id}.npz')
     if not rows or not file.is_file():
@@ -97,9 +104,7 @@ def parameters(env_id: str, composition: str) -> list[rollouts.Parameters]:
 
 def _episodes(env: gym.Env, size: int, seed: int, compositions) -> Iterator[EpisodeBuffer]:
     env_id = env.spec.id
-    sources = [None]
-    if compositions != ('random',):
-        sources = [source for name in compositions for source in parameters(env_id, name)]
+    sources = [source for name in compositions for source in parameters(env_id, name)]
     ends = [size * (i + 1) // len(sources) for i in range(len(sources))]
     sizes = [end - begin for begin, end in zip([0, *ends], ends)]
     return rollouts.episodes(env_id, list(zip(sources, sizes)), seed)
@@ -141,6 +146,11 @@ def _recipes(env_id: str, replay_steps: int) -> Iterator[Recipe]:
         'a half-trained policy, then a trained one',
     )  # fmt: skip
     yield _recipe(env_id, 'expert', million, ('expert',), 'a trained policy')
+    for percent, parts in RANDOM_PARTS.items():
+        yield _recipe(
+            env_id, f'expert-random{percent}', 100_000 * (1 + parts), ('expert', *['random'] * parts),
+            f'a trained policy, then uniformly random actions, {percent} % of the steps',
+        )  # fmt: skip
 
 
 RECIPES = (

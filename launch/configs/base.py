@@ -34,6 +34,18 @@ DOMAINS = {
         'final_eval_episodes': 1_000,
         'network.hidden_sizes': (128, 128),
     },
+    # A grid of 22 cells, and a policy and environment without chance.
+    'crossroads': {
+        'dataset': 'local/crossroads/stitch-v0',
+        'num_seeds': 10,
+        'num_updates': 3_000,
+        'batch_size': 128,
+        'log_interval': 500,
+        'eval_interval': 1_000,
+        'eval_episodes': 1,
+        'final_eval_episodes': 1,
+        'network.hidden_sizes': (64, 64),
+    },
 }
 
 

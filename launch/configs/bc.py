@@ -11,11 +11,12 @@ DOMAINS = {
     'adroit': {'network.dropout_rate': 0.1},
     'pointmaze': {},
     'sepsis': {'hparams.learning_rate': 1e-3},
+    'crossroads': {'hparams.learning_rate': 1e-3},
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'sepsis'."""
+    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or 'crossroads'."""
     config = base.get_config(
         'bc',
         hparams={'learning_rate': 3e-4},

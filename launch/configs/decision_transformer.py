@@ -28,11 +28,21 @@ DOMAINS = {
         'hparams.warmup_updates': 500.0,
         'hparams.learning_rate': 1e-3,
     },
+    'crossroads': {
+        'target_returns': (1.0,),
+        'batch_size': 64,
+        'network.context': 10,
+        'network.embedding_size': 64,
+        'network.num_layers': 2,
+        'hparams.warmup_updates': 500.0,
+        'hparams.learning_rate': 1e-3,
+    },
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """Decision Transformer on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'sepsis'."""
+    """Decision Transformer on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or
+    'crossroads'."""
     config = base.get_config(
         'decision_transformer',
         hparams={

@@ -11,11 +11,16 @@ DOMAINS = {
         'hparams.behaviour_learning_rate': 1e-3,
         'hparams.critic_learning_rate': 5e-4,
     },
+    'crossroads': {
+        'hparams.behaviour_learning_rate': 1e-3,
+        'hparams.critic_learning_rate': 1e-3,
+        'hparams.target_rate': 0.01,
+    },
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """BCQ for discrete actions on 'sepsis'."""
+    """BCQ for discrete actions on 'sepsis' or 'crossroads'."""
     config = base.get_config(
         'discrete_bcq',
         hparams={

@@ -11,11 +11,16 @@ DOMAINS = {
         'hparams.learning_rate': 1e-3,
         'hparams.target_period': 100.0,
     },
+    'crossroads': {
+        'hparams.cql_alpha': 0.05,
+        'hparams.learning_rate': 1e-3,
+        'hparams.target_period': 100.0,
+    },
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """CQL for discrete actions on 'sepsis'."""
+    """CQL for discrete actions on 'sepsis' or 'crossroads'."""
     config = base.get_config(
         'discrete_cql',
         hparams={

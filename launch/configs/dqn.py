@@ -7,11 +7,12 @@ from launch.configs import base
 DOMAINS = {
     # An episode has about nine steps: 50 target networks carry a value through it several times.
     'sepsis': {'hparams.learning_rate': 1e-3, 'hparams.target_period': 100.0},
+    'crossroads': {'hparams.learning_rate': 1e-3, 'hparams.target_period': 100.0},
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """Double DQN on 'sepsis'."""
+    """Double DQN on 'sepsis' or 'crossroads'."""
     config = base.get_config(
         'dqn',
         hparams={

@@ -24,11 +24,19 @@ DOMAINS = {
         'hparams.value_learning_rate': 1e-3,
         'hparams.critic_learning_rate': 1e-3,
     },
+    'crossroads': {
+        'hparams.expectile': 0.9,
+        'hparams.inverse_temperature': 10.0,
+        'hparams.target_rate': 0.01,
+        'hparams.actor_learning_rate': 1e-3,
+        'hparams.value_learning_rate': 1e-3,
+        'hparams.critic_learning_rate': 1e-3,
+    },
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """IQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'sepsis'."""
+    """IQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or 'crossroads'."""
     config = base.get_config(
         'iql',
         hparams={

@@ -34,7 +34,7 @@ class Result(NamedTuple):
 
     Attributes:
         dataset: as D4RL names it, such as 'hopper-medium'.
-        algorithm: as in algorithms.ALGORITHMS.
+        algorithm: as tables name it.
         label: of what is swept or asked for, such as 'target_return=3600'; '' if nothing is.
         updates: that each seed did.
         score: interval over seeds, as in summary.json.
@@ -91,11 +91,13 @@ def results_of(run: Path) -> list[Result]:
     found = re.fullmatch(rf'local/({bodies})/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
     if not found:
         raise UserError(f'{run} is on {summary["dataset"]}, no local locomotion dataset.')
-    dataset, algorithm = f'{found[1]}-{found[2]}', run_directory.load_config(run).algorithm
-    theirs = published().get(dataset, {}).get(algorithm)
+    dataset, config = f'{found[1]}-{found[2]}', run_directory.load_config(run)
+    # All episodes, as CORL.
+    whole = config.top_fraction == 1
+    theirs = published().get(dataset, {}).get(config.algorithm) if whole else None
     return [
         Result(
-            dataset, algorithm, setting['label'], summary['updates'], setting['score'],
+            dataset, run_directory.title(config), setting['label'], summary['updates'], setting['score'],
             None if theirs is None else float(theirs),
         )
         for setting in summary['settings']

@@ -49,7 +49,7 @@ def test_a_score_stands_beside_the_published_one(tmp_path):
     for index, (dataset, expected) in enumerate(runs.items()):
         (found,) = d4rl_scores.results_of(finished_run(tmp_path / str(index), dataset))
         assert (found.dataset, found.published) == expected
-        assert (found.algorithm, found.updates) == ('iql', 1000)
+        assert (found.algorithm, found.updates) == ('IQL', 1000)
     d4rl_scores.draw([found], tmp_path / 'scores.png')
     assert (tmp_path / 'scores.png').stat().st_size > 10_000
     for index, other in enumerate(('D4RL/pen/human-v2', 'local/pointmaze/umaze-v0')):

@@ -1,0 +1,33 @@
+"""Stitching: the best way is in no trajectory of the log, only in parts of two.
+
+    python -m launch.experiments.stitching
+
+On the grid of data/recipes/crossroads.py no journey that begins where policies are judged earns more
+than 0.3, and 1 can be had. Imitation, of all or of the best tenth of journeys, and return
+conditioning choose among what was done as a whole; IQL and CQL back values up over the crossing. Ten
+seeds each.
+"""
+
+from ml_collections import ConfigDict
+
+from launch import cli, experiments
+from launch.configs import bc, decision_transformer, discrete_cql, iql
+
+
+def configs() -> list[ConfigDict]:
+    """Every method with its config's values; Decision Transformer is asked for the optimum."""
+    modules = (bc, bc, decision_transformer, discrete_cql, iql)
+    found = [module.get_config('crossroads') for module in modules]
+    found[1].top_fraction = 0.1
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Trains, prints the table and draws the figure."""
+    del argv
+    cli.use_all_cores()
+    experiments.run(configs(), experiments.FIGURES / 'stitching.png')
+
+
+if __name__ == '__main__':
+    cli.run(main)
