@@ -54,8 +54,12 @@ def main(argv: list[str]) -> None:
     print(f'\nWritten to {file}')
 
 
-def load(path: Path):
+def load(path: Path, target_returns: tuple[float, ...] | None = None):
     """What a run directory holds of its learners, at its last checkpoint.
+
+    Args:
+        path: the run directory.
+        target_returns: to ask a return-conditioned policy for, if not those of its config.
 
     Returns:
         learner, states, problem, members as they are evaluated, config and the number of updates
@@ -65,6 +69,8 @@ def load(path: Path):
         UserError: there is no run, no checkpoint, or a damaged one.
     """
     config = run_directory.load_config(path)
+    if target_returns is not None:
+        config.target_returns = target_returns
     run = members.members(config)
     task = problem.load(path / 'problem.json')
     learner = learners.build(

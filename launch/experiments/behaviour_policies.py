@@ -2,11 +2,11 @@
 
     python -m launch.experiments.behaviour_policies RUN_DIRECTORY ...
 
-For each run of launch.train_online: `medium` is the first policy that scores between 40 and 60,
-`medium-replay` 20 policies from the start to that one, `expert` the best of those that earned most while
-they trained. Scores are those of actions drawn from the policies, as in the datasets that they collect,
-in other episodes than those that they were chosen by. Writes data/recipes/policies/; the rows of other
-environments stay.
+For each run of launch.train_online: `medium` is the first policy, with 20 others before it, that scores
+between 40 and 60, `medium-replay` 20 policies from the start to that one, `expert` the best of those
+that earned most while they trained. Scores are those of actions drawn from the policies, as in the
+datasets that they collect, in other episodes than those that they were chosen by. Writes
+data/recipes/policies/; the rows of other environments stay.
 """
 
 import csv
@@ -54,9 +54,12 @@ def _ship(run: Path) -> None:
     if config.algorithm != 'sac' or not files:
         raise UserError(f'{run} holds no policies that SAC learned online.')
     trained = {step: policies.read(file)['0'] for step, file in files.items()}
-    medium = _first_medium(config.env_id, trained)
     # Up to random_steps the policy stays what it was.
-    different = [step for step in trained if step <= medium and not 0 < step <= config.random_steps]
+    different = [step for step in trained if not 0 < step <= config.random_steps]
+    medium = _first_medium(
+        config.env_id, {step: trained[step] for step in different[REPLAY_POLICIES - 1 :]}
+    )
+    different = different[: different.index(medium) + 1]
     chosen = np.unique(np.linspace(0, len(different) - 1, REPLAY_POLICIES).round().astype(int))
     steps = {
         'medium-replay': [different[i] for i in chosen],

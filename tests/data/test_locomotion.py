@@ -116,7 +116,8 @@ def test_hoppers_five_compositions_can_be_built():
         locomotion.parameters('Ant-v5', 'medium')
 
 
-def test_compositions_are_made_of_their_policies(root):
+def test_compositions_are_made_of_their_policies(root, monkeypatch):
+    monkeypatch.setattr(rollouts, '_LANES', 2)
     both = load('local/hopper/medium-expert-2k-v0')
     medium = load('local/hopper/medium-1k-v0')
     assert_same(both[: len(medium)], medium)
@@ -129,3 +130,9 @@ def test_compositions_are_made_of_their_policies(root):
     ends = np.cumsum([len(episode) for episode in replay])
     share = 2_000 // len(locomotion.of_composition(HOPPER, 'medium-replay'))
     assert share in ends and ends[-1] == 2_000
+    mixed = load('local/hopper/expert-random75-2k-v0')
+    assert_same(mixed[:1], load('local/hopper/expert-500-v0'))
+    assert sum(map(len, mixed)) == 2_000
+    np.testing.assert_allclose(
+        np.concatenate([e.infos['log_prob'] for e in mixed[1:]]), np.log(0.5**3), rtol=1e-6
+    )

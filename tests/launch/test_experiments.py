@@ -4,15 +4,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from data import recipes
 from launch import members, train
 from launch.cli import UserError
 from launch.configs import iql
 from launch.experiments import (
     alpha_sweep,
     case_files,
+    composition,
     d4rl_scores,
     locomotion_datasets,
     online_against_offline,
+    return_conditioning,
+    stitching,
 )
 
 
@@ -80,3 +84,40 @@ def test_the_datasets_that_there_are_are_drawn(tmp_path):
     del scores['Walker2d-v5', 'medium']
     locomotion_datasets.draw(scores, tmp_path / 'sets.png')
     assert (tmp_path / 'sets.png').stat().st_size > 10_000
+
+
+def test_stitching_compares_ten_seeds_each_on_one_log():
+    found = stitching.configs()
+    for config in found:
+        train.validate(config)
+        assert len(members.members(config)) == 10
+    assert {config.dataset for config in found} == {'local/crossroads/stitch-v0'}
+    assert len({config.num_updates for config in found}) == 1
+    assert [config.top_fraction for config in found if config.algorithm == 'bc'] == [1, 0.1]
+
+
+def test_compositions_differ_in_their_random_steps_alone(tmp_path):
+    found = composition.configs()
+    assert list(found) == [0, 50, 75, 90]
+    for share, configs in found.items():
+        (dataset,) = {config.dataset for config in configs}
+        assert recipes.resolve(dataset).size * (100 - share) == 100 * 100_000
+        for config, first in zip(configs, found[0]):
+            train.validate(config)
+            config.dataset = first.dataset
+            assert config == first
+    score = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
+    scores = {name: dict.fromkeys(found, score) for name in ('BC', 'IQL')}
+    composition.draw(scores, tmp_path / 'composition.png')
+    assert (tmp_path / 'composition.png').stat().st_size > 10_000
+
+
+def test_returns_asked_for_go_beyond_the_best(tmp_path):
+    logged = np.array([-30.0, -10.0])
+    targets = return_conditioning.grid(logged)
+    assert (targets[0], targets[-1]) == (-30, 0)
+    score = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
+    return_conditioning.draw(dict.fromkeys(targets, score), logged, 'd', tmp_path / 'returns.png')
+    assert (tmp_path / 'returns.png').stat().st_size > 10_000
+    with pytest.raises(UserError, match='is a run of iql, which cannot be asked for returns'):
+        return_conditioning.main(['', str(finished_run(tmp_path / 'other', 'd'))])

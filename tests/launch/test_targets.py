@@ -9,6 +9,7 @@ import pytest
 from algorithms import ALGORITHMS
 from launch import problem, run_directory, train
 from launch.cli import UserError
+from launch.experiments import return_conditioning
 from tests.launch.helpers import small_config
 from tests.launch.test_rollout import evaluate, set_up
 
@@ -33,6 +34,9 @@ def test_every_member_is_judged_for_every_target(pendulum, tmp_path):
         assert setting['label'] == f'target_return={target:g}'
         expected = [final[target, seed] for seed in range(3)]
         assert list(setting['returns_by_seed'].values()) == pytest.approx(expected)
+    achieved = return_conditioning.achieve(path, (-200.0, -1500.0), 3)
+    assert [each['seeds'] for each in achieved.values()] == [3, 3]
+    assert achieved[-200]['mean'] != achieved[-1500]['mean']
     alone = small_config(
         pendulum, DT, seed=1, target_returns=(-1500.0,), run_dir=str(tmp_path / 'alone')
     )

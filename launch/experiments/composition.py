@@ -1,0 +1,89 @@
+"""Composition: the same expert's data among more and more random episodes.
+
+    python -m launch.experiments.composition
+
+100,000 steps of Hopper's expert, alone and with one, three and nine times as many random ones
+(local/hopper/expert-randomP-v0). Cloning imitates them all; IQL and CQL can tell the good actions from
+the others by their values, Decision Transformer by the returns that it is asked for. Three seeds each,
+with networks and numbers of updates for two cores.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+from ml_collections import ConfigDict
+
+from data.recipes.locomotion import RANDOM_PARTS
+from launch import cli, experiments, run_directory, train
+from launch.configs import bc, cql, decision_transformer, iql
+
+# Per cent of the steps that are random.
+SHARES = (0, *RANDOM_PARTS)
+_UPDATES = {bc: 20_000, decision_transformer: 5_000, cql: 10_000, iql: 30_000}
+
+
+def configs() -> dict[int, list[ConfigDict]]:
+    """Every method on every share."""
+    return {share: [_config(module, share) for module in _UPDATES] for share in SHARES}
+
+
+def _config(module, share: int) -> ConfigDict:
+    config = module.get_config('mujoco')
+    config.dataset = f'local/hopper/expert-random{share}-v0' if share else 'local/hopper/expert-100k-v0'
+    config.num_seeds = 3
+    config.num_updates = config.eval_interval = _UPDATES[module]
+    config.final_eval_episodes = 20
+    if module is decision_transformer:
+        config.network.embedding_size, config.network.num_layers = 64, 2
+        config.hparams.warmup_updates, config.hparams.learning_rate = 500.0, 1e-3
+        config.target_returns = (3600.0,)
+        return config
+    config.batch_size = 128
+    config.network.hidden_sizes = (128, 128)
+    return config
+
+
+def main(argv: list[str]) -> None:
+    """Trains, prints the table as Markdown and draws the figure."""
+    del argv
+    cli.use_all_cores()
+    scores: dict[str, dict[int, dict[str, Any]]] = {}
+    for share, its_configs in configs().items():
+        for config in its_configs:
+            summary = json.loads((train.train(config) / 'summary.json').read_text())
+            scores.setdefault(run_directory.title(config), {})[share] = summary['settings'][0]['score']
+    print('| random steps | ' + ' | '.join(f'{share} %' for share in SHARES) + ' |')
+    print('|---' * (1 + len(SHARES)) + '|')
+    for name, each in scores.items():
+        cells = [f'{s["mean"]:.1f} [{s["mean_low"]:.1f}, {s["mean_high"]:.1f}]' for s in each.values()]
+        print(f'| {name} | {" | ".join(cells)} |')
+    path = experiments.FIGURES / 'composition.png'
+    draw(scores, path)
+    print(f'\nFigure: {path}')
+
+
+def draw(scores: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
+    """Scores against the share of random steps, a line for each method."""
+    figure, axis = plt.subplots(figsize=(5.4, 3.8), layout='constrained')
+    for name, each in scores.items():
+        shares = list(each)
+        (line,) = axis.plot(shares, [s['mean'] for s in each.values()], 'o-', markersize=4, label=name)
+        low, high = ([s[end] for s in each.values()] for end in ('mean_low', 'mean_high'))
+        axis.fill_between(shares, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axis.set(title='Hopper: the same 100,000 expert steps', xlabel='random steps, % of all')
+    axis.set_ylabel('score')
+    axis.set_xticks(SHARES)
+    axis.spines[['top', 'right']].set_visible(False)
+    axis.legend(frameon=False, fontsize='small')
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == '__main__':
+    cli.run(main)
