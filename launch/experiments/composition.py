@@ -46,6 +46,9 @@ def _config(module, share: int) -> ConfigDict:
         return config
     config.batch_size = 128
     config.network.hidden_sizes = (128, 128)
+    if module is cql:
+        # The paper's are for a million updates.
+        config.hparams.bc_warm_start_updates, config.hparams.actor_learning_rate = 1_000.0, 3e-4
     return config
 
 

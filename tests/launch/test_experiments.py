@@ -1,11 +1,14 @@
 import json
+import shutil
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from data import recipes
-from launch import members, train
+from launch import experiments, members, train
 from launch.cli import UserError
 from launch.configs import iql
 from launch.experiments import (
@@ -14,10 +17,13 @@ from launch.experiments import (
     composition,
     d4rl_scores,
     locomotion_datasets,
+    offline_to_online,
     online_against_offline,
     return_conditioning,
     stitching,
 )
+
+SHIPPED_RUN = experiments.FIGURES / 'online-sac' / 'Hopper-v5'
 
 
 @pytest.mark.parametrize(
@@ -67,12 +73,12 @@ def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
         for step in (20, 10) for member in (1, 0) for event in ('evaluation', 'training')
     ]  # fmt: skip
     (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
-    steps, scores = online_against_offline.curve(tmp_path)
+    steps, scores = experiments.curve(tmp_path)
     np.testing.assert_array_equal(steps, [10, 20])
     np.testing.assert_array_equal(scores, [[10, 11], [20, 21]])
     (tmp_path / 'metrics.jsonl').write_text('')
     with pytest.raises(UserError, match='holds no evaluations'):
-        online_against_offline.curve(tmp_path)
+        experiments.curve(tmp_path)
 
 
 def test_the_datasets_that_there_are_are_drawn(tmp_path):
@@ -121,3 +127,32 @@ def test_returns_asked_for_go_beyond_the_best(tmp_path):
     assert (tmp_path / 'returns.png').stat().st_size > 10_000
     with pytest.raises(UserError, match='is a run of iql, which cannot be asked for returns'):
         return_conditioning.main(['', str(finished_run(tmp_path / 'other', 'd'))])
+
+
+def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, monkeypatch):
+    (tmp_path / 'online').mkdir()
+    offline = finished_run(tmp_path / 'offline', 'd')
+    config = ConfigDict({'algorithm': 'iql', 'from_run': str(offline)})
+    (tmp_path / 'online' / 'config.json').write_text(config.to_json())
+    for run, last in ((offline, 40.0), (tmp_path / 'online', 80.0)):
+        rows = [
+            {'step': step, 'event': 'evaluation', 'member': 0, 'measures': {'score': score}}
+            for step, score in ((10, 20.0), (20, last))
+        ]
+        (run / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    shutil.copy(SHIPPED_RUN / 'problem.json', offline)
+    drawn = []
+    monkeypatch.setattr(experiments, 'FIGURES', tmp_path)
+    monkeypatch.setattr(plt.Axes, 'plot', lambda self, x, y, **_: drawn.append((list(x), list(y))))
+    offline_to_online.main(['', str(tmp_path / 'online')])
+    assert drawn == [([-0.01, 0], [20, 40]), ([0, 0.01, 0.02], [40, 20, 80])]
+    assert (tmp_path / 'offline-to-online.png').stat().st_size > 10_000
+    with pytest.raises(UserError, match='continues no offline run'):
+        offline_to_online.main(['', str(SHIPPED_RUN)])
+
+
+def test_online_curves_are_drawn_with_or_without_offline_ones(tmp_path):
+    online_against_offline.draw([(SHIPPED_RUN,), (SHIPPED_RUN, SHIPPED_RUN)], tmp_path / 'o.png')
+    assert (tmp_path / 'o.png').stat().st_size > 10_000
+    with pytest.raises(UserError, match='ONLINE_RUN:OFFLINE_RUN'):
+        online_against_offline.main(['', 'a:b:c'])
