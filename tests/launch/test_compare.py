@@ -1,4 +1,10 @@
-from launch import train
+import json
+
+import pytest
+
+from launch import run_directory, train
+from launch.cli import UserError
+from launch.configs import bc
 from tests.launch.helpers import run, small_config
 
 
@@ -15,16 +21,19 @@ def test_runs_are_compared_in_one_table_and_figure(cartpole, tmp_path):
     assert figure.stat().st_size > 10_000
 
 
-def test_what_cannot_be_compared_is_named(cartpole, pendulum, tmp_path):
-    paths = [
-        train.train(small_config(dataset, 'bc', run_dir=str(tmp_path / name)))
-        for name, dataset in (('one', cartpole), ('other', pendulum))
-    ]
+def test_what_cannot_be_compared_is_named(tmp_path):
+    paths = [tmp_path / name for name in ('one', 'other')]
+    for path in paths:
+        path.mkdir()
+        config = bc.get_config()
+        (path / 'config.json').write_text(config.to_json_best_effort())
+        (path / 'summary.json').write_text(json.dumps({'dataset': f'test/{path.name}-v0'}))
     result = run('launch.compare', *map(str, paths))
     assert result.returncode == 1
-    assert 'different datasets: test/cartpole-v0, test/pendulum-v0' in result.stderr
+    assert 'different datasets: test/one-v0, test/other-v0' in result.stderr
     (paths[0] / 'summary.json').unlink()
-    assert 'is not finished' in run('launch.compare', str(paths[0])).stderr
-    assert 'holds no run' in run('launch.compare', str(tmp_path)).stderr
-    assert 'no config file none.py' in run('launch.compare', 'none.py').stderr
+    with pytest.raises(UserError, match='is not finished'):
+        run_directory.summaries(paths)
+    with pytest.raises(UserError, match='holds no run'):
+        run_directory.summaries([tmp_path])
     assert 'what is to be compared?' in run('launch.compare').stderr

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from data.types import DatasetError
-from launch import evaluate, run_directory, train
+from launch import cli, evaluate, run_directory, train
 from launch.cli import UserError
 from tests.conftest import collect, store
 from tests.launch.helpers import ROOT, algorithms_and_actions, command, run, small_config
@@ -166,15 +167,45 @@ def test_a_dataset_whose_environment_is_not_installed(storage, tmp_path):
         ('--config.sweep.tau=0.5,0.7', "unknown key 'tau' in config.sweep; valid ones: actor_"),
         ('--config=launch/configs/iql.py:mujico', "unknown domain 'mujico'; valid ones: mujoco, "),
         ('--config=launch/configs/iqn.py', 'no config file launch/configs/iqn.py; those of this'),
-        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, "),
-        ('--config.dataset=local/hoper/random-v0', 'local/hopper/random-v0'),
-        ('--config.dataset=hopper', 'dataset hopper: not a Minari id'),
-        ('--config.dataset_on=disk', "config.dataset_on is 'disk'; valid: 'device', 'host'"),
-        ('--config.eval_interval=7', 'no multiple of config.log_interval'),
-        ('--config.num_updates=0', 'config.num_updates is 0; at least 1'),
     ],
 )
-def test_bad_input_ends_in_one_sentence(argument, message, storage, tmp_path):
+def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', ['launch.train', argument])
+    with pytest.raises(SystemExit) as ended:
+        cli.run_with_config(train.main, 'launch/configs/iql.py:sepsis')
+    assert ended.value.code.startswith('error: ') and message in ended.value.code
+    assert len(ended.value.code.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('dataset', 'local/hoper/random-v0', 'local/hopper/random-v0'),
+        ('dataset', 'hopper', 'dataset hopper: not a Minari id'),
+        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device', 'host'"),
+        ('eval_interval', 7, 'no multiple of config.log_interval'),
+        ('num_updates', 0, 'config.num_updates is 0; at least 1'),
+    ],
+)
+def test_a_config_that_cannot_be_run_is_refused_in_one_sentence(
+    key, value, message, storage, tmp_path
+):
+    path = tmp_path / 'run'
+    with pytest.raises((UserError, DatasetError), match=message) as raised:
+        train.train(small_config(**{'dataset': 'test/none-v0', 'run_dir': str(path), key: value}))
+    assert len(str(raised.value).splitlines()) == 1
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    'argument, message',
+    [
+        ('--config.sweep.tau=0.5', "unknown key 'tau' in config.sweep"),
+        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, "),
+    ],
+)
+def test_a_program_ends_with_that_sentence_and_status_1(argument, message, storage, tmp_path):
     result = run('launch.train', argument, f'--config.run_dir={tmp_path / "run"}')
     assert result.returncode == 1
     assert message in result.stderr
