@@ -1,0 +1,145 @@
+"""Fitted Q Evaluation  (Le, Voloshin & Yue 2019, https://arxiv.org/abs/1903.08738).
+
+What would a policy earn that was never tried? The Q of one given policy pi is regressed from the log,
+by the Bellman equation of that policy instead of the best one,
+
+    Q_k  = argmin_f E[ (f(s, a) - (r + gamma Q_{k-1}(s', pi(s'))))^2 ]                  (Algorithm 3)
+    V_pi = E[ Q(s_0, pi(s_0)) ],   s_0 the first observations of episodes
+
+One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1}, as deep
+implementations have it (Voloshin et al. 2021, https://arxiv.org/abs/1911.06854). Nothing is maximised,
+so that values do not run away; but pi(s') may still be an action that the data lacks.
+
+The policies are no part of this file. A batch brings their actions, and each learner says which of
+them it evaluates, so that many policies, of any algorithms, are members of one run.
+"""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+from flax.training.train_state import TrainState
+
+from data.types import Array, Spec
+from networks.optimization import descend
+from networks.values import ActionValue, DiscreteActionValue
+
+METRICS = ('critic_loss', 'q_data', 'q_policy', 'td_error')
+
+
+class Batch(NamedTuple):
+    """Transitions, and what P policies would do after them.
+
+    Attributes:
+        observation, action, reward, discount, next_observation: as in data.types.Transition.
+        next_actions: the policies' actions at next_observation, (..., P, action_size), or int32
+            (..., P) if discrete.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
+    next_actions: Array
+
+
+BATCH = Batch
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """What a user may tune.
+
+    Attributes:
+        policy: which of the batch's policies is evaluated, from 0.
+        discount: gamma.
+        target_rate: how far the target network moves towards the network at each update.
+        learning_rate: Adam's.
+    """
+
+    policy: jax.Array
+    discount: jax.Array
+    target_rate: jax.Array
+    learning_rate: jax.Array
+
+
+class FQEState(struct.PyTreeNode):
+    """All that one learner is."""
+
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    critic: TrainState
+    target_critic_params: Any
+    metrics: dict[str, jax.Array]
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+) -> FQEState:
+    """Builds a learner.
+
+    Args:
+        key: a PRNG key.
+        spec: the problem's sizes.
+        hparams: float scalars.
+        config: hidden_sizes.
+    """
+    key, critic_key = jax.random.split(key)
+    if spec.discrete:
+        q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
+        action = jnp.zeros((1,), jnp.int32)
+    else:
+        q = ActionValue(config.hidden_sizes)
+        action = jnp.zeros((1, spec.action_size))
+    params = q.init(critic_key, jnp.zeros((1, spec.observation_size)), action)
+    return FQEState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        critic=TrainState.create(apply_fn=q.apply, params=params, tx=optax.scale_by_adam()),
+        target_critic_params=jax.tree.map(jnp.copy, params),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+    )
+
+
+def critic_loss(params, state: FQEState, batch: Batch) -> tuple[jax.Array, dict]:
+    """Squared error of the policy's Bellman equation  (Algorithm 3)."""
+    hparams = state.hparams
+    next_action = jnp.take(batch.next_actions, hparams.policy.astype(jnp.int32), axis=1)
+    chex.assert_equal_shape((next_action, batch.action))
+    next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action)
+    target = batch.reward + hparams.discount * batch.discount * next_q
+    q = state.critic.apply_fn(params, batch.observation, batch.action)
+    chex.assert_equal_shape((q, target))
+    loss = jnp.mean(jnp.square(q - target))
+    return loss, {
+        'critic_loss': loss,
+        'q_data': jnp.mean(q),
+        'q_policy': jnp.mean(next_q),
+        'td_error': jnp.mean(jnp.abs(q - target)),
+    }
+
+
+def update(state: FQEState, batch: Batch) -> FQEState:
+    """One gradient step; the target network follows."""
+    hparams = state.hparams
+    gradients, metrics = jax.grad(critic_loss, has_aux=True)(state.critic.params, state, batch)
+    critic = descend(state.critic, gradients, hparams.learning_rate)
+    return state.replace(
+        step=state.step + 1,
+        critic=critic,
+        target_critic_params=optax.incremental_update(
+            critic.params, state.target_critic_params, hparams.target_rate
+        ),
+        metrics=metrics,
+    )
+
+
+def action_value(state: FQEState, observation: jax.Array, action: jax.Array) -> jax.Array:
+    """Q of the policy, (batch,); at a first observation and the policy's action, its value there."""
+    return state.critic.apply_fn(state.critic.params, observation, action)
