@@ -1,0 +1,129 @@
+"""A two-step problem with chance in it, small enough for exact values."""
+
+import numpy as np
+import pytest
+
+from algorithms import importance_sampling as ips
+
+ESTIMATORS = (ips.ordinary, ips.weighted, ips.per_decision, ips.weighted_doubly_robust)
+DISCOUNT = 0.9
+# P(s' | s, a) of two states and two actions; reward of (s, a); each episode has 3 steps, or ends
+# before with probability END.
+NEXT = np.array([[[0.8, 0.2], [0.3, 0.7]], [[0.5, 0.5], [0.1, 0.9]]])
+REWARD = np.array([[0.0, 1.0], [2.0, -1.0]])
+STEPS, END = 3, 0.2
+BEHAVIOUR = np.array([[0.5, 0.5], [0.7, 0.3]])
+POLICY = np.array([[0.2, 0.8], [0.9, 0.1]])
+
+
+def exact(policy):
+    """Q (T, S, A) and V (T, S) of a policy, by backward induction."""
+    q, v = np.zeros((STEPS, 2, 2)), np.zeros((STEPS + 1, 2))
+    for step in reversed(range(STEPS)):
+        q[step] = REWARD + DISCOUNT * (1 - END) * NEXT @ v[step + 1]
+        v[step] = (policy * q[step]).sum(axis=1)
+    return q, v
+
+
+def collect(size, seed, policy=POLICY, behaviour=BEHAVIOUR, with_values=True):
+    """Episodes of the behaviour policy, from state 0."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: np.zeros((size, STEPS)) for name in ('reward', 'q', 'v')}
+    arrays['ratio'] = np.ones((size, STEPS))
+    q, v = exact(policy)
+    for row in range(size):
+        state = 0
+        for step in range(STEPS):
+            action = rng.choice(2, p=behaviour[state])
+            arrays['reward'][row, step] = REWARD[state, action]
+            arrays['ratio'][row, step] = policy[state, action] / behaviour[state, action]
+            if with_values:
+                arrays['q'][row, step], arrays['v'][row, step] = q[step, state, action], v[step, state]
+            if rng.random() < END:
+                break
+            state = rng.choice(2, p=NEXT[state, action])
+    return ips.Episodes(**arrays)
+
+
+def once(episodes):
+    return np.ones((1, len(episodes.reward)))
+
+
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
+    episodes = collect(50, 0, policy=BEHAVIOUR, with_values=False)
+    returns = episodes.reward @ DISCOUNT ** np.arange(STEPS)
+    (estimate,) = estimator(episodes, DISCOUNT, once(episodes))
+    assert estimate == pytest.approx(returns.mean(), rel=1e-12)
+    assert ips.effective_sample_size(episodes) == pytest.approx(50)
+
+
+@pytest.mark.parametrize('estimator', [ips.ordinary, ips.per_decision])
+def test_unbiased(estimator):
+    """Each episode alone is a dataset, and there are many."""
+    episodes = collect(20_000, 1)
+    estimates = estimator(episodes, DISCOUNT, np.eye(500, len(episodes.reward)))
+    assert len(estimates) == 500
+    (mean,) = estimator(episodes, DISCOUNT, once(episodes))
+    value = exact(POLICY)[1][0, 0]
+    everyone = [
+        estimator(ips.Episodes(*(array[i : i + 1] for array in episodes)), DISCOUNT, np.ones((1, 1)))
+        for i in range(2_000)
+    ]
+    np.testing.assert_allclose(estimates, np.ravel(everyone)[:500])
+    error = np.std(everyone) / np.sqrt(len(episodes.reward))
+    assert mean == pytest.approx(value, abs=3.5 * error)
+
+
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+def test_consistent(estimator):
+    value = exact(POLICY)[1][0, 0]
+    errors = {
+        size: np.mean([
+            abs(estimator(episodes, DISCOUNT, once(episodes))[0] - value)
+            for episodes in (collect(size, seed) for seed in range(30))
+        ])
+        for size in (30, 480)
+    }  # fmt: skip
+    # Sixteen times the data, a quarter of the error.
+    assert errors[480] < 0.45 * errors[30]
+
+
+def test_true_values_lower_the_variance():
+    def spread(estimator):
+        logs = [collect(100, seed) for seed in range(60)]
+        return np.std([estimator(log, DISCOUNT, once(log))[0] for log in logs])
+
+    assert spread(ips.weighted_doubly_robust) < 0.7 * spread(ips.per_decision)
+    assert spread(ips.per_decision) < spread(ips.ordinary)
+
+
+def test_doubly_robust_is_the_papers_sum():
+    episodes = collect(7, 2)
+    n, weights = 7, np.cumprod(episodes.ratio, axis=1)
+    total = 0.0
+    for i in range(n):
+        for t in range(STEPS):
+            now = weights[i, t] / weights[:, t].sum()
+            before = weights[i, t - 1] / weights[:, t - 1].sum() if t else 1 / n
+            total += DISCOUNT**t * (
+                now * episodes.reward[i, t] - now * episodes.q[i, t] + before * episodes.v[i, t]
+            )
+    (estimate,) = ips.weighted_doubly_robust(episodes, DISCOUNT, once(episodes))
+    assert estimate == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+def test_counts_stand_for_repeated_episodes(estimator):
+    episodes = collect(6, 3)
+    counts = np.array([[2, 0, 1, 0, 3, 0], [1, 1, 1, 1, 1, 1]])
+    repeated = ips.Episodes(*(np.repeat(array, counts[0], axis=0) for array in episodes))
+    expected = [estimator(log, DISCOUNT, once(log))[0] for log in (repeated, episodes)]
+    np.testing.assert_allclose(estimator(episodes, DISCOUNT, counts), expected, rtol=1e-12)
+
+
+def test_a_policy_that_no_episode_follows_has_no_weight():
+    episodes = collect(5, 0)._replace(ratio=np.zeros((5, STEPS)))
+    assert ips.effective_sample_size(episodes) == 0
+    assert np.isnan(ips.weighted(episodes, DISCOUNT, once(episodes))).all()
+    assert ips.ordinary(episodes, DISCOUNT, once(episodes)) == 0
