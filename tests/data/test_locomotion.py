@@ -108,10 +108,11 @@ def expert_action_shape(env_id):
     return {'Hopper-v5': (3,), 'HalfCheetah-v5': (6,), 'Walker2d-v5': (6,)}[env_id]
 
 
-def test_hoppers_five_compositions_can_be_built():
-    names = ('random', 'medium', 'medium-replay', 'medium-expert', 'expert')
-    sizes = [recipes.resolve(f'local/hopper/{name}-v0').size for name in names]
-    assert sizes == [1_000_000, 1_000_000, 400_000, 2_000_000, 1_000_000]
+def test_all_compositions_can_be_built():
+    for body, replay in (('hopper', 400_000), ('halfcheetah', 200_000), ('walker2d', 300_000)):
+        names = ('random', 'medium', 'medium-replay', 'medium-expert', 'expert')
+        sizes = [recipes.resolve(f'local/{body}/{name}-v0').size for name in names]
+        assert sizes == [1_000_000, 1_000_000, replay, 2_000_000, 1_000_000]
     with pytest.raises(DatasetError, match='no medium policies of Ant-v5 come with this version'):
         locomotion.parameters('Ant-v5', 'medium')
 
