@@ -1,4 +1,7 @@
-"""Offline RL algorithms, one module each; see any of them for the contract they share."""
+"""Offline RL algorithms, one module each; see any of them for the contract they share.
+
+fqe and importance_sampling judge policies instead of learning them, and are not in ALGORITHMS.
+"""
 
 from types import ModuleType
 

@@ -6,12 +6,13 @@ by the Bellman equation of that policy instead of the best one,
     Q_k  = argmin_f E[ (f(s, a) - (r + gamma Q_{k-1}(s', pi(s'))))^2 ]                  (Algorithm 3)
     V_pi = E[ Q(s_0, pi(s_0)) ],   s_0 the first observations of episodes
 
-One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1}, as deep
-implementations have it (Voloshin et al. 2021, https://arxiv.org/abs/1911.06854). Nothing is maximised,
-so that values do not run away; but pi(s') may still be an action that the data lacks.
+One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1} (as in
+google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out; but
+pi(s') may still be an action that the data lacks, and bootstrapping there can let values run away.
 
-The policies are no part of this file. A batch brings their actions, and each learner says which of
-them it evaluates, so that many policies, of any algorithms, are members of one run.
+The policies are no part of this file. A batch brings their actions, drawn anew if a policy is
+stochastic, and each learner says which of them it evaluates, so that many policies, of any algorithms,
+are members of one run.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from data.types import Array, Spec
 from networks.optimization import descend
 from networks.values import ActionValue, DiscreteActionValue
 
-METRICS = ('critic_loss', 'q_data', 'q_policy', 'td_error')
+METRICS = ('critic_loss', 'q_data', 'next_q', 'td_error')
 
 
 class Batch(NamedTuple):
@@ -46,9 +47,6 @@ class Batch(NamedTuple):
     discount: Array
     next_observation: Array
     next_actions: Array
-
-
-BATCH = Batch
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -120,7 +118,7 @@ def critic_loss(params, state: FQEState, batch: Batch) -> tuple[jax.Array, dict]
     return loss, {
         'critic_loss': loss,
         'q_data': jnp.mean(q),
-        'q_policy': jnp.mean(next_q),
+        'next_q': jnp.mean(batch.discount * next_q),
         'td_error': jnp.mean(jnp.abs(q - target)),
     }
 

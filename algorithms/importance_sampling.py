@@ -15,8 +15,8 @@ and estimates of V_pi are means over n episodes i of what they earned, so weight
 
 Precup, Sutton & Singh 2000, "Eligibility traces for off-policy policy evaluation"; Thomas & Brunskill
 2016, https://arxiv.org/abs/1604.00923. Ordinary and per-decision are unbiased, the weighted ones
-consistent; Q and V of pi, from FQE, only lower the variance. All is float64 NumPy: products of ratios
-leave float32's range.
+consistent, whatever Q and V are: good ones, from FQE, lower its variance. All is float64 NumPy: products
+of ratios leave float32's range.
 
 Every estimator takes `counts` (B, n), how often each episode counts, and returns (B,) estimates: ones
 give the estimate itself, multinomial draws its bootstrap.
@@ -43,7 +43,7 @@ class Episodes(NamedTuple):
     v: np.ndarray
 
 
-def _weights(episodes: Episodes) -> np.ndarray:
+def _rho(episodes: Episodes) -> np.ndarray:
     """rho_t, (n, T)."""
     return np.cumprod(episodes.ratio, axis=1)
 
@@ -55,19 +55,19 @@ def _discounts(episodes: Episodes, discount: float) -> np.ndarray:
 def ordinary(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
     """Ordinary importance sampling."""
     returns = episodes.reward @ _discounts(episodes, discount)
-    return counts @ (_weights(episodes)[:, -1] * returns) / counts.sum(axis=1)
+    return counts @ (_rho(episodes)[:, -1] * returns) / counts.sum(axis=1)
 
 
 def weighted(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
     """Weighted importance sampling; NaN where no episode that counts has any weight."""
-    weights = _weights(episodes)[:, -1]
+    weights = _rho(episodes)[:, -1]
     returns = episodes.reward @ _discounts(episodes, discount)
-    return _ratio(counts @ (weights * returns), counts @ weights)
+    return _quotient(counts @ (weights * returns), counts @ weights)
 
 
 def per_decision(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
     """Per-decision importance sampling."""
-    earned = (_weights(episodes) * episodes.reward) @ _discounts(episodes, discount)
+    earned = (_rho(episodes) * episodes.reward) @ _discounts(episodes, discount)
     return counts @ earned / counts.sum(axis=1)
 
 
@@ -75,19 +75,19 @@ def weighted_doubly_robust(
     episodes: Episodes, discount: float, counts: np.ndarray
 ) -> np.ndarray:
     """Weighted doubly robust estimator; NaN where no episode that counts has any weight."""
-    weights = _weights(episodes)
+    weights = _rho(episodes)
     before = np.concatenate([np.ones_like(weights[:, :1]), weights[:, :-1]], axis=1)
-    corrections = _ratio(counts @ (weights * (episodes.reward - episodes.q)), counts @ weights)
-    values = _ratio(counts @ (before * episodes.v), counts @ before)
+    corrections = _quotient(counts @ (weights * (episodes.reward - episodes.q)), counts @ weights)
+    values = _quotient(counts @ (before * episodes.v), counts @ before)
     return (corrections + values) @ _discounts(episodes, discount)
 
 
 def effective_sample_size(episodes: Episodes) -> float:
     """(sum_i rho)^2 / sum_i rho^2 over whole episodes: how many of pi's own they are worth."""
-    weights = _weights(episodes)[:, -1]
+    weights = _rho(episodes)[:, -1]
     total = np.sum(np.square(weights))
     return float(np.square(np.sum(weights)) / total) if total else 0.0
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

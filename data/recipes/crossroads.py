@@ -11,10 +11,11 @@
 
 Half of the journeys go from s to r, a third from s past the crossing to d, a sixth from b over the
 crossing to g. The best return that follows s in the log is 0.3; the way from s over the crossing to g
-earns 1. Whoever imitates, or asks which return followed which action, goes to r; whoever values states
-by what can follow them stitches the way to g together.
+earns 1. Whoever imitates what was done from s goes to r, as most did; whoever values states by what can
+follow them stitches the way to g together.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
@@ -41,7 +42,6 @@ _MAP = (
     '###########',
 )
 _REWARDS = {'g': 1.0, 'r': BEST_LOGGED_RETURN, 'd': 0.0}
-_MAX_STEPS = 25
 _MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 # How often a journey moves at random within its way, so that no two need be alike.
 _HESITATION = 0.3
@@ -58,7 +58,8 @@ class Crossroads(gym.Env):
 
     def __init__(self, starts: str = 's', render_mode: str | None = None):
         if render_mode is not None:
-            raise DatasetError(f'environment {environments.CROSSROADS_ID} draws nothing')
+            env_id = environments.CROSSROADS_ID
+            raise DatasetError(f'environment {env_id} draws nothing: it has no render modes')
         self._starts = [cell_of(letter) for letter in starts]
         self.observation_space = gym.spaces.Box(0, 1, (len(_cells()),))
         self.action_space = gym.spaces.Discrete(len(_MOVES))
@@ -133,7 +134,7 @@ def _episodes(env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
 def _random_return() -> float:
     """Expected return of uniformly random actions from s, within the time limit."""
     values = dict.fromkeys(_cells(), 0.0)
-    for _ in range(_MAX_STEPS):
+    for _ in range(gym.spec(environments.CROSSROADS_ID).max_episode_steps):
         values = {
             cell: np.mean([
                 _REWARDS.get(letter_at(after), values[after])
@@ -154,12 +155,7 @@ def _references() -> dict:
 
 
 def _spec(starts: str) -> EnvSpec:
-    return EnvSpec(
-        environments.CROSSROADS_ID,
-        entry_point='data.recipes.crossroads:Crossroads',
-        max_episode_steps=_MAX_STEPS,
-        kwargs={'starts': starts},
-    )
+    return dataclasses.replace(gym.spec(environments.CROSSROADS_ID), kwargs={'starts': starts})
 
 
 RECIPES = (

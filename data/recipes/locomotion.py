@@ -8,7 +8,7 @@ sizes as in the released v2 files), on gymnasium's v5 environments:
     expert          a SAC policy at the end of its training
     medium-replay   policies from the start of that training to the medium one, in their order
     medium-expert   the medium set and after it one of the expert, in equal parts
-    expert-randomP  ours: 100,000 steps of the expert, P per cent random ones beside them
+    expert-randomP  ours: 100,000 steps of the expert, then random ones, P per cent of all
 
 Actions are drawn from the stochastic policies, which for medium-replay is also how SAC explored, after
 its first, uniformly random steps. The
@@ -86,7 +86,7 @@ def of_composition(env_id: str, composition: str) -> list[Policy]:
 def parameters(env_id: str, composition: str) -> list[rollouts.Parameters]:
     """Of an environment's policies for a composition, in the order of their training.
 
-    Uniformly random actions, as a rollout takes them, for 'random'.
+    For 'random', [None]: what a rollout takes for uniformly random actions.
 
     Raises:
         DatasetError: there are none.
@@ -127,11 +127,14 @@ def _recipe(
         unit='steps',
         env_spec=spec,
         eval_env_spec=spec,
-        algorithm_name='uniformly random actions' if name == 'random' else f'SAC ({name})',
+        algorithm_name=', then '.join(dict.fromkeys(
+            'uniformly random actions' if part == 'random' else f'SAC ({part})'
+            for part in compositions
+        )),
         requirements=('gymnasium>=1.2', 'mujoco<3.9'),
         references=references,
         episodes=functools.partial(_episodes, compositions=compositions),
-    )
+    )  # fmt: skip
 
 
 def _recipes(env_id: str, replay_steps: int) -> Iterator[Recipe]:
@@ -156,6 +159,5 @@ def _recipes(env_id: str, replay_steps: int) -> Iterator[Recipe]:
 RECIPES = (
     *(_recipe(env_id, 'random', 1_000_000, ('random',), 'uniformly random actions')
       for env_id in (*REPLAY_STEPS, 'Ant-v5')),
-    *(recipe for env_id, steps in REPLAY_STEPS.items() if of_composition(env_id, 'expert')
-      for recipe in _recipes(env_id, steps)),
+    *(recipe for env_id, steps in REPLAY_STEPS.items() for recipe in _recipes(env_id, steps)),
 )  # fmt: skip

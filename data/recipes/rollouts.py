@@ -112,8 +112,8 @@ def _block(
     env_id: str, parameters: Parameters, seed: tuple[int, ...], index: int
 ) -> list[EpisodeBuffer]:
     """One episode in each of the lanes."""
-    envs = _environments(env_id)
-    sequences = np.random.SeedSequence((*seed, index)).spawn(_LANES)
+    envs = _environments(env_id, _LANES)
+    sequences = np.random.SeedSequence((*seed, index)).spawn(len(envs))
     lanes = [_Lane(env, sequence) for env, sequence in zip(envs, sequences)]
     act = _uniform if parameters is None else functools.partial(_act, _module(parameters), parameters)
     # Small products are fastest on the CPU, wherever jax would do them.
@@ -175,9 +175,9 @@ class _Lane:
 
 
 @functools.cache
-def _environments(env_id: str) -> list[gym.Env]:
+def _environments(env_id: str, number: int) -> list[gym.Env]:
     spec = environments.registered(env_id)
-    return [environments.make(spec) for _ in range(_LANES)]
+    return [environments.make(spec) for _ in range(number)]
 
 
 def _module(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:

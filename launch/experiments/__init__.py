@@ -2,12 +2,18 @@
 
     python -m launch.experiments.case_files
 
-Each file is a list of configs; it runs them, or finds them finished, and ends with a table and a figure.
+Each file is a list of configs, which it runs or finds finished, or reads runs named on the command line,
+and ends with a table and a figure.
 """
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
 from ml_collections import ConfigDict
 
 from launch import report, run_directory, train
@@ -38,3 +44,17 @@ def curve(run: Path) -> tuple[np.ndarray, np.ndarray]:
     found = {(row['step'], row['member']): row['measures'] for row in rows}
     scores = [[found[step, member]['score'] for member in members] for step in steps]
     return np.array(steps), np.array(scores)
+
+
+def draw_curve(axis: plt.Axes, steps: np.ndarray, scores: np.ndarray, color: str, label: str) -> None:
+    """A line for the members' mean score, with a band from the lowest to the highest.
+
+    Args:
+        axis: to draw on.
+        steps, scores: as `curve` gives them; NaN for members that diverged.
+        color, label: of the line.
+    """
+    thousands = steps / 1_000
+    axis.plot(thousands, np.nanmean(scores, axis=1), color=color, label=label)
+    low, high = np.nanmin(scores, axis=1), np.nanmax(scores, axis=1)
+    axis.fill_between(thousands, low, high, color=color, alpha=0.15, linewidth=0)

@@ -2,9 +2,9 @@
 
     python -m launch.experiments.behaviour_policies RUN_DIRECTORY ...
 
-For each run of launch.train_online: `medium` is the first policy, with 20 others before it, that scores
-between 45 and 58, `medium-replay` 20 policies from the start to that one, `expert` the best of those
-that earned most while they trained. Scores are those of actions drawn from the policies, as in the
+For each run of launch.train_online: `medium` is the first policy, with at least 19 before it, that
+scores between 45 and 58, `medium-replay` 20 policies from the start to that one, `expert` the best of
+those that earned most while they trained. Scores are those of actions drawn from the policies, as in the
 datasets that they collect, in other episodes than those that they were chosen by. Writes
 data/recipes/policies/; the rows of other environments stay.
 """
@@ -90,7 +90,9 @@ def _first_medium(env_id: str, trained: dict) -> int:
                 break
         else:
             return step
-    raise UserError(f'no policy of {env_id} scores between {low:.0f} and {high:.0f}.')
+    raise UserError(
+        f'{env_id}: no policy from number {REPLAY_POLICIES} on scores between {low:.0f} and {high:.0f}.'
+    )
 
 
 def _best(run: Path, env_id: str, trained: dict) -> int:

@@ -84,14 +84,16 @@ def results_of(run: Path) -> list[Result]:
     """A run's final scores, each beside what was published for its dataset.
 
     Raises:
-        UserError: it is not finished, or on no locomotion dataset of ours.
+        UserError: it is not finished, learned online, or is on none of D4RL's compositions.
     """
     (summary,) = run_directory.summaries([run]).values()
     bodies = '|'.join(env_id.partition('-')[0].lower() for env_id in REPLAY_STEPS)
     found = re.fullmatch(rf'local/({bodies})/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
     if not found:
-        raise UserError(f'{run} is on {summary["dataset"]}, no local locomotion dataset.')
+        raise UserError(f"{run} is on {summary['dataset']}, none of D4RL's compositions made here.")
     dataset, config = f'{found[1]}-{found[2]}', run_directory.load_config(run)
+    if 'dataset' not in config:
+        raise UserError(f'{run} learned online; the published scores are of offline runs.')
     # All episodes, as CORL.
     whole = config.top_fraction == 1
     theirs = published().get(dataset, {}).get(config.algorithm) if whole else None

@@ -4,6 +4,8 @@
     python -m launch.train_online --config=launch/configs/online.py:iql --from_run=OFFLINE_RUN \\
         --config.run_dir=ONLINE_RUN
     python -m launch.experiments.offline_to_online ONLINE_RUN
+
+The scores of both stages, one after the other: the members' means, and their range.
 """
 
 from pathlib import Path
@@ -40,18 +42,14 @@ def draw(stages: list[tuple[np.ndarray, np.ndarray]], title: str, path: Path) ->
     """Both learning curves on one axis, on which acting begins at 0."""
     figure, axis = plt.subplots(figsize=(6, 3.6), layout='constrained')
     (offline, offline_scores), (online, online_scores) = stages
-    # Online it begins with what offline it ended with.
+    # The online curve begins where the offline one ended.
     online = np.concatenate([[0], online])
     online_scores = np.concatenate([offline_scores[-1:], online_scores])
     for steps, scores, color, name in (
         (offline - offline[-1], offline_scores, 'C3', 'offline: updates on the dataset'),
         (online, online_scores, 'C0', 'online: steps in the environment'),
     ):
-        axis.plot(steps / 1_000, np.nanmean(scores, axis=1), color=color, label=name)
-        axis.fill_between(
-            steps / 1_000, np.nanmin(scores, axis=1), np.nanmax(scores, axis=1), color=color,
-            alpha=0.15, linewidth=0,
-        )  # fmt: skip
+        experiments.draw_curve(axis, steps, scores, color, name)
     axis.axvline(0, color='0.35', linestyle=':', linewidth=1)
     axis.set(title=title, xlabel='thousand updates, before and while acting', ylabel='score')
     axis.spines[['top', 'right']].set_visible(False)

@@ -42,12 +42,7 @@ def draw(panels: list[tuple[Path, ...]], path: Path) -> None:
     )  # fmt: skip
     for axis, runs in zip(axes[0], panels):
         for run, name, color in zip(runs, _NAMES, ('C0', 'C3')):
-            steps, scores = experiments.curve(run)
-            axis.plot(steps / 1_000, scores.mean(axis=1), color=color, label=name)
-            if scores.shape[1] > 1:
-                axis.fill_between(
-                    steps / 1_000, scores.min(axis=1), scores.max(axis=1), color=color, alpha=0.15
-                )
+            experiments.draw_curve(axis, *experiments.curve(run), color, name)
         axis.axhline(100, color='0.35', linestyle='--', linewidth=1)
         axis.axhline(0, color='0.35', linestyle=':', linewidth=1)
         axis.set(title=problem.load(runs[0] / 'problem.json').env_spec.id, xlabel='thousand steps')

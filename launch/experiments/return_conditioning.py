@@ -4,7 +4,8 @@
         --config.dataset=local/hopper/medium-replay-v0 --config.num_seeds=3
     python -m launch.experiments.return_conditioning RUN_DIRECTORY
 
-Asks the run's policies for returns from the lowest of the dataset to half as much again as the best.
+Asks the run's policies for returns from the lowest in the dataset to half the range of its returns
+beyond the best.
 """
 
 from pathlib import Path

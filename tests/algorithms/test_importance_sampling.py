@@ -60,19 +60,12 @@ def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
 
 @pytest.mark.parametrize('estimator', [ips.ordinary, ips.per_decision])
 def test_unbiased(estimator):
-    """Each episode alone is a dataset, and there are many."""
-    episodes = collect(20_000, 1)
-    estimates = estimator(episodes, DISCOUNT, np.eye(500, len(episodes.reward)))
-    assert len(estimates) == 500
-    (mean,) = estimator(episodes, DISCOUNT, once(episodes))
+    """Many datasets of one episode each."""
+    episodes = collect(5_000, 1)
+    estimates = estimator(episodes, DISCOUNT, np.eye(len(episodes.reward)))
     value = exact(POLICY)[1][0, 0]
-    everyone = [
-        estimator(ips.Episodes(*(array[i : i + 1] for array in episodes)), DISCOUNT, np.ones((1, 1)))
-        for i in range(2_000)
-    ]
-    np.testing.assert_allclose(estimates, np.ravel(everyone)[:500])
-    error = np.std(everyone) / np.sqrt(len(episodes.reward))
-    assert mean == pytest.approx(value, abs=3.5 * error)
+    error = np.std(estimates) / np.sqrt(len(estimates))
+    assert np.mean(estimates) == pytest.approx(value, abs=3.5 * error)
 
 
 @pytest.mark.parametrize('estimator', ESTIMATORS)
@@ -90,12 +83,11 @@ def test_consistent(estimator):
 
 
 def test_true_values_lower_the_variance():
-    def spread(estimator):
-        logs = [collect(100, seed) for seed in range(60)]
-        return np.std([estimator(log, DISCOUNT, once(log))[0] for log in logs])
+    def spread(with_values):
+        logs = [collect(100, seed, with_values=with_values) for seed in range(60)]
+        return np.std([ips.weighted_doubly_robust(log, DISCOUNT, once(log))[0] for log in logs])
 
-    assert spread(ips.weighted_doubly_robust) < 0.7 * spread(ips.per_decision)
-    assert spread(ips.per_decision) < spread(ips.ordinary)
+    assert spread(with_values=True) < 0.7 * spread(with_values=False)
 
 
 def test_doubly_robust_is_the_papers_sum():
@@ -125,5 +117,6 @@ def test_counts_stand_for_repeated_episodes(estimator):
 def test_a_policy_that_no_episode_follows_has_no_weight():
     episodes = collect(5, 0)._replace(ratio=np.zeros((5, STEPS)))
     assert ips.effective_sample_size(episodes) == 0
-    assert np.isnan(ips.weighted(episodes, DISCOUNT, once(episodes))).all()
+    for estimator in (ips.weighted, ips.weighted_doubly_robust):
+        assert np.isnan(estimator(episodes, DISCOUNT, once(episodes))).all()
     assert ips.ordinary(episodes, DISCOUNT, once(episodes)) == 0

@@ -28,7 +28,7 @@ def test_only_parts_of_two_trajectories_make_the_best_way(episodes):
     from_start = [episode for episode in episodes if cells(episode)[0] == start]
     returns = np.array([episode.rewards.sum() for episode in from_start])
     assert set(returns) == {0, best}
-    # What imitation would choose: most go where little is paid, and most at the crossing go on.
+    # What imitation would choose: most go where little is paid.
     assert 0.5 < np.mean(returns == best) < 0.7
     assert len(from_start) / len(episodes) == pytest.approx(5 / 6, abs=0.08)
     # What planning on the same log would: each cell's best logged successor, backed up.

@@ -99,7 +99,7 @@ def test_stitching_compares_ten_seeds_each_on_one_log():
         assert len(members.members(config)) == 10
     assert {config.dataset for config in found} == {'local/crossroads/stitch-v0'}
     assert len({config.num_updates for config in found}) == 1
-    assert [config.top_fraction for config in found if config.algorithm == 'bc'] == [1, 0.1]
+    assert [config.top_fraction for config in found if config.algorithm == 'bc'] == [1, 0.25]
 
 
 def test_compositions_differ_in_their_random_steps_alone(tmp_path):
