@@ -23,6 +23,20 @@ from launch.experiments import (
     stitching,
 )
 
+
+@pytest.fixture
+def plotted(monkeypatch):
+    """What is plotted as lines, which still are."""
+    lines, plot = [], plt.Axes.plot
+
+    def spied(self, x, y, *args, **kwargs):
+        lines.append((list(x), list(y)))
+        return plot(self, x, y, *args, **kwargs)
+
+    monkeypatch.setattr(plt.Axes, 'plot', spied)
+    return lines
+
+
 SHIPPED_RUN = experiments.FIGURES / 'online-sac' / 'Hopper-v5'
 
 
@@ -62,8 +76,9 @@ def test_a_score_stands_beside_the_published_one(tmp_path):
         assert (found.algorithm, found.updates) == ('IQL', 1000)
     d4rl_scores.draw([found], tmp_path / 'scores.png')
     assert (tmp_path / 'scores.png').stat().st_size > 10_000
-    for index, other in enumerate(('D4RL/pen/human-v2', 'local/pointmaze/umaze-v0')):
-        with pytest.raises(UserError, match=f'is on {other}, no local locomotion dataset'):
+    others = ('D4RL/pen/human-v2', 'local/pointmaze/umaze-v0', 'local/hopper/expert-random50-v0')
+    for index, other in enumerate(others):
+        with pytest.raises(UserError, match=f"is on {other}, none of D4RL's compositions"):
             d4rl_scores.results_of(finished_run(tmp_path / f'other{index}', other))
 
 
@@ -112,24 +127,37 @@ def test_compositions_differ_in_their_random_steps_alone(tmp_path):
             train.validate(config)
             config.dataset = first.dataset
             assert config == first
-    score = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
-    scores = {name: dict.fromkeys(found, score) for name in ('BC', 'IQL')}
-    composition.draw(scores, tmp_path / 'composition.png')
-    assert (tmp_path / 'composition.png').stat().st_size > 10_000
 
 
-def test_returns_asked_for_go_beyond_the_best(tmp_path):
+def test_every_share_has_a_row_and_a_point(tmp_path, monkeypatch, plotted, capsys):
+    runs = iter(range(100))
+    monkeypatch.setattr(composition.train, 'train', lambda config: finished_run(
+        tmp_path / str(next(runs)), config.dataset
+    ))  # fmt: skip
+    monkeypatch.setattr(composition.cli, 'use_all_cores', lambda: None)
+    monkeypatch.setattr(experiments, 'FIGURES', tmp_path)
+    composition.main([''])
+    printed = capsys.readouterr().out
+    assert '| random steps | 0 % | 50 % | 75 % | 90 % |' in printed
+    for name in ('BC', 'CQL', 'IQL', 'DECISION TRANSFORMER'):
+        assert f'| {name} |' + ' 50.0 [40.0, 60.0] |' * 4 in printed
+    assert plotted == [([0, 50, 75, 90], [50] * 4)] * 4
+    assert (tmp_path / 'composition.png').exists()
+
+
+def test_returns_asked_for_go_beyond_the_best(tmp_path, plotted):
     logged = np.array([-30.0, -10.0])
     targets = return_conditioning.grid(logged)
     assert (targets[0], targets[-1]) == (-30, 0)
     score = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
     return_conditioning.draw(dict.fromkeys(targets, score), logged, 'd', tmp_path / 'returns.png')
-    assert (tmp_path / 'returns.png').stat().st_size > 10_000
+    assert plotted == [(list(targets), [50] * 13), (list(targets), list(targets))]
+    assert (tmp_path / 'returns.png').exists()
     with pytest.raises(UserError, match='is a run of iql, which cannot be asked for returns'):
         return_conditioning.main(['', str(finished_run(tmp_path / 'other', 'd'))])
 
 
-def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, monkeypatch):
+def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, monkeypatch, plotted):
     (tmp_path / 'online').mkdir()
     offline = finished_run(tmp_path / 'offline', 'd')
     config = ConfigDict({'algorithm': 'iql', 'from_run': str(offline)})
@@ -141,18 +169,18 @@ def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, monkeypatch)
         ]
         (run / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     shutil.copy(SHIPPED_RUN / 'problem.json', offline)
-    drawn = []
     monkeypatch.setattr(experiments, 'FIGURES', tmp_path)
-    monkeypatch.setattr(plt.Axes, 'plot', lambda self, x, y, **_: drawn.append((list(x), list(y))))
     offline_to_online.main(['', str(tmp_path / 'online')])
-    assert drawn == [([-0.01, 0], [20, 40]), ([0, 0.01, 0.02], [40, 20, 80])]
-    assert (tmp_path / 'offline-to-online.png').stat().st_size > 10_000
+    assert plotted == [([-0.01, 0], [20, 40]), ([0, 0.01, 0.02], [40, 20, 80])]
+    assert (tmp_path / 'offline-to-online.png').exists()
     with pytest.raises(UserError, match='continues no offline run'):
         offline_to_online.main(['', str(SHIPPED_RUN)])
 
 
-def test_online_curves_are_drawn_with_or_without_offline_ones(tmp_path):
+def test_online_curves_are_drawn_with_or_without_offline_ones(tmp_path, plotted):
     online_against_offline.draw([(SHIPPED_RUN,), (SHIPPED_RUN, SHIPPED_RUN)], tmp_path / 'o.png')
-    assert (tmp_path / 'o.png').stat().st_size > 10_000
+    steps, scores = experiments.curve(SHIPPED_RUN)
+    assert plotted == [(list(steps / 1_000), scores[:, 0].tolist())] * 3
+    assert (tmp_path / 'o.png').exists()
     with pytest.raises(UserError, match='ONLINE_RUN:OFFLINE_RUN'):
         online_against_offline.main(['', 'a:b:c'])
