@@ -53,7 +53,7 @@ def draw(stages: list[tuple[np.ndarray, np.ndarray]], title: str, path: Path) ->
     axis.axvline(0, color='0.35', linestyle=':', linewidth=1)
     axis.set(title=title, xlabel='thousand updates, before and while acting', ylabel='score')
     axis.spines[['top', 'right']].set_visible(False)
-    axis.legend(frameon=False, loc='upper left')
+    figure.legend(frameon=False, loc='outside lower center', ncols=2)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
