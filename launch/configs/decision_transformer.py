@@ -29,7 +29,12 @@ DOMAINS = {
         'hparams.warmup_updates': 1_000.0,
     },
     'sepsis': {'target_returns': (1.0,), **_SHORT_EPISODES},
-    'crossroads': {'target_returns': (1.0, 0.3), **_SHORT_EPISODES},
+    'crossroads': {
+        **_SHORT_EPISODES,
+        'target_returns': (1.0, 0.3),
+        'batch_size': 32,
+        'network.embedding_size': 32,
+    },
 }
 
 
