@@ -6,7 +6,7 @@ import pytest
 
 from launch import train
 from launch.configs import bc, iql
-from launch.experiments import case_files
+from launch.experiments import case_files, stitching
 
 pytestmark = pytest.mark.slow
 
@@ -42,3 +42,11 @@ def test_dqn_believes_in_what_no_clinician_did_and_the_offline_methods_do_not(tm
     assert dqn['claimed_value']['mean'] > 1
     assert dqn['return']['mean_high'] < 0.05
     assert max(setting['return']['mean'] for setting in settings.values()) > 0.81
+
+
+def test_values_stitch_journeys_together_and_imitation_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path / 'minari'))
+    for index, config in enumerate(stitching.configs()):
+        earned = mean_return(config, tmp_path / str(index))
+        by_values = config.algorithm in ('discrete_cql', 'iql')
+        assert earned['mean'] == pytest.approx(1 if by_values else 0.3)
