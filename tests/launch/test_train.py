@@ -65,7 +65,7 @@ def test_host_sampling_trains_as_device_sampling_does(pendulum, tmp_path):
 def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
     arguments = ['launch.train', '--config=launch/configs/iql.py:mujoco',
         f'--config.dataset={pendulum}', '--config.num_seeds=2', '--config.batch_size=32',
-        '--config.network.hidden_sizes=(16,16)', '--config.num_updates=2000',
+        '--config.network.hidden_sizes=(16,16)', '--config.num_updates=1000',
         '--config.log_interval=100', '--config.eval_interval=200', '--config.eval_episodes=2',
         '--config.final_eval_episodes=2', '--config.standardize_observations']  # fmt: skip
     whole = run(*arguments, f'--config.run_dir={tmp_path / "whole"}')
