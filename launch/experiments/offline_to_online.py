@@ -26,15 +26,16 @@ def main(argv: list[str]) -> None:
     if len(argv) != 2:
         raise UserError('which run of launch.train_online? Name its directory.')
     online = Path(argv[1])
-    source = run_directory.load_config(online).get('from_run')
+    config = run_directory.load_config(online)
+    source = config.get('from_run')
     if not source:
         raise UserError(f'{online} continues no offline run.')
     stages = [experiments.curve(run) for run in (Path(source), online)]
     for name, (steps, scores) in zip(('offline', 'online'), stages):
         print(f'{name}: score {np.nanmean(scores[-1]):.1f} after {steps[-1]:,} steps')
     path = experiments.FIGURES / 'offline-to-online.png'
-    title = f'{run_directory.title(run_directory.load_config(online))} on '
-    draw(stages, title + problem.load(Path(source) / 'problem.json').dataset_id, path)
+    dataset_id = problem.load(Path(source) / 'problem.json').dataset_id
+    draw(stages, f'{run_directory.title(config)} on {dataset_id}', path)
     print(f'Figure: {path}')
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from launch import run_directory, train
+from launch import compare, run_directory, train
 from launch.cli import UserError
 from launch.configs import bc
 from tests.launch.helpers import run, small_config
@@ -36,4 +36,6 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         run_directory.summaries(paths)
     with pytest.raises(UserError, match='holds no run'):
         run_directory.summaries([tmp_path])
+    with pytest.raises(UserError, match='no config file none.py'):
+        compare._finished_run('none.py')
     assert 'what is to be compared?' in run('launch.compare').stderr
