@@ -10,9 +10,10 @@ One gradient step at a time, with a slowly moving average of Q in the place of Q
 google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out; but
 pi(s') may still be an action that the data lacks, and bootstrapping there can let values run away.
 
-The policies are no part of this file. A batch brings their actions, drawn anew if a policy is
-stochastic, and each learner says which of them it evaluates, so that many policies, of any algorithms,
-are members of one run.
+The policies are no part of this file. A batch brings their actions, and each learner says which of them
+it evaluates, so that many policies, of any algorithms, are members of one run. So are the bootstrap's
+refits on episodes drawn with replacement, whose spread says how far the log determines an estimate
+(Hao et al. 2021, https://arxiv.org/abs/2102.03607): a batch brings how often each of them has a step.
 """
 
 from typing import Any, NamedTuple
@@ -33,12 +34,14 @@ METRICS = ('critic_loss', 'q_data', 'next_q', 'td_error')
 
 
 class Batch(NamedTuple):
-    """Transitions, and what P policies would do after them.
+    """Transitions, what P policies would do after them, and how often each of B resamples has them.
 
     Attributes:
         observation, action, reward, discount, next_observation: as in data.types.Transition.
         next_actions: the policies' actions at next_observation, (..., P, action_size), or int32
             (..., P) if discrete.
+        counts: float32 (..., B); column b is how often resample b of the episodes, drawn with
+            replacement, has this one; ones stand for the log itself.
     """
 
     observation: Array
@@ -47,6 +50,7 @@ class Batch(NamedTuple):
     discount: Array
     next_observation: Array
     next_actions: Array
+    counts: Array
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -54,12 +58,14 @@ class Hyperparameters(struct.PyTreeNode):
 
     Attributes:
         policy: which of the batch's policies is evaluated, from 0.
+        resample: which of the batch's resamples is learned from, from 0.
         discount: gamma.
         target_rate: how far the target network moves towards the network at each update.
         learning_rate: Adam's.
     """
 
     policy: jax.Array
+    resample: jax.Array
     discount: jax.Array
     target_rate: jax.Array
     learning_rate: jax.Array
@@ -114,7 +120,9 @@ def critic_loss(params, state: FQEState, batch: Batch) -> tuple[jax.Array, dict]
     target = batch.reward + hparams.discount * batch.discount * next_q
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q, target))
-    loss = jnp.mean(jnp.square(q - target))
+    counts = jnp.take(batch.counts, hparams.resample.astype(jnp.int32), axis=1)
+    chex.assert_equal_shape((counts, q))
+    loss = jnp.mean(counts * jnp.square(q - target))
     return loss, {
         'critic_loss': loss,
         'q_data': jnp.mean(q),

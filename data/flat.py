@@ -107,6 +107,18 @@ def _hdf5_episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
             yield minari.EpisodeData(id=int(index), infos={}, **fields)
 
 
+def infos(source: MinariDataset, name: str) -> Iterator[np.ndarray]:
+    """One entry of the infos of every episode, float64 (T,) each; (0,) where there is none."""
+    if source.storage.FORMAT != 'hdf5':
+        for episode in source.iterate_episodes():
+            yield np.asarray(episode.infos.get(name, ()), np.float64)
+        return
+    with h5py.File(source.storage.data_path / 'main_data.hdf5', 'r') as file:
+        for index in source.episode_indices:
+            path = f'episode_{index}/infos/{name}'
+            yield np.asarray(file.get(path, ()), np.float64)
+
+
 def _read(group: h5py.h5g.GroupID, name: bytes) -> np.ndarray | dict:
     item = h5py.h5o.open(group, name)
     if isinstance(item, h5py.h5g.GroupID):

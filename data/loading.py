@@ -85,7 +85,7 @@ def load(dataset_id: str) -> Dataset:
     path = get_dataset_path(dataset_id)
     if not (path / 'data').exists():
         _obtain(dataset_id)
-    source = _open(dataset_id, path / 'data')
+    source = open_source(dataset_id)
     cache = path / 'flat'
     key = _fingerprint(path / 'data')
     if not _is_current(cache, key):
@@ -111,7 +111,13 @@ def _obtain(dataset_id: str) -> None:
         ) from error
 
 
-def _open(dataset_id: str, path: Path) -> MinariDataset:
+def open_source(dataset_id: str) -> MinariDataset:
+    """A dataset in Minari's local storage as Minari has it.
+
+    Raises:
+        DatasetError: it lacks its spaces, or Minari cannot open it.
+    """
+    path = get_dataset_path(dataset_id) / 'data'
     try:
         metadata = MinariStorage.read_raw_metadata(path)
         missing = {'observation_space', 'action_space'} - metadata.keys()

@@ -27,15 +27,30 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.exit(f'error: {error}')
 
 
-def run_with_config(main: Callable[[ConfigDict], None], default: str) -> None:
-    """Runs an absl program on what --config=FILE:DOMAIN and --config.KEY=VALUE name."""
+def run_with_config(main: Callable[..., None], default: str, with_arguments: bool = False) -> None:
+    """Runs an absl program on what --config=FILE:DOMAIN and --config.KEY=VALUE name.
+
+    Args:
+        main: takes the config, and the other arguments if there may be any.
+        default: of --config.
+        with_arguments: whether there may be arguments that are no flags.
+    """
     # ml_collections reads the command line here, and would end in a traceback of its own.
     try:
         _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
     except (UserError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
     config = config_flags.DEFINE_config_file('config', default, 'config file and domain')
-    run(lambda argv: main(config.value))
+
+    def start(argv: list[str]) -> None:
+        if with_arguments:
+            main(config.value, argv[1:])
+            return
+        if len(argv) > 1:
+            raise UserError(f'unexpected argument {argv[1]!r}: values are given as --config.KEY=VALUE.')
+        main(config.value)
+
+    run(start)
 
 
 def load_config(value: str) -> ConfigDict:

@@ -2,6 +2,7 @@
 
     python -m launch.evaluate --run_dir=runs/iql/... --episodes=1000 --seed=1
     python -m launch.evaluate --run_dir=runs/iql/... --video=policy.mp4
+    python -m launch.evaluate --run_dir=runs/iql/... --exact
 """
 
 import json
@@ -13,11 +14,11 @@ import numpy as np
 from absl import flags
 from absl.flags import FLAGS
 
-from algorithms import ALGORITHMS
 from data import environments
 from data.flat import flatten_observation
+from data.reference_scores import normalized_score
 from data.types import DatasetError
-from launch import cli, learners, members, problem, report, rollout, run_directory, schedule
+from launch import cli, exact, learners, members, policies, report, rollout, run_directory
 from launch.cli import UserError
 from launch.learners import Learners
 from launch.problem import Problem
@@ -30,7 +31,10 @@ def main(argv: list[str]) -> None:
     if FLAGS.run_dir is None:
         raise UserError('which run? --run_dir=DIRECTORY says.')
     path = Path(FLAGS.run_dir)
-    learner, states, task, run, config, step = load(path)
+    if FLAGS.exact:
+        _evaluate_exactly(path)
+        return
+    learner, states, task, run, config, step = policies.load(path)
     if FLAGS.video:
         if FLAGS.member >= len(run):
             raise UserError(f'--member={FLAGS.member}: {path} has members 0 to {len(run) - 1}.')
@@ -54,35 +58,18 @@ def main(argv: list[str]) -> None:
     print(f'\nWritten to {file}')
 
 
-def load(path: Path, target_returns: tuple[float, ...] | None = None):
-    """What a run directory holds of its learners, at its last checkpoint.
-
-    Args:
-        path: the run directory.
-        target_returns: to ask a return-conditioned policy for, if not those of its config.
-
-    Returns:
-        learner, states, problem, members as they are evaluated, config and the number of updates
-        done.
-
-    Raises:
-        UserError: there is no run, no checkpoint, or a damaged one.
-    """
-    config = run_directory.load_config(path)
-    if target_returns is not None:
-        config.target_returns = target_returns
-    run = members.members(config)
-    task = problem.load(path / 'problem.json')
-    learner = learners.build(
-        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
-    )
-    checkpoints = run_directory.Checkpoints(path)
-    step = checkpoints.latest()
-    if step is None:
-        raise UserError(f'{path} has no checkpoint yet.')
-    states = checkpoints.restore(states=learner.init())['states']
-    judge = schedule.Judge(config, task, run, learner)
-    return *judge.policies(states), task, judge.members, config, step
+def _evaluate_exactly(path: Path) -> None:
+    judged = policies.stateless(path)
+    measured = [
+        {'return': value, 'score': normalized_score(value, judged.problem.scores)}
+        for value in exact.values(judged).tolist()
+    ]
+    summary = report.summarize(judged.problem, judged.members, measured, judged.updates)
+    file = path / 'evaluation-exact.json'
+    file.write_text(json.dumps(summary, indent=2))
+    print(f'{path}\nafter {judged.updates:,} updates, exact values\n')
+    print(report.table({judged.title: summary}))
+    print(f'\nWritten to {file}')
 
 
 def film(
@@ -125,6 +112,7 @@ if __name__ == '__main__':
     flags.DEFINE_integer(
         'seed', 1, 'of the episodes; training evaluates with 0', lower_bound=0
     )
+    flags.DEFINE_bool('exact', False, 'exact values instead of episodes, where the model is known')
     flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
     flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
     cli.run(main)

@@ -41,6 +41,21 @@ def random_admissible() -> np.ndarray:
     return admissible() / admissible().sum(axis=1, keepdims=True)
 
 
+def state_values(policy: np.ndarray) -> np.ndarray:
+    """Exact expected undiscounted returns from each state of a patient: V = r_pi + P_pi V.
+
+    Args:
+        policy: (716, 25) action probabilities in each state.
+
+    Returns:
+        float64 (713,); the last three states, in which an episode is over, are left out.
+    """
+    transitions, rewards = _model()
+    policy = policy[: len(rewards)]
+    step = np.einsum('sa,sat->st', policy, transitions)
+    return np.linalg.solve(np.eye(len(step)) - step, np.sum(policy * rewards, axis=1))
+
+
 def exact_value(policy: np.ndarray) -> float:
     """Probability that a patient survives under a policy: its exact undiscounted expected return.
 
@@ -50,7 +65,7 @@ def exact_value(policy: np.ndarray) -> float:
         policy: (716, 25) action probabilities in each state.
     """
     initial = environments.sepsis_parameters().d_0
-    values = _state_values(policy)
+    values = state_values(policy)
     return float(initial[: len(values)] @ values)
 
 
@@ -69,12 +84,12 @@ def optimal_policy() -> np.ndarray:
     transitions, rewards = _model()
     policy = random_admissible()
     while True:
-        values = _state_values(policy)
+        values = state_values(policy)
         action_values = rewards + transitions @ values
         improved = np.zeros_like(policy)
         improved[np.arange(len(values)), action_values.argmax(axis=1)] = 1
         improved[len(values) :] = policy[len(values) :]
-        if np.all(_state_values(improved) <= values + 1e-12):
+        if np.all(state_values(improved) <= values + 1e-12):
             return policy
         policy = improved
 
@@ -93,14 +108,6 @@ def _model() -> tuple[np.ndarray, np.ndarray]:
     return reached[:, :, :living], rewards
 
 
-def _state_values(policy: np.ndarray) -> np.ndarray:
-    """(713,) expected returns: the solution of V = r_pi + P_pi V."""
-    transitions, rewards = _model()
-    policy = policy[: len(rewards)]
-    step = np.einsum('sa,sat->st', policy, transitions)
-    return np.linalg.solve(np.eye(len(step)) - step, np.sum(policy * rewards, axis=1))
-
-
 def _references() -> dict:
     values = reference_values()
     return {
@@ -111,7 +118,7 @@ def _references() -> dict:
 
 
 def _episodes(policy, env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
-    """Infos: 'state' (T + 1,) behind the features, 'log_probability' (T,) of each action."""
+    """Infos: 'state' (T + 1,) behind the features, 'log_prob' (T,) of each action."""
     probabilities = policy()
     cumulative = np.cumsum(probabilities, axis=1)
     cumulative /= cumulative[:, -1:]
@@ -121,7 +128,7 @@ def _episodes(policy, env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuf
     def act(observation, info):
         state = info['state']
         action = np.searchsorted(cumulative[state], rng.random(), side='right')
-        return action, {'log_probability': log_probabilities[state, action]}
+        return action, {'log_prob': log_probabilities[state, action]}
 
     return rollout(env, act, size, 'episodes', env_seed, keep=('state',))
 

@@ -20,10 +20,10 @@ import matplotlib.pyplot as plt
 
 from launch import (
     cli,
-    evaluate,
     experiments,
     learners,
     members,
+    policies,
     problem,
     report,
     rollout,
@@ -32,7 +32,7 @@ from launch import (
 from launch.cli import UserError
 
 _TARGETS = 13
-_EPISODES = 20
+_EPISODES = 5
 
 
 def main(argv: list[str]) -> None:
@@ -63,7 +63,7 @@ def grid(logged: np.ndarray) -> tuple[float, ...]:
 
 def achieve(run: Path, targets: tuple[float, ...], num_episodes: int) -> dict[float, dict[str, Any]]:
     """Intervals over seeds of the mean returns for each target (report.interval)."""
-    learner, states, task, judged, _, _ = evaluate.load(run, targets)
+    learner, states, task, judged, _, _ = policies.load(run, targets)
     finite = np.asarray(learners.all_finite(states))[: len(judged)]
     with rollout.Environments(task, len(judged), num_episodes) as envs:
         episodes = rollout.evaluate(

@@ -12,7 +12,8 @@ POLICIES = 3
 
 
 def state_of(spec, hidden_sizes=(16, 16), **hparams):
-    values = {'policy': 1, 'discount': 0.9, 'target_rate': 0.01, 'learning_rate': 1e-3} | hparams
+    values = {'policy': 1, 'resample': 1, 'discount': 0.9, 'target_rate': 0.01} | hparams
+    values = {'learning_rate': 1e-3} | values
     hparams = fqe.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})
     config = ConfigDict({'hidden_sizes': hidden_sizes})
     return fqe.init(jax.random.key(0), spec, hparams, config)
@@ -20,7 +21,10 @@ def state_of(spec, hidden_sizes=(16, 16), **hparams):
 
 def with_actions(spec, batch, seed=0):
     actions = [random_batch(spec, len(batch.reward), seed + i).action for i in range(POLICIES)]
-    return fqe.Batch(**batch._asdict(), next_actions=jnp.stack(actions, axis=1))
+    counts = np.random.default_rng(seed).integers(3, size=(len(batch.reward), 2))
+    return fqe.Batch(
+        **batch._asdict(), next_actions=jnp.stack(actions, axis=1), counts=jnp.float32(counts)
+    )
 
 
 @pytest.mark.parametrize('spec', [CONTINUOUS, DISCRETE])
@@ -37,7 +41,8 @@ def test_the_loss_is_the_papers(spec):
     next_q = q(state.target_critic_params, batch.next_observation, batch.next_actions[:, 1])
     target = np.float64(batch.reward) + 0.9 * np.float64(batch.discount) * next_q
     error = q(state.critic.params, batch.observation, batch.action) - target
-    assert loss == pytest.approx(np.mean(error**2), rel=1e-5)
+    counts = np.float64(batch.counts[:, 1])
+    assert loss == pytest.approx(np.mean(counts * error**2), rel=1e-5)
     assert metrics['td_error'] == pytest.approx(np.mean(np.abs(error)), rel=1e-5)
 
 
@@ -61,7 +66,9 @@ def test_tabular_policies_have_the_values_of_the_linear_system():
     data = problem.data()
     reached = np.asarray(data.next_observation).argmax(axis=1)
     batch = fqe.Batch(
-        **data._asdict(), next_actions=jnp.asarray(policies[:, reached].T, jnp.int32)
+        **data._asdict(),
+        next_actions=jnp.asarray(policies[:, reached].T, jnp.int32),
+        counts=jnp.ones((len(reached), 2)),
     )
     states = jax.vmap(
         lambda policy: state_of(problem.spec, (64,), policy=policy, discount=discount, target_rate=0.1)

@@ -190,7 +190,7 @@ def test_sepsis_logs_are_what_their_policy_does(root, name):
         states, actions = episode.infos['state'], episode.actions
         assert icu_sepsis.admissible()[states[:-1], actions].all()
         np.testing.assert_allclose(
-            episode.infos['log_probability'], np.log(policy[states[:-1], actions]), atol=1e-12
+            episode.infos['log_prob'], np.log(policy[states[:-1], actions]), atol=1e-12
         )
         np.testing.assert_array_equal(episode.observations, centers[states].astype(np.float32))
         returns.append(episode.rewards.sum())

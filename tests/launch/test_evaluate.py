@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from launch import evaluate, run_directory, train
+from launch import evaluate, policies, run_directory, train
 from tests.launch.helpers import run, small_config
 
 
@@ -51,6 +51,6 @@ def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
         'render',
         lambda self: np.full((16, 16, 3), int(self.steps_beyond_terminated is None), np.uint8),
     )
-    learner, states, task, *_ = evaluate.load(path)
+    learner, states, task, *_ = policies.load(path)
     evaluate.film(learner, states, task, 0, 1, tmp_path / 'film.gif')
     assert (tmp_path / 'film.gif').stat().st_size > 100

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from data.types import DatasetError
-from launch import cli, evaluate, run_directory, train
+from launch import cli, policies, run_directory, train
 from launch.cli import UserError
 from tests.conftest import collect, store
 from tests.launch.helpers import ROOT, algorithms_and_actions, command, run, small_config
 
 
 def final_states(path):
-    states = evaluate.load(path)[1]
+    states = policies.load(path)[1]
     return jax.tree.map(
         lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x,
         states,
@@ -146,7 +146,7 @@ def test_a_truncated_checkpoint_is_named(pendulum, tmp_path):
         if file.is_file() and file.stat().st_size > 4096:
             os.truncate(file, file.stat().st_size // 2)
     with pytest.raises(UserError, match='checkpoint .*40 cannot be read.*truncated'):
-        evaluate.load(path)
+        policies.load(path)
     assert (path / 'summary.json').exists()
 
 

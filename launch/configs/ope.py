@@ -1,0 +1,59 @@
+"""Off-policy evaluation: launch/ope.py."""
+
+from ml_collections import ConfigDict
+
+from launch.configs import base
+
+DOMAINS = {
+    # Survival is the undiscounted return, and so is what is estimated.
+    'sepsis': {
+        'dataset': 'local/icu-sepsis/clinician-v0',
+        'hparams.discount': 1.0,
+        'hparams.target_rate': 0.05,
+        'hparams.learning_rate': 1e-3,
+        'network.hidden_sizes': (128, 128),
+        'num_updates': 3_000,
+        'log_interval': 500,
+        'num_refits': 10,
+    },
+    'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
+}
+
+
+def get_config(domain: str = 'sepsis') -> ConfigDict:
+    """Off-policy evaluation on 'sepsis' or 'mujoco'."""
+    config = ConfigDict()
+    config.algorithm = 'fqe'
+    config.dataset = ''
+    config.seed = 0
+
+    # Of fitted Q evaluation.
+    config.hparams = ConfigDict({'discount': 0.99, 'target_rate': 0.005, 'learning_rate': 3e-4})
+    config.network = ConfigDict({'hidden_sizes': (256, 256)})
+    config.num_updates = 100_000
+    config.batch_size = 256
+    config.log_interval = 5_000
+    config.standardize_observations = False
+    # How often each policy's Q is fitted again, to episodes drawn with replacement, for its interval.
+    config.num_refits = 0
+
+    # Of importance sampling, which only discrete actions have. The behaviour policy's probabilities
+    # are 'recorded' in the dataset, or 'fitted' by BC to half of the episodes and used on the others.
+    config.behaviour = 'recorded'
+    config.behaviour_model = ConfigDict({
+        'hparams': {'learning_rate': 1e-3},
+        'network': {'hidden_sizes': (128, 128), 'dropout_rate': 0.0},
+        'num_updates': 3_000,
+        'batch_size': 512,
+    })  # fmt: skip
+    # With fewer, importance sampling is not believed.
+    config.min_effective_sample_size = 10.0
+
+    # The file to write; default: runs/fqe/<dataset>/seed<seed>-<hash>/estimates.json.
+    config.output = ''
+    if domain not in DOMAINS:
+        raise base.UnknownDomainError(
+            f'config ope: unknown domain {domain!r}; valid ones: {", ".join(DOMAINS)}.'
+        )
+    config.update_from_flattened_dict(DOMAINS[domain])
+    return config
