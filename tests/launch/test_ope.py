@@ -1,0 +1,188 @@
+import json
+
+import numpy as np
+import pytest
+
+from algorithms import importance_sampling
+from data import behaviour, loading
+from data.types import DatasetError
+from launch import exact, off_policy, ope, policies, rollout, train
+from launch.cli import UserError
+from launch.configs import ope as ope_config
+from launch.experiments import off_policy_evaluation
+from launch.off_policy import ESTIMATORS, Estimate, Judged
+from tests.launch.helpers import run, small_config
+
+SEPSIS = 'local/icu-sepsis/clinician-60-v0'
+
+
+def config_for(dataset, **values):
+    config = ope_config.get_config('sepsis')
+    small = {
+        'dataset': dataset,
+        'num_updates': 40,
+        'log_interval': 20,
+        'batch_size': 16,
+        'num_refits': 2,
+        'network.hidden_sizes': (8,),
+        'min_effective_sample_size': 0.0,
+        'behaviour_model.num_updates': 50,
+        'behaviour_model.network.hidden_sizes': (8,),
+    }
+    config.update_from_flattened_dict(small | values)
+    return config
+
+
+@pytest.fixture
+def clinical(storage, tmp_path):
+    """A run of two policies on a few sepsis records."""
+    pytest.importorskip('icu_sepsis')
+    config = small_config(SEPSIS, 'bc', num_seeds=2, run_dir=str(tmp_path / 'bc'))
+    return train.train(config)
+
+
+def test_estimates_are_those_of_the_estimators(clinical):
+    config = config_for(SEPSIS)
+    judged = off_policy.evaluate(config, [clinical])
+    assert [each.name for each in judged] == [f'{clinical} seed 0', f'{clinical} seed 1']
+    dataset = loading.load(SEPSIS)
+    actions = policies.stateless(clinical).actions(np.asarray(dataset.transitions.observation))
+    log_probs = behaviour.recorded_log_probs(dataset)
+    for policy, each in enumerate(judged):
+        assert list(each.estimates) == list(ESTIMATORS)
+        weights, returns = [], []
+        for begin, end in zip(dataset.episode_offsets[:-1], dataset.episode_offsets[1:]):
+            follows = actions[begin:end, policy] == dataset.transitions.action[begin:end]
+            weights.append(np.prod(follows / np.exp(log_probs[begin:end])))
+            returns.append(dataset.transitions.reward[begin:end].sum(dtype=float))
+        weights, returns = np.array(weights), np.array(returns)
+        ordinary = each.estimates['ordinary IS']
+        assert ordinary.value == pytest.approx(np.mean(weights * returns))
+        assert ordinary.low <= ordinary.value <= ordinary.high
+        size = np.sum(weights) ** 2 / max(np.sum(weights**2), 1e-300)
+        assert each.effective_sample_size == pytest.approx(size)
+        fitted = each.estimates['FQE']
+        assert fitted.low < fitted.value < fitted.high
+
+
+def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
+    judged = off_policy.evaluate(config_for(SEPSIS, min_effective_sample_size=1e6), [clinical])
+    for each in judged:
+        for name, estimate in each.estimates.items():
+            assert (name == 'FQE') == np.isfinite(estimate.value) == (not estimate.refusal)
+    assert '| - | - | - | - |' in ope.table(judged)
+    sentences = ope.refusals(judged)
+    assert len(sentences) == 2
+    assert 'weighted DR cannot say: of 60 episodes' in sentences[0]
+    assert list(off_policy_choices := ope.choices(judged)) == ['FQE'], off_policy_choices
+
+
+def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
+    dataset = loading.load(SEPSIS)
+    config = config_for(SEPSIS, behaviour='fitted')
+    log_probs, used = off_policy._behaviour(config, dataset, np.random.default_rng(0))
+    assert used.sum() == 30
+    assert log_probs.shape == dataset.transitions.reward.shape
+    assert np.all(log_probs <= 0)
+    # Better than chance among 25 actions, on what it has not seen.
+    assert log_probs[np.repeat(used, dataset.episode_lengths)].mean() > np.log(1 / 25)
+    assert off_policy.evaluate(config, [clinical])[0].estimates['FQE'].value
+
+
+def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
+    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run')))
+    (judged,) = off_policy.evaluate(config_for(pendulum, num_refits=0), [path])
+    assert np.isfinite(judged.estimates['FQE'].value)
+    assert np.isnan(judged.estimates['FQE'].low)
+    assert all('one continuous action' in judged.estimates[name].refusal for name in ESTIMATORS[1:])
+
+
+def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
+    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run')))
+    with pytest.raises(DatasetError, match="hold no 'log_prob' for each step"):
+        off_policy.evaluate(config_for(cartpole), [path])
+    with pytest.raises(UserError, match='values of policies in CartPole-v1 are not known'):
+        exact.values(policies.stateless(path))
+    remembering = train.train(
+        small_config(cartpole, 'decision_transformer', run_dir=str(tmp_path / 'dt'))
+    )
+    with pytest.raises(UserError, match='read the steps before'):
+        policies.stateless(remembering)
+
+
+def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
+    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run')))
+    with pytest.raises(UserError, match='cannot be judged from dataset test/cartpole-v0: its spec'):
+        off_policy.evaluate(config_for(cartpole), [path])
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('behaviour', 'guessed', "valid: 'recorded', 'fitted'"),
+        ('num_refits', 1, 'valid: 0, and 2 or more'),
+        ('log_interval', 30, 'no multiple of config.log_interval'),
+        ('batch_size', 0, 'at least 1'),
+    ],
+)
+def test_bad_values_are_named(key, value, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        off_policy.validate(config_for(SEPSIS, **{key: value}), [tmp_path])
+
+
+def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
+    arguments = [
+        'launch.ope', '--config=launch/configs/ope.py:sepsis', f'--config.dataset={SEPSIS}',
+        '--config.num_updates=40', '--config.log_interval=20', '--config.num_refits=2',
+        f'--config.output={tmp_path / "out.json"}', '--select', str(clinical),
+    ]  # fmt: skip
+    for _ in range(2):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+        assert 'FQE chooses' in result.stdout
+    written = (tmp_path / 'out.json').read_text()
+    assert len(json.loads(written)['policies']) == 2
+    other = run(*arguments, '--config.seed=1')
+    assert other.returncode == 1
+    assert 'holds something else' in other.stderr
+    assert (tmp_path / 'out.json').read_text() == written
+    assert run('launch.ope').stderr.strip() == 'error: which runs? Name their directories.'
+
+
+def test_exact_values_are_what_is_earned(clinical):
+    judged = policies.stateless(clinical)
+    learner, states, task, members, *_ = policies.load(clinical)
+    with rollout.Environments(task, len(members), 500) as envs:
+        episodes = rollout.evaluate(
+            learner, states, envs, task, np.array([0, 1]), np.ones(2, bool), 500
+        )
+    error = episodes.returns.std(axis=1) / np.sqrt(500) + 1e-3
+    assert np.all(np.abs(exact.values(judged) - episodes.returns.mean(axis=1)) < 4 * error)
+    result = run('launch.evaluate', f'--run_dir={clinical}', '--exact')
+    assert result.returncode == 0, result.stderr
+    written = json.loads((clinical / 'evaluation-exact.json').read_text())['settings'][0]
+    assert list(written['returns_by_seed'].values()) == pytest.approx(exact.values(judged))
+
+
+def judged_as(*estimates):
+    return [
+        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 5.0)
+        for i, value in enumerate(estimates)
+    ]
+
+
+def test_quality_of_an_estimator():
+    true = np.array([0.1, 0.5, 0.9, 0.4])
+    judged = judged_as(0.15, 0.7, 0.6, 0.35)
+    quality = off_policy_evaluation.quality(judged, true, 'FQE')
+    assert quality == pytest.approx(
+        {'policies': 4, 'error': 0.15, 'coverage': 0.5, 'rank_correlation': 0.8, 'regret': 0.4}
+    )
+
+
+def test_importance_sampling_of_an_unpadded_log():
+    """Episodes of different lengths as rows."""
+    pad = off_policy._padder(np.array([2, 1, 3]), np.array([True, False, True]))
+    np.testing.assert_array_equal(pad(np.arange(6.0), -1.0), [[0, 1, -1], [3, 4, 5]])
+    episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 4)
+    assert episodes.reward.sum() == 5
