@@ -4,7 +4,7 @@
 
 100,000 steps of Hopper's expert, alone and with one, three and nine times as many random ones
 (local/hopper/expert-randomP-v0). Cloning imitates them all; IQL and CQL can tell the good actions from
-the others by their values, Decision Transformer by the returns that it is asked for. Three seeds each,
+the others by their values, Decision Transformer by the returns that it is asked for. Four seeds each,
 with networks and numbers of updates for two cores.
 """
 
@@ -25,7 +25,7 @@ from launch.configs import bc, cql, decision_transformer, iql
 
 # Per cent of the steps that are random.
 SHARES = (0, *RANDOM_PARTS)
-_UPDATES = {bc: 20_000, decision_transformer: 5_000, cql: 10_000, iql: 30_000}
+_UPDATES = {bc: 10_000, decision_transformer: 2_500, cql: 5_000, iql: 20_000}
 
 
 def configs() -> dict[int, list[ConfigDict]]:
@@ -36,10 +36,12 @@ def configs() -> dict[int, list[ConfigDict]]:
 def _config(module, share: int) -> ConfigDict:
     config = module.get_config('mujoco')
     config.dataset = f'local/hopper/expert-random{share}-v0' if share else 'local/hopper/expert-100k-v0'
-    config.num_seeds = 3
+    config.num_seeds = 4
     config.num_updates = config.eval_interval = _UPDATES[module]
-    config.final_eval_episodes = 20
+    config.log_interval = 500
+    config.final_eval_episodes = 10
     if module is decision_transformer:
+        config.batch_size = 32
         config.network.embedding_size, config.network.num_layers = 64, 2
         config.hparams.warmup_updates, config.hparams.learning_rate = 500.0, 1e-3
         config.target_returns = (3600.0,)
@@ -47,6 +49,7 @@ def _config(module, share: int) -> ConfigDict:
     config.batch_size = 128
     config.network.hidden_sizes = (128, 128)
     if module is cql:
+        config.network.num_sampled_actions = 4
         # The paper's are for a million updates.
         config.hparams.bc_warm_start_updates, config.hparams.actor_learning_rate = 1_000.0, 3e-4
     return config
