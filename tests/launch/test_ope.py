@@ -9,7 +9,7 @@ from data.types import DatasetError
 from launch import exact, off_policy, ope, policies, rollout, train
 from launch.cli import UserError
 from launch.configs import ope as ope_config
-from launch.experiments import off_policy_evaluation
+from launch.experiments import fqe_on_hopper, off_policy_evaluation
 from launch.off_policy import ESTIMATORS, Estimate, Judged
 from tests.launch.helpers import run, small_config
 
@@ -74,7 +74,7 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
     sentences = ope.refusals(judged)
     assert len(sentences) == 2
     assert 'weighted DR cannot say: of 60 episodes' in sentences[0]
-    assert list(off_policy_choices := ope.choices(judged)) == ['FQE'], off_policy_choices
+    assert list(ope.choices(judged)) == ['FQE']
 
 
 def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
@@ -177,6 +177,31 @@ def test_quality_of_an_estimator():
     quality = off_policy_evaluation.quality(judged, true, 'FQE')
     assert quality == pytest.approx(
         {'policies': 4, 'error': 0.15, 'coverage': 0.5, 'rank_correlation': 0.8, 'regret': 0.4}
+    )
+
+
+def test_figures_are_drawn(tmp_path):
+    true = np.array([0.1, 0.5])
+    refused = Estimate(np.nan, np.nan, np.nan, 'cannot say.')
+    judged = [
+        each._replace(estimates=each.estimates | dict.fromkeys(ESTIMATORS[1:], refused))
+        for each in judged_as(0.2, 0.4)
+    ]
+    off_policy_evaluation.draw(judged, true, tmp_path / 'all.png')
+    fqe_on_hopper.draw(judged, true, 'title', tmp_path / 'fqe.png')
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ('all.png', 'fqe.png'))
+
+
+def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path):
+    config = small_config(pendulum, num_seeds=2, run_dir=str(tmp_path / 'run'), reward_scale=0.01)
+    judged = policies.stateless(train.train(config))
+    with rollout.Environments(judged.problem, 2, 20) as envs:
+        episodes = rollout.evaluate(
+            judged.learner, judged.states, envs, judged.problem, np.array([0, 1]),
+            np.ones(2, bool), 20, stream=1,
+        )  # fmt: skip
+    np.testing.assert_allclose(
+        fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5
     )
 
 
