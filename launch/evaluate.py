@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
         raise UserError('which run? --run_dir=DIRECTORY says.')
     path = Path(FLAGS.run_dir)
     if FLAGS.exact:
-        _evaluate_exactly(path)
+        evaluate_exactly(path)
         return
     learner, states, task, run, config, step = policies.load(path)
     if FLAGS.video:
@@ -58,7 +58,12 @@ def main(argv: list[str]) -> None:
     print(f'\nWritten to {file}')
 
 
-def _evaluate_exactly(path: Path) -> None:
+def evaluate_exactly(path: Path) -> None:
+    """Writes and prints the exact values of a run's policies.
+
+    Raises:
+        UserError: the environment's model is not known, or the policies read more than observations.
+    """
     judged = policies.stateless(path)
     measured = [
         {'return': value, 'score': normalized_score(value, judged.problem.scores)}

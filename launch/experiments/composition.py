@@ -25,7 +25,7 @@ from launch.configs import bc, cql, decision_transformer, iql
 
 # Per cent of the steps that are random.
 SHARES = (0, *RANDOM_PARTS)
-_UPDATES = {bc: 10_000, decision_transformer: 2_500, cql: 5_000, iql: 20_000}
+_UPDATES = {bc: 10_000, decision_transformer: 2_000, cql: 4_000, iql: 15_000}
 
 
 def configs() -> dict[int, list[ConfigDict]]:

@@ -2,11 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from algorithms import importance_sampling
 from data import behaviour, loading
 from data.types import DatasetError
-from launch import exact, off_policy, ope, policies, rollout, train
+from launch import evaluate, exact, off_policy, ope, policies, rollout, train
 from launch.cli import UserError
 from launch.configs import ope as ope_config
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
@@ -33,12 +34,14 @@ def config_for(dataset, **values):
     return config
 
 
-@pytest.fixture
-def clinical(storage, tmp_path):
-    """A run of two policies on a few sepsis records."""
+@pytest.fixture(scope='module')
+def clinical(tmp_path_factory):
+    """A run of two policies on a few sepsis records, which stay in the storage."""
     pytest.importorskip('icu_sepsis')
-    config = small_config(SEPSIS, 'bc', num_seeds=2, run_dir=str(tmp_path / 'bc'))
-    return train.train(config)
+    path = tmp_path_factory.mktemp('clinical')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MINARI_DATASETS_PATH', str(path / 'minari'))
+        yield train.train(small_config(SEPSIS, 'bc', num_seeds=2, run_dir=str(path / 'bc')))
 
 
 def test_estimates_are_those_of_the_estimators(clinical):
@@ -131,35 +134,35 @@ def test_bad_values_are_named(key, value, message, tmp_path):
 
 
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
-    arguments = [
-        'launch.ope', '--config=launch/configs/ope.py:sepsis', f'--config.dataset={SEPSIS}',
-        '--config.num_updates=40', '--config.log_interval=20', '--config.num_refits=2',
-        f'--config.output={tmp_path / "out.json"}', '--select', str(clinical),
-    ]  # fmt: skip
-    for _ in range(2):
-        result = run(*arguments)
-        assert result.returncode == 0, result.stderr
-        assert 'FQE chooses' in result.stdout
-    written = (tmp_path / 'out.json').read_text()
-    assert len(json.loads(written)['policies']) == 2
-    other = run(*arguments, '--config.seed=1')
-    assert other.returncode == 1
-    assert 'holds something else' in other.stderr
-    assert (tmp_path / 'out.json').read_text() == written
-    assert run('launch.ope').stderr.strip() == 'error: which runs? Name their directories.'
+    file = tmp_path / 'out.json'
+    config = config_for(SEPSIS, output=str(file))
+    overrides = [f'--config.{key}={config[key]}' for key in
+                 ('dataset', 'num_updates', 'log_interval', 'num_refits', 'output')]  # fmt: skip
+    file.write_text('[]')
+    refused = run('launch.ope', *overrides, str(clinical))
+    assert refused.returncode == 1
+    assert f'{file} holds something else' in refused.stderr
+    assert file.read_text() == '[]'
+    file.unlink()
+    result = run('launch.ope', *overrides, '--select', str(clinical))
+    assert result.returncode == 0, result.stderr
+    assert 'FQE chooses' in result.stdout
+    written = json.loads(file.read_text())
+    assert len(written['policies']) == 2
+    # The same question again may have the same file.
+    ope._keep_others(file, ConfigDict(written['config']))
 
 
 def test_exact_values_are_what_is_earned(clinical):
     judged = policies.stateless(clinical)
     learner, states, task, members, *_ = policies.load(clinical)
-    with rollout.Environments(task, len(members), 500) as envs:
+    with rollout.Environments(task, len(members), 200) as envs:
         episodes = rollout.evaluate(
-            learner, states, envs, task, np.array([0, 1]), np.ones(2, bool), 500
+            learner, states, envs, task, np.array([0, 1]), np.ones(2, bool), 200
         )
-    error = episodes.returns.std(axis=1) / np.sqrt(500) + 1e-3
+    error = episodes.returns.std(axis=1) / np.sqrt(200) + 1e-3
     assert np.all(np.abs(exact.values(judged) - episodes.returns.mean(axis=1)) < 4 * error)
-    result = run('launch.evaluate', f'--run_dir={clinical}', '--exact')
-    assert result.returncode == 0, result.stderr
+    evaluate.evaluate_exactly(clinical)
     written = json.loads((clinical / 'evaluation-exact.json').read_text())['settings'][0]
     assert list(written['returns_by_seed'].values()) == pytest.approx(exact.values(judged))
 
