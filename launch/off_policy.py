@@ -52,14 +52,15 @@ class Judged(NamedTuple):
         algorithm: of its run, as tables name it.
         updates: that it did.
         estimates: of its value by the name of the estimator.
-        effective_sample_size: of importance sampling with whole episodes; NaN if actions are
-            continuous.
+        agreement: share of the log's actions that are the policy's; NaN if they are continuous.
+        effective_sample_size: of importance sampling with whole episodes, likewise.
     """
 
     name: str
     algorithm: str
     updates: int
     estimates: dict[str, Estimate]
+    agreement: float
     effective_sample_size: float
 
 
@@ -95,11 +96,20 @@ def evaluate(config: ConfigDict, runs: list[Path]) -> list[Judged]:
             'density for the actions of the log.'
         ))  # fmt: skip
         sampled = [(dict.fromkeys(IMPORTANCE_SAMPLING, refused), np.nan)] * len(names)
+        agreements = [np.nan] * len(names)
     else:
-        sampled = _sampling_estimates(config, dataset, fitted, actions(steps.observation), rng)
+        theirs = actions(steps.observation)
+        agreements = np.mean(theirs == np.asarray(steps.action)[:, None], axis=0).tolist()
+        fqe_estimates = [
+            _refuse_if_untried(estimate, agreement, config.min_agreement)
+            for estimate, agreement in zip(fqe_estimates, agreements)
+        ]
+        sampled = _sampling_estimates(config, dataset, fitted, theirs, rng)
     return [
-        Judged(name, each.title, each.updates, {'FQE': estimate} | estimates, size)
-        for (name, each), estimate, (estimates, size) in zip(names, fqe_estimates, sampled)
+        Judged(name, each.title, each.updates, {'FQE': estimate} | estimates, agreement, size)
+        for (name, each), estimate, (estimates, size), agreement in zip(
+            names, fqe_estimates, sampled, agreements
+        )
     ]
 
 
@@ -156,6 +166,16 @@ def _fitted_q_estimates(
             spread = np.std(refits, ddof=1) * scipy.stats.t.ppf(0.975, len(refits) - 1)
         estimates.append(Estimate(float(value), float(value - spread), float(value + spread)))
     return estimates
+
+
+def _refuse_if_untried(estimate: Estimate, agreement: float, least: float) -> Estimate:
+    """Q of actions that the log hardly has is what a network extrapolates."""
+    if estimate.refusal or agreement >= least:
+        return estimate
+    return Estimate(np.nan, np.nan, np.nan, (
+        f'cannot say: {100 * agreement:.1f} % of the actions in the log are the policy\'s, fewer than '
+        f'{100 * least:g} %.'
+    ))  # fmt: skip
 
 
 def _sampling_estimates(

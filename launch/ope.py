@@ -55,14 +55,15 @@ def _keep_others(file: Path, asked: ConfigDict) -> None:
 def table(judged: list[Judged]) -> str:
     """The estimates as Markdown."""
     lines = [
-        f'| policy | updates | {" | ".join(ESTIMATORS)} | effective sample size |',
-        '|---' * (3 + len(ESTIMATORS)) + '|',
+        f'| policy | updates | {" | ".join(ESTIMATORS)} | agreement | effective sample size |',
+        '|---' * (4 + len(ESTIMATORS)) + '|',
     ]
     for each in judged:
         cells = [_cell(each.estimates[name]) for name in ESTIMATORS]
-        size = each.effective_sample_size
+        agreement, size = each.agreement, each.effective_sample_size
         lines.append(
             f'| {each.name} | {each.updates:,} | {" | ".join(cells)} '
+            f'| {"" if np.isnan(agreement) else f"{100 * agreement:.1f} %"} '
             f'| {"" if np.isnan(size) else f"{size:.1f}"} |'
         )
     return '\n'.join(lines)
@@ -120,6 +121,7 @@ def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
     return [
         each._asdict()
         | {
+            'agreement': known(each.agreement),
             'effective_sample_size': known(each.effective_sample_size),
             'estimates': {
                 name: {key: value if key == 'refusal' else known(value)

@@ -27,6 +27,7 @@ def config_for(dataset, **values):
         'num_refits': 2,
         'network.hidden_sizes': (8,),
         'min_effective_sample_size': 0.0,
+        'min_agreement': 0.0,
         'behaviour_model.num_updates': 50,
         'behaviour_model.network.hidden_sizes': (8,),
     }
@@ -78,6 +79,18 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
     assert len(sentences) == 2
     assert 'weighted DR cannot say: of 60 episodes' in sentences[0]
     assert list(ope.choices(judged)) == ['FQE']
+
+
+def test_a_policy_that_the_log_never_follows_is_not_believed(clinical):
+    (judged, _) = off_policy.evaluate(config_for(SEPSIS), [clinical])
+    dataset = loading.load(SEPSIS)
+    actions = policies.stateless(clinical).actions(np.asarray(dataset.transitions.observation))
+    assert judged.agreement == pytest.approx(np.mean(actions[:, 0] == dataset.transitions.action))
+    believed = Estimate(0.5, 0.4, 0.6)
+    assert off_policy._refuse_if_untried(believed, 0.05, 0.04) == believed
+    refused = off_policy._refuse_if_untried(believed, 0.031, 0.04)
+    assert np.isnan(refused.value)
+    assert "3.1 % of the actions in the log are the policy's, fewer than 4 %" in refused.refusal
 
 
 def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
@@ -169,7 +182,7 @@ def test_exact_values_are_what_is_earned(clinical):
 
 def judged_as(*estimates):
     return [
-        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 5.0)
+        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.5, 5.0)
         for i, value in enumerate(estimates)
     ]
 
