@@ -52,7 +52,8 @@ class Judged(NamedTuple):
         algorithm: of its run, as tables name it.
         updates: that it did.
         estimates: of its value by the name of the estimator.
-        agreement: share of the log's actions that are the policy's; NaN if they are continuous.
+        mean_weight: of the log's episodes in importance sampling; 1 is expected of a policy that does
+            only what the behaviour policy might do. NaN if actions are continuous.
         effective_sample_size: of importance sampling with whole episodes, likewise.
     """
 
@@ -60,7 +61,7 @@ class Judged(NamedTuple):
     algorithm: str
     updates: int
     estimates: dict[str, Estimate]
-    agreement: float
+    mean_weight: float
     effective_sample_size: float
 
 
@@ -95,22 +96,39 @@ def evaluate(config: ConfigDict, runs: list[Path]) -> list[Judged]:
             'does not apply: a policy with one continuous action for each observation has no '
             'density for the actions of the log.'
         ))  # fmt: skip
-        sampled = [(dict.fromkeys(IMPORTANCE_SAMPLING, refused), np.nan)] * len(names)
-        agreements = [np.nan] * len(names)
+        sampled = [(dict.fromkeys(IMPORTANCE_SAMPLING, refused), np.nan, np.nan)] * len(names)
     else:
-        theirs = actions(steps.observation)
-        agreements = np.mean(theirs == np.asarray(steps.action)[:, None], axis=0).tolist()
-        fqe_estimates = [
-            _refuse_if_untried(estimate, agreement, config.min_agreement)
-            for estimate, agreement in zip(fqe_estimates, agreements)
-        ]
-        sampled = _sampling_estimates(config, dataset, fitted, theirs, rng)
-    return [
-        Judged(name, each.title, each.updates, {'FQE': estimate} | estimates, agreement, size)
-        for (name, each), estimate, (estimates, size), agreement in zip(
-            names, fqe_estimates, sampled, agreements
-        )
+        sampled = _sampling_estimates(config, dataset, fitted, actions(steps.observation), rng)
+    judged = [
+        Judged(name, each.title, each.updates, {'FQE': estimate} | estimates, weight, size)
+        for (name, each), estimate, (estimates, weight, size) in zip(names, fqe_estimates, sampled)
     ]
+    return [believe(each, config) for each in judged]
+
+
+def believe(judged: Judged, config: ConfigDict) -> Judged:
+    """A policy's estimates without those for which the log holds too little.
+
+    Where a policy does what the log never has, importance sampling misses what follows, and Q is what a
+    network extrapolates.
+    """
+    if judged.mean_weight < config.min_mean_weight:
+        reason = (
+            f'cannot say: the episodes weigh {judged.mean_weight:.2f} on average where 1 is expected, '
+            'so that much of what the policy does is not in the log.'
+        )
+        unsure = ESTIMATORS
+    elif judged.effective_sample_size < config.min_effective_sample_size:
+        reason = (
+            'cannot say: the episodes that follow the policy are worth '
+            f'{judged.effective_sample_size:.1f} of its own, fewer than '
+            f'{config.min_effective_sample_size:g}.'
+        )
+        unsure = tuple(IMPORTANCE_SAMPLING)
+    else:
+        return judged
+    refused = dict.fromkeys(unsure, Estimate(np.nan, np.nan, np.nan, reason))
+    return judged._replace(estimates=judged.estimates | refused)
 
 
 def validate(config: ConfigDict, runs: list[Path]) -> None:
@@ -168,24 +186,14 @@ def _fitted_q_estimates(
     return estimates
 
 
-def _refuse_if_untried(estimate: Estimate, agreement: float, least: float) -> Estimate:
-    """Q of actions that the log hardly has is what a network extrapolates."""
-    if estimate.refusal or agreement >= least:
-        return estimate
-    return Estimate(np.nan, np.nan, np.nan, (
-        f'cannot say: {100 * agreement:.1f} % of the actions in the log are the policy\'s, fewer than '
-        f'{100 * least:g} %.'
-    ))  # fmt: skip
-
-
 def _sampling_estimates(
     config: ConfigDict,
     dataset: Dataset,
     fitted: FittedQ,
     actions: np.ndarray,
     rng: np.random.Generator,
-) -> list[tuple[dict[str, Estimate], float]]:
-    """Of every policy, by importance sampling, and its effective sample size."""
+) -> list[tuple[dict[str, Estimate], float, float]]:
+    """Of every policy, by importance sampling; its mean weight and its effective sample size."""
     behaviour_log_probs, used = _behaviour(config, dataset, rng)
     observations = dataset.transitions.observation
     logged = np.asarray(dataset.transitions.action)
@@ -201,12 +209,9 @@ def _sampling_estimates(
         ratio = np.where(actions[:, policy] == logged, np.exp(-behaviour_log_probs), 0.0)
         episodes = Episodes(reward, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0))
         size = importance_sampling.effective_sample_size(episodes)
-        if size < config.min_effective_sample_size:
-            refused = Estimate(np.nan, np.nan, np.nan, (
-                f'cannot say: of {len(reward):,} episodes those that follow the policy are worth '
-                f'{size:.1f}, fewer than {config.min_effective_sample_size:g} of its own.'
-            ))  # fmt: skip
-            found.append((dict.fromkeys(IMPORTANCE_SAMPLING, refused), size))
+        if size == 0:
+            unknown = Estimate(np.nan, np.nan, np.nan, 'cannot say: no episode follows the policy.')
+            found.append((dict.fromkeys(IMPORTANCE_SAMPLING, unknown), 0.0, 0.0))
             continue
         estimates = {}
         for name, estimator in IMPORTANCE_SAMPLING.items():
@@ -216,7 +221,7 @@ def _sampling_estimates(
             )  # fmt: skip
             low, high = np.nanpercentile(again, [2.5, 97.5])
             estimates[name] = Estimate(float(value), float(low), float(high))
-        found.append((estimates, size))
+        found.append((estimates, float(np.mean(np.prod(episodes.ratio, axis=1))), size))
     return found
 
 

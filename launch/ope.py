@@ -55,15 +55,15 @@ def _keep_others(file: Path, asked: ConfigDict) -> None:
 def table(judged: list[Judged]) -> str:
     """The estimates as Markdown."""
     lines = [
-        f'| policy | updates | {" | ".join(ESTIMATORS)} | agreement | effective sample size |',
+        f'| policy | updates | {" | ".join(ESTIMATORS)} | mean weight | effective sample size |',
         '|---' * (4 + len(ESTIMATORS)) + '|',
     ]
     for each in judged:
         cells = [_cell(each.estimates[name]) for name in ESTIMATORS]
-        agreement, size = each.agreement, each.effective_sample_size
+        weight, size = each.mean_weight, each.effective_sample_size
         lines.append(
             f'| {each.name} | {each.updates:,} | {" | ".join(cells)} '
-            f'| {"" if np.isnan(agreement) else f"{100 * agreement:.1f} %"} '
+            f'| {"" if np.isnan(weight) else f"{weight:.2f}"} '
             f'| {"" if np.isnan(size) else f"{size:.1f}"} |'
         )
     return '\n'.join(lines)
@@ -121,7 +121,7 @@ def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
     return [
         each._asdict()
         | {
-            'agreement': known(each.agreement),
+            'mean_weight': known(each.mean_weight),
             'effective_sample_size': known(each.effective_sample_size),
             'estimates': {
                 name: {key: value if key == 'refusal' else known(value)

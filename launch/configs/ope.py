@@ -15,8 +15,6 @@ DOMAINS = {
         'num_updates': 2_000,
         'log_interval': 500,
         'num_refits': 5,
-        # What a policy that looks at nothing would have.
-        'min_agreement': 1 / 25,
     },
     'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
 }
@@ -50,8 +48,8 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     })  # fmt: skip
     # With fewer, importance sampling is not believed.
     config.min_effective_sample_size = 10.0
-    # If a smaller share of the log's discrete actions are a policy's, FQE is not believed.
-    config.min_agreement = 0.0
+    # With less, the policy does what the log never has, and no estimate is believed.
+    config.min_mean_weight = 0.5
 
     # The file to write; default: runs/fqe/<dataset>/seed<seed>-<hash>/estimates.json.
     config.output = ''

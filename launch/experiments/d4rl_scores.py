@@ -110,10 +110,10 @@ def draw(results: list[Result], path: Path) -> None:
     """A panel for each dataset: our scores with intervals, the published ones beside them."""
     datasets = list(dict.fromkeys(each.dataset for each in results))
     figure, axes = plt.subplots(
-        1, len(datasets), figsize=(1 + 3 * len(datasets), 3), layout='constrained',
-        sharex=True, squeeze=False,
+        len(datasets), 1, figsize=(6.4, 0.9 * len(datasets) + 0.24 * len(results)),
+        layout='constrained', sharex=True, squeeze=False,
     )  # fmt: skip
-    for axis, dataset in zip(axes[0], datasets):
+    for axis, dataset in zip(axes[:, 0], datasets):
         shown = [each for each in results if each.dataset == dataset][::-1]
         for height, each in enumerate(shown):
             score = each.score
@@ -126,9 +126,10 @@ def draw(results: list[Result], path: Path) -> None:
                 )  # fmt: skip
         names = [f'{each.name} ({each.updates / 1000:,g}k)' for each in shown]
         axis.set_yticks(range(len(shown)), names)
-        axis.set(title=dataset, xlabel='score')
+        axis.set(title=dataset)
         axis.spines[['top', 'right']].set_visible(False)
         axis.grid(axis='x', color='0.93')
+    axes[-1, 0].set_xlabel('score')
     handles, labels = axes[0, 0].get_legend_handles_labels()
     unique = dict(zip(labels, handles))
     figure.legend(

@@ -3,7 +3,8 @@
     python -m launch.experiments.off_policy_evaluation
 
 Policies of five algorithms on the sepsis records, two seeds each, early, halfway and late, judged from
-those records by every estimator of launch.ope, and held against their exact values.
+those records by every estimator of launch.ope, and held against their exact values: all of them, and
+those for which launch.ope finds enough in the log.
 """
 
 from pathlib import Path
@@ -50,17 +51,23 @@ def main(argv: list[str]) -> None:
     cli.use_all_cores()
     runs = [train.train(config) for config in configs()]
     true = np.concatenate([exact.values(policies.stateless(run)) for run in runs])
-    judged = off_policy.evaluate(ope.get_config('sepsis'), runs)
+    config = ope.get_config('sepsis')
+    config.min_mean_weight = config.min_effective_sample_size = 0.0
+    everything = off_policy.evaluate(config, runs)
+    believed = [off_policy.believe(each, ope.get_config('sepsis')) for each in everything]
     print(f'\n{len(true)} policies, exact values from {true.min():.3f} to {true.max():.3f}\n')
-    print('| estimator | policies it estimates | mean absolute error | coverage of 95 % intervals '
-          '| rank correlation | regret of its choice |\n|---|---|---|---|---|---|')  # fmt: skip
-    for name in ESTIMATORS:
-        each = quality(judged, true, name)
-        print(f'| {name} | {each["policies"]} | {each["error"]:.3f} | {100 * each["coverage"]:.0f} % '
-              f'| {each["rank_correlation"]:.2f} | {each["regret"]:.3f} |')  # fmt: skip
+    for title, judged in (('All', everything), ('Those that launch.ope would estimate', believed)):
+        print(f'{title}:\n\n| estimator | policies | mean absolute error | coverage of 95 % intervals '
+              '| rank correlation | regret of its choice |\n|---|---|---|---|---|---|')  # fmt: skip
+        for name in ESTIMATORS:
+            each = quality(judged, true, name)
+            print(f'| {name} | {each["policies"]} | {each["error"]:.3f} '
+                  f'| {100 * each["coverage"]:.0f} % | {each["rank_correlation"]:.2f} '
+                  f'| {each["regret"]:.3f} |')  # fmt: skip
+        print()
     path = experiments.FIGURES / 'off-policy-evaluation.png'
-    draw(judged, true, path)
-    print(f'\nFigure: {path}')
+    draw(everything, believed, true, path)
+    print(f'Figure: {path}')
 
 
 def quality(judged: list[Judged], true: np.ndarray, estimator: str) -> dict[str, Any]:
@@ -95,32 +102,38 @@ def quality(judged: list[Judged], true: np.ndarray, estimator: str) -> dict[str,
     }
 
 
-def draw(judged: list[Judged], true: np.ndarray, path: Path) -> None:
-    """A panel for each estimator: estimates with intervals against exact values."""
+def draw(
+    everything: list[Judged], believed: list[Judged], true: np.ndarray, path: Path
+) -> None:
+    """A panel for each estimator: estimates with intervals against exact values.
+
+    Args:
+        everything: all policies with what every estimator says of them.
+        believed: the same without what is refused, which is drawn hollow.
+        true: exact values.
+        path: where to write the PNG.
+    """
     figure, axes = plt.subplots(
         1, len(ESTIMATORS), figsize=(13, 3.4), layout='constrained', sharex=True, sharey=True
     )
-    algorithms = list(dict.fromkeys(each.algorithm for each in judged))
+    algorithms = list(dict.fromkeys(each.algorithm for each in everything))
     for axis, name in zip(axes, ESTIMATORS):
         axis.plot([0, 1], [0, 1], '--', color='0.6', linewidth=1, zorder=0)
-        for color, algorithm in enumerate(algorithms):
-            shown = [(value, each.estimates[name]) for value, each in zip(true, judged)
-                     if each.algorithm == algorithm and not each.estimates[name].refusal]  # fmt: skip
-            if not shown:
+        for value, each, kept in zip(true, everything, believed):
+            estimate = each.estimates[name]
+            if estimate.refusal:
                 continue
-            value, estimates = zip(*shown)
-            middle = np.array([each.value for each in estimates])
-            ends = np.array([[each.low, each.high] for each in estimates]).T
-            axis.errorbar(value, middle, np.abs(ends - middle), fmt='o', color=f'C{color}',
-                          markersize=4, elinewidth=1, label=algorithm)  # fmt: skip
-        refused = sum(bool(each.estimates[name].refusal) for each in judged)
-        axis.set(title=name, xlabel='exact value')
-        axis.text(0.02, 0.98, f'{refused} not estimated' if refused else '', va='top',
-                  transform=axis.transAxes, fontsize='small', color='0.3')  # fmt: skip
+            color = f'C{algorithms.index(each.algorithm)}'
+            filling = 'none' if kept.estimates[name].refusal else color
+            axis.plot([value] * 2, [estimate.low, estimate.high], color=color, linewidth=0.8)
+            axis.plot(value, estimate.value, 'o', color=color, markerfacecolor=filling, markersize=4)
+        axis.set(title=name, xlabel='exact value', xlim=(-0.03, 0.9), ylim=(-0.1, 1.6))
         axis.spines[['top', 'right']].set_visible(False)
     axes[0].set_ylabel('estimate')
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=len(algorithms), frameon=False)
+    for index, algorithm in enumerate(algorithms):
+        axes[0].plot([], [], 'o', color=f'C{index}', markersize=4, label=algorithm)
+    axes[0].plot([], [], 'o', color='0.4', markerfacecolor='none', markersize=4, label='refused')
+    figure.legend(loc='outside lower center', ncols=len(algorithms) + 1, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

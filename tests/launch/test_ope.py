@@ -27,7 +27,7 @@ def config_for(dataset, **values):
         'num_refits': 2,
         'network.hidden_sizes': (8,),
         'min_effective_sample_size': 0.0,
-        'min_agreement': 0.0,
+        'min_mean_weight': 0.0,
         'behaviour_model.num_updates': 50,
         'behaviour_model.network.hidden_sizes': (8,),
     }
@@ -60,6 +60,7 @@ def test_estimates_are_those_of_the_estimators(clinical):
             weights.append(np.prod(follows / np.exp(log_probs[begin:end])))
             returns.append(dataset.transitions.reward[begin:end].sum(dtype=float))
         weights, returns = np.array(weights), np.array(returns)
+        assert each.mean_weight == pytest.approx(np.mean(weights))
         ordinary = each.estimates['ordinary IS']
         assert ordinary.value == pytest.approx(np.mean(weights * returns))
         assert ordinary.low <= ordinary.value <= ordinary.high
@@ -77,20 +78,19 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
     assert '| - | - | - | - |' in ope.table(judged)
     sentences = ope.refusals(judged)
     assert len(sentences) == 2
-    assert 'weighted DR cannot say: of 60 episodes' in sentences[0]
+    assert 'weighted DR cannot say: the episodes that follow the policy are worth' in sentences[0]
     assert list(ope.choices(judged)) == ['FQE']
 
 
-def test_a_policy_that_the_log_never_follows_is_not_believed(clinical):
-    (judged, _) = off_policy.evaluate(config_for(SEPSIS), [clinical])
-    dataset = loading.load(SEPSIS)
-    actions = policies.stateless(clinical).actions(np.asarray(dataset.transitions.observation))
-    assert judged.agreement == pytest.approx(np.mean(actions[:, 0] == dataset.transitions.action))
-    believed = Estimate(0.5, 0.4, 0.6)
-    assert off_policy._refuse_if_untried(believed, 0.05, 0.04) == believed
-    refused = off_policy._refuse_if_untried(believed, 0.031, 0.04)
-    assert np.isnan(refused.value)
-    assert "3.1 % of the actions in the log are the policy's, fewer than 4 %" in refused.refusal
+def test_a_policy_that_the_log_never_follows_is_not_believed():
+    (judged,) = judged_as(0.5)
+    config = config_for(SEPSIS, min_mean_weight=0.5)
+    assert off_policy.believe(judged, config) == judged
+    unsure = off_policy.believe(judged._replace(mean_weight=0.2), config)
+    assert all('weigh 0.20 on average' in unsure.estimates[name].refusal for name in ESTIMATORS)
+    # Continuous actions have no weights.
+    continuous = judged._replace(mean_weight=np.nan, effective_sample_size=np.nan)
+    assert off_policy.believe(continuous, config).estimates == judged.estimates
 
 
 def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
@@ -182,7 +182,7 @@ def test_exact_values_are_what_is_earned(clinical):
 
 def judged_as(*estimates):
     return [
-        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.5, 5.0)
+        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.9, 5.0)
         for i, value in enumerate(estimates)
     ]
 
@@ -203,7 +203,7 @@ def test_figures_are_drawn(tmp_path):
         each._replace(estimates=each.estimates | dict.fromkeys(ESTIMATORS[1:], refused))
         for each in judged_as(0.2, 0.4)
     ]
-    off_policy_evaluation.draw(judged, true, tmp_path / 'all.png')
+    off_policy_evaluation.draw(judged, judged, true, tmp_path / 'all.png')
     fqe_on_hopper.draw(judged, true, 'title', tmp_path / 'fqe.png')
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ('all.png', 'fqe.png'))
 
