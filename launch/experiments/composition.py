@@ -25,7 +25,7 @@ from launch.configs import bc, cql, decision_transformer, iql
 
 # Per cent of the steps that are random.
 SHARES = (0, *RANDOM_PARTS)
-_UPDATES = {bc: 10_000, decision_transformer: 2_000, cql: 4_000, iql: 15_000}
+_UPDATES = {bc: 10_000, decision_transformer: 2_000, cql: 6_000, iql: 15_000}
 
 
 def configs() -> dict[int, list[ConfigDict]]:
@@ -51,7 +51,15 @@ def _config(module, share: int) -> ConfigDict:
     if module is cql:
         config.network.num_sampled_actions = 4
         # The paper's are for a million updates.
-        config.hparams.bc_warm_start_updates, config.hparams.actor_learning_rate = 1_000.0, 3e-4
+        config.hparams.bc_warm_start_updates, config.hparams.actor_learning_rate = 3_000.0, 3e-4
+    if module is iql:
+        # The range of returns, which IQL divides by, would be another for each share.
+        config.normalize_rewards, config.reward_scale = False, 0.1
+        config.hparams.inverse_temperature = 10.0
+        # The paper's are for a million updates.
+        config.hparams.target_rate = 0.02
+        for network in ('actor', 'value', 'critic'):
+            config.hparams[f'{network}_learning_rate'] = 1e-3
     return config
 
 
