@@ -25,9 +25,9 @@ IMPORTANCE_SAMPLING = {
     'weighted DR': importance_sampling.weighted_doubly_robust,
 }
 ESTIMATORS = ('FQE', *IMPORTANCE_SAMPLING)
-_BOOTSTRAP_SAMPLES = 500
+_BOOTSTRAP_SAMPLES = 200
 # Of those, how many at a time.
-_BLOCK = 50
+_BLOCK = 100
 
 
 class Estimate(NamedTuple):

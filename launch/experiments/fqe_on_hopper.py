@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     runs = [Path(argument) for argument in argv[1:]]
     config = ope.get_config('mujoco')
     config.dataset = policies.stateless(runs[0]).problem.dataset_id
-    config.num_updates = _UPDATES
+    config.num_updates, config.network.hidden_sizes = _UPDATES, (128, 128)
     measured = np.concatenate(
         [measure(policies.stateless(run), config.hparams.discount) for run in runs]
     )
