@@ -91,7 +91,8 @@ def draw(
     for axis in (above, below):
         axis.axvline(logged.max(), color='C3', linewidth=1, label="the dataset's best")
         axis.spines[['top', 'right']].set_visible(False)
-    above.set(ylabel='return', title=f'Decision Transformer on {dataset_id}')
+    above.set_title(f'Decision Transformer on {dataset_id}', fontsize='medium')
+    above.set(ylabel='return')
     above.legend(frameon=False, fontsize='small')
     below.set(xlabel='return asked for', ylabel='episodes')
     figure.savefig(path, dpi=150)
