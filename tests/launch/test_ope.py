@@ -150,7 +150,8 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     file = tmp_path / 'out.json'
     config = config_for(SEPSIS, output=str(file))
     overrides = [f'--config.{key}={config[key]}' for key in
-                 ('dataset', 'num_updates', 'log_interval', 'num_refits', 'output')]  # fmt: skip
+                 ('dataset', 'num_updates', 'log_interval', 'num_refits', 'output',
+                  'min_mean_weight', 'min_effective_sample_size')]  # fmt: skip
     file.write_text('[]')
     refused = run('launch.ope', *overrides, str(clinical))
     assert refused.returncode == 1
