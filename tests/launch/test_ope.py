@@ -15,6 +15,8 @@ from launch.off_policy import ESTIMATORS, Estimate, Judged
 from tests.launch.helpers import run, small_config
 
 SEPSIS = 'local/icu-sepsis/clinician-60-v0'
+# What the runs earn is of no interest here.
+BRIEF = {'num_updates': 10, 'eval_interval': 10, 'eval_episodes': 1, 'final_eval_episodes': 1}
 
 
 def config_for(dataset, **values):
@@ -106,7 +108,7 @@ def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
 
 
 def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
-    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run')))
+    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
     (judged,) = off_policy.evaluate(config_for(pendulum, num_refits=0), [path])
     assert np.isfinite(judged.estimates['FQE'].value)
     assert np.isnan(judged.estimates['FQE'].low)
@@ -114,20 +116,20 @@ def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
 
 
 def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
-    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run')))
+    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(DatasetError, match="hold no 'log_prob' for each step"):
         off_policy.evaluate(config_for(cartpole), [path])
     with pytest.raises(UserError, match='values of policies in CartPole-v1 are not known'):
         exact.values(policies.stateless(path))
     remembering = train.train(
-        small_config(cartpole, 'decision_transformer', run_dir=str(tmp_path / 'dt'))
+        small_config(cartpole, 'decision_transformer', run_dir=str(tmp_path / 'dt'), **BRIEF)
     )
     with pytest.raises(UserError, match='read the steps before'):
         policies.stateless(remembering)
 
 
 def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
-    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run')))
+    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(UserError, match='cannot be judged from dataset test/cartpole-v0: its spec'):
         off_policy.evaluate(config_for(cartpole), [path])
 
@@ -209,13 +211,17 @@ def test_figures_are_drawn(tmp_path):
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ('all.png', 'fqe.png'))
 
 
-def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path):
-    config = small_config(pendulum, num_seeds=2, run_dir=str(tmp_path / 'run'), reward_scale=0.01)
+@pytest.mark.slow
+def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
+    monkeypatch.setattr(fqe_on_hopper, '_EPISODES', 2)
+    config = small_config(
+        pendulum, num_seeds=2, run_dir=str(tmp_path / 'run'), reward_scale=0.01, **BRIEF
+    )
     judged = policies.stateless(train.train(config))
-    with rollout.Environments(judged.problem, 2, 20) as envs:
+    with rollout.Environments(judged.problem, 2, 2) as envs:
         episodes = rollout.evaluate(
             judged.learner, judged.states, envs, judged.problem, np.array([0, 1]),
-            np.ones(2, bool), 20, stream=1,
+            np.ones(2, bool), 2, stream=1,
         )  # fmt: skip
     np.testing.assert_allclose(
         fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5
