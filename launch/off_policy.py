@@ -13,7 +13,7 @@ from algorithms import bc, importance_sampling
 from algorithms.importance_sampling import Episodes
 from data import behaviour, loading, transforms
 from data.loading import Dataset
-from launch import fitted_q, learners, members, policies
+from launch import fitted_q, learners, members, policies, schedule
 from launch.cli import UserError
 from launch.fitted_q import FittedQ
 
@@ -92,10 +92,10 @@ def evaluate(config: ConfigDict, runs: list[Path]) -> list[Judged]:
     )
     names = [(name, each) for each in found for name in each.names]
     if not dataset.spec.discrete:
-        refused = Estimate(np.nan, np.nan, np.nan, (
+        refused = _refused(
             'does not apply: a policy with one continuous action for each observation has no '
             'density for the actions of the log.'
-        ))  # fmt: skip
+        )
         sampled = [(dict.fromkeys(IMPORTANCE_SAMPLING, refused), np.nan, np.nan)] * len(names)
     else:
         sampled = _sampling_estimates(config, dataset, fitted, actions(steps.observation), rng)
@@ -127,8 +127,11 @@ def believe(judged: Judged, config: ConfigDict) -> Judged:
         unsure = tuple(IMPORTANCE_SAMPLING)
     else:
         return judged
-    refused = dict.fromkeys(unsure, Estimate(np.nan, np.nan, np.nan, reason))
-    return judged._replace(estimates=judged.estimates | refused)
+    return judged._replace(estimates=judged.estimates | dict.fromkeys(unsure, _refused(reason)))
+
+
+def _refused(reason: str) -> Estimate:
+    return Estimate(np.nan, np.nan, np.nan, reason)
 
 
 def validate(config: ConfigDict, runs: list[Path]) -> None:
@@ -141,14 +144,9 @@ def validate(config: ConfigDict, runs: list[Path]) -> None:
         raise UserError(
             f"config.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted'."
         )
-    for key in ('num_updates', 'batch_size', 'log_interval'):
-        if config[key] < 1:
-            raise UserError(f'config.{key} is {config[key]}; at least 1 is needed.')
-    if config.num_updates % config.log_interval:
-        raise UserError(
-            f'config.num_updates is {config.num_updates}, no multiple of config.log_interval, '
-            f'{config.log_interval}.'
-        )
+    schedule.validate_counts(
+        config, ('num_updates', 'batch_size', 'log_interval'), ('num_updates',)
+    )
     if config.num_refits < 0 or config.num_refits == 1:
         raise UserError(f'config.num_refits is {config.num_refits}; valid: 0, and 2 or more.')
 
@@ -177,7 +175,7 @@ def _fitted_q_estimates(
     estimates = []
     for value, refits in zip(values[0], values[1:].T):
         if not np.isfinite(value):
-            estimates.append(Estimate(np.nan, np.nan, np.nan, 'diverged: its values ran away.'))
+            estimates.append(_refused('diverged: its values ran away.'))
             continue
         spread = np.nan
         if len(refits):
@@ -210,7 +208,7 @@ def _sampling_estimates(
         episodes = Episodes(reward, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0))
         size = importance_sampling.effective_sample_size(episodes)
         if size == 0:
-            unknown = Estimate(np.nan, np.nan, np.nan, 'cannot say: no episode follows the policy.')
+            unknown = _refused('cannot say: no episode follows the policy.')
             found.append((dict.fromkeys(IMPORTANCE_SAMPLING, unknown), 0.0, 0.0))
             continue
         estimates = {}

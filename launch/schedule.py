@@ -20,11 +20,22 @@ from launch.run_directory import MetricsLog
 
 def validate(config: ConfigDict) -> None:
     """Raises UserError for counts and intervals that no run can have."""
-    for key in ('num_updates', 'batch_size', 'log_interval', 'eval_interval', 'eval_episodes',
-                'final_eval_episodes'):  # fmt: skip
+    validate_counts(
+        config,
+        ('num_updates', 'batch_size', 'log_interval', 'eval_interval', 'eval_episodes',
+         'final_eval_episodes'),
+        ('num_updates', 'eval_interval'),
+    )  # fmt: skip
+
+
+def validate_counts(
+    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...]
+) -> None:
+    """Raises UserError unless keys are at least 1, and some multiples of config.log_interval."""
+    for key in positive:
         if config[key] < 1:
             raise UserError(f'config.{key} is {config[key]}; at least 1 is needed.')
-    for key in ('num_updates', 'eval_interval'):
+    for key in multiples:
         if config[key] % config.log_interval:
             raise UserError(
                 f'config.{key} is {config[key]}, no multiple of config.log_interval, '

@@ -32,13 +32,12 @@ def main(argv: list[str]) -> None:
     cli.use_all_cores()
     runs = [Path(argument) for argument in argv[1:]]
     config = ope.get_config('mujoco')
-    config.dataset = policies.stateless(runs[0]).problem.dataset_id
+    found = [policies.stateless(run) for run in runs]
+    config.dataset = found[0].problem.dataset_id
     # For two cores: smaller networks, fewer and larger steps.
     config.num_updates, config.network.hidden_sizes = 15_000, (128, 128)
     config.hparams.target_rate, config.hparams.learning_rate = 0.02, 1e-3
-    measured = np.concatenate(
-        [measure(policies.stateless(run), config.hparams.discount) for run in runs]
-    )
+    measured = np.concatenate([measure(each, config.hparams.discount) for each in found])
     judged = off_policy.evaluate(config, runs)
     print('\n| policy | updates | FQE | discounted return, measured |\n|---|---|---|---|')
     for each, true in zip(judged, measured):
