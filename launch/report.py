@@ -1,7 +1,6 @@
 """What a run amounts to: a table over seeds with intervals, and its learning curves."""
 
 import itertools
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 import numpy as np
-import rliable.library
-import rliable.metrics
+from scipy import stats
 
 from data.reference_scores import normalized_score
 from launch.members import Member
@@ -26,7 +24,7 @@ _VALUES = ('claimed_value', 'discounted_return', 'value_overestimation')
 
 
 def interval(scores: np.ndarray) -> dict[str, Any]:
-    """Mean and interquartile mean over seeds with 95 % stratified-bootstrap intervals (rliable).
+    """Mean and interquartile mean over seeds with 95 % bootstrap intervals, of percentiles.
 
     Args:
         scores: one score per seed, (seeds,); NaN for seeds that diverged.
@@ -36,35 +34,20 @@ def interval(scores: np.ndarray) -> dict[str, Any]:
         Without two scores there is no interval and its ends are NaN.
     """
     scores = scores[np.isfinite(scores)]
-    nothing = {f'{name}{end}': np.nan for name in ('mean', 'iqm') for end in ('', '_low', '_high')}
-    if not len(scores):
-        return nothing | {'seeds': 0}
+    result: dict[str, Any] = {'seeds': len(scores)}
+    for name, aggregate in (('mean', np.mean), ('iqm', _interquartile_mean)):
+        low = high = np.nan
+        if len(scores) > 1:
+            low, high = stats.bootstrap(
+                (scores,), aggregate, n_resamples=_BOOTSTRAP_SAMPLES, method='percentile', rng=0
+            ).confidence_interval
+        value = aggregate(scores) if len(scores) else np.nan
+        result |= {name: float(value), f'{name}_low': float(low), f'{name}_high': float(high)}
+    return result
 
-    def aggregate(sample):
-        return np.array(
-            [rliable.metrics.aggregate_mean(sample), rliable.metrics.aggregate_iqm(sample)]
-        )
 
-    mean, iqm = aggregate(scores[:, None])
-    points = nothing | {'mean': float(mean), 'iqm': float(iqm), 'seeds': len(scores)}
-    if len(scores) == 1:
-        return points
-    with warnings.catch_warnings():
-        # rliable hands its bootstrap a RandomState, which the bootstrap deprecates.
-        warnings.simplefilter('ignore', FutureWarning)
-        _, intervals = rliable.library.get_interval_estimates(
-            {'': scores[:, None]},
-            aggregate,
-            reps=_BOOTSTRAP_SAMPLES,
-            random_state=np.random.RandomState(0),
-        )
-    (mean_low, iqm_low), (mean_high, iqm_high) = intervals[''].tolist()
-    return points | {
-        'mean_low': mean_low,
-        'mean_high': mean_high,
-        'iqm_low': iqm_low,
-        'iqm_high': iqm_high,
-    }
+def _interquartile_mean(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    return stats.trim_mean(scores, 0.25, axis=axis)
 
 
 def by_setting(members: list[Member]) -> dict[str, list[int]]:
