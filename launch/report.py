@@ -1,5 +1,6 @@
 """What a run amounts to: a table over seeds with intervals, and its learning curves."""
 
+import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import stats
+import scipy.stats
 
 from data.reference_scores import normalized_score
 from launch.members import Member
@@ -18,6 +19,7 @@ from launch.problem import Problem
 from launch.rollout import Episodes
 
 _BOOTSTRAP_SAMPLES = 5_000
+_interquartile_mean = functools.partial(scipy.stats.trim_mean, proportiontocut=0.25)
 _STYLES = ('--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
 # Of an evaluation, beside returns and scores: what a critic claims, and what it should have.
 _VALUES = ('claimed_value', 'discounted_return', 'value_overestimation')
@@ -38,16 +40,12 @@ def interval(scores: np.ndarray) -> dict[str, Any]:
     for name, aggregate in (('mean', np.mean), ('iqm', _interquartile_mean)):
         low = high = np.nan
         if len(scores) > 1:
-            low, high = stats.bootstrap(
+            low, high = scipy.stats.bootstrap(
                 (scores,), aggregate, n_resamples=_BOOTSTRAP_SAMPLES, method='percentile', rng=0
             ).confidence_interval
         value = aggregate(scores) if len(scores) else np.nan
         result |= {name: float(value), f'{name}_low': float(low), f'{name}_high': float(high)}
     return result
-
-
-def _interquartile_mean(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    return stats.trim_mean(scores, 0.25, axis=axis)
 
 
 def by_setting(members: list[Member]) -> dict[str, list[int]]:
