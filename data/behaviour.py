@@ -19,14 +19,14 @@ def recorded_log_probs(dataset: Dataset) -> np.ndarray:
     Raises:
         DatasetError: its episodes' infos lack it, or not all of it is finite.
     """
-    found = list(flat.infos(open_source(dataset.id), INFO))
+    found = list(flat.infos(open_source(dataset.problem.name), INFO))
     lengths = [len(each) for each in found]
     if lengths != dataset.episode_lengths.tolist():
         raise DatasetError(
-            f'dataset {dataset.id}: the infos of its episodes hold no {INFO!r} for each step, so the '
-            "behaviour policy's probabilities are unknown."
+            f'dataset {dataset.problem.name}: the infos of its episodes hold no {INFO!r} for each '
+            "step, so the behaviour policy's probabilities are unknown."
         )
     log_probs = np.concatenate(found)
     if not np.isfinite(log_probs).all():
-        raise DatasetError(f'dataset {dataset.id}, infos {INFO!r}: NaN or infinite values.')
+        raise DatasetError(f'dataset {dataset.problem.name}, infos {INFO!r}: NaN or infinite values.')
     return log_probs

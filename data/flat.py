@@ -10,10 +10,9 @@ import numpy as np
 from minari.dataset.minari_dataset import MinariDataset
 from minari.dataset.minari_storage import is_image_space
 
-from data.types import DatasetError, Spec
+from data.problem import Problem
+from data.types import DatasetError
 
-# Recorded float32 actions may exceed float64 bounds by rounding, and by no more.
-BOUND_TOLERANCE = 1e-4
 _FIELDS = ('observations', 'actions', 'rewards', 'terminations', 'truncations')
 
 
@@ -22,7 +21,7 @@ def flatten_observation(observation: Any, keys: tuple[str, ...], length: int) ->
 
     Args:
         observation: an array, or nested dicts of arrays, each (length, ...).
-        keys: as in Dataset.observation_keys.
+        keys: as in Problem.observation_keys.
         length: the common leading size.
     """
     if not keys:
@@ -54,27 +53,6 @@ def observation_keys(space: gym.Space, dataset_id: str, prefix: str = '') -> tup
             'Box and (nested) Dict of Box are, images are not.'
         )
     return (prefix.removesuffix('/'),) if prefix else ()
-
-
-def spec(source: MinariDataset) -> Spec:
-    """Sizes of a dataset's observations and actions.
-
-    Raises:
-        DatasetError: its action space is neither Discrete nor a bounded Box.
-    """
-    size = gym.spaces.flatdim(source.observation_space)
-    actions = source.action_space
-    if isinstance(actions, gym.spaces.Discrete):
-        return Spec(size, int(actions.n), discrete=True)
-    if not isinstance(actions, gym.spaces.Box):
-        raise DatasetError(
-            f'dataset {source.id}: action space {actions} is not supported; Box and Discrete are.'
-        )
-    if not actions.is_bounded() or not np.all(actions.low < actions.high):
-        raise DatasetError(
-            f'dataset {source.id}: action space {actions} needs finite bounds with low < high.'
-        )
-    return Spec(size, int(np.prod(actions.shape)), discrete=False)
 
 
 def episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
@@ -129,17 +107,19 @@ def _read(group: h5py.h5g.GroupID, name: bytes) -> np.ndarray | dict:
 
 
 def flatten_episode(
-    source: MinariDataset, episode: minari.EpisodeData, keys: tuple[str, ...], spec: Spec
+    source: MinariDataset, episode: minari.EpisodeData, task: Problem
 ) -> dict[str, np.ndarray]:
-    """One episode as arrays of its T steps: Transition's fields, and truncation.
+    """One episode of a dataset as arrays of its T steps: Transition's fields, and truncation.
 
     Raises:
-        DatasetError: the episode is empty, its fields differ in length, hold NaN or infinite
+        DatasetError: the episode is empty, its fields differ in length or size, hold NaN or infinite
             values, or actions outside the bounds.
     """
 
-    def fail(field: str, problem: str) -> NoReturn:
-        raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {problem}.')
+    keys, action_map = task.observation_keys, task.action_map
+
+    def fail(field: str, fault: str) -> NoReturn:
+        raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {fault}.')
 
     rewards = np.asarray(episode.rewards, np.float32).reshape(-1)
     length = len(rewards)
@@ -152,11 +132,11 @@ def flatten_episode(
         observations = flatten_observation(episode.observations, keys, length + 1)
     except (ValueError, KeyError) as error:
         fail('observations', f'not {length + 1} observations of {keys or "one array"} ({error})')
-    if observations.shape[1] != spec.observation_size:
-        fail('observations', f'{observations.shape[1]} features, not {spec.observation_size}')
+    if observations.shape[1] != task.spec.observation_size:
+        fail('observations', f'{observations.shape[1]} features, not {task.spec.observation_size}')
 
     actions = np.asarray(episode.actions).reshape(length, -1)
-    if actions.shape[1] != (1 if spec.discrete else spec.action_size):
+    if actions.shape[1] != (1 if action_map.discrete else action_map.size):
         fail('actions', f'{actions.shape[1]} entries a step do not fit {source.action_space}')
     for field, values in (
         ('observations', observations),
@@ -165,20 +145,11 @@ def flatten_episode(
     ):
         if not np.all(np.isfinite(values)):
             fail(field, 'NaN or infinite values')
-    space = source.action_space
-    if spec.discrete:
-        actions = actions[:, 0].astype(np.int64) - int(space.start)
-        if actions.min() < 0 or actions.max() >= spec.action_size:
-            fail('actions', f'outside the bounds of {space}')
-    else:
-        low, high = space.low.reshape(-1), space.high.reshape(-1)
-        actions = 2 * (actions - low) / (high - low) - 1
-        if np.abs(actions).max() > 1 + BOUND_TOLERANCE:
-            fail('actions', f'outside the bounds of {space}')
-        actions = np.clip(actions, -1, 1)
+    if action_map.outside(actions).any():
+        fail('actions', f'outside the bounds of {source.action_space}')
     return {
         'observation': observations[:-1],
-        'action': actions,
+        'action': action_map.to_algorithm(actions),
         'reward': rewards,
         'discount': ~np.asarray(episode.terminations, bool),
         'next_observation': observations[1:],

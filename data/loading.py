@@ -6,16 +6,17 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 import minari
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from minari.dataset.minari_dataset import MinariDataset, parse_dataset_id
 from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import flat, recipes
+from data import actions, flat, problem, recipes, reference_scores
 from data.locking import exclusive
+from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
@@ -26,31 +27,18 @@ class Dataset(NamedTuple):
     """A fixed log of experience, episode after episode.
 
     Attributes:
-        id: the Minari id.
-        spec: sizes of observations and actions.
+        problem: what it is a log of; its name is the Minari id.
         transitions: arrays of N steps in recorded order; memory maps of the cache, unless a
             transform has replaced them.
         truncation: bool (N,), true where an episode was cut rather than ended.
         episode_offsets: int64 (E + 1,); episode e is steps [offsets[e], offsets[e + 1]).
-        observation_keys: paths of the entries of a dict observation in the order in which they are
-            concatenated; () if observations are plain arrays.
-        action_low, action_high: float32 (action_size,) bounds that [-1, 1] stands for; None if
-            discrete.
-        action_start: the environment's index of action 0; None if continuous.
-        env_spec: the environment to evaluate in; None if the dataset names none.
         metadata: Minari's metadata, as stored.
     """
 
-    id: str
-    spec: Spec
+    problem: Problem
     transitions: Transition
     truncation: np.ndarray
     episode_offsets: np.ndarray
-    observation_keys: tuple[str, ...]
-    action_low: np.ndarray | None
-    action_high: np.ndarray | None
-    action_start: int | None
-    env_spec: EnvSpec | None
     metadata: dict[str, Any]
 
     @property
@@ -86,13 +74,14 @@ def load(dataset_id: str) -> Dataset:
     if not (path / 'data').exists():
         _obtain(dataset_id)
     source = open_source(dataset_id)
+    task = _problem(source)
     cache = path / 'flat'
     key = _fingerprint(path / 'data')
     if not _is_current(cache, key):
         with exclusive(path / '.flat.lock', f'the cache of {dataset_id}'):
             if not _is_current(cache, key):
-                _write_cache(source, cache, key)
-    return _open_cache(source, cache)
+                _write_cache(source, task, cache, key)
+    return _open_cache(source, task, cache)
 
 
 def _obtain(dataset_id: str) -> None:
@@ -148,9 +137,8 @@ def _is_current(cache: Path, key: str) -> bool:
     return index.exists() and json.loads(index.read_text())['fingerprint'] == key
 
 
-def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
-    keys = flat.observation_keys(source.observation_space, source.id)
-    spec = flat.spec(source)
+def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) -> None:
+    spec = task.spec
     steps, episodes = source.total_steps, source.total_episodes
     if not episodes:
         raise DatasetError(f'dataset {source.id}: it has no episodes.')
@@ -184,7 +172,7 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         )
         for index, episode in enumerate(progress):
             begin = offsets[index]
-            fields = flat.flatten_episode(source, episode, keys, spec)
+            fields = flat.flatten_episode(source, episode, task)
             offsets[index + 1] = end = begin + len(fields['reward'])
             if end > steps:
                 raise DatasetError(
@@ -201,30 +189,41 @@ def _write_cache(source: MinariDataset, cache: Path, key: str) -> None:
         for array in arrays.values():
             array.flush()
         np.save(building / 'episode_offsets.npy', offsets)
-        index = {'fingerprint': key, 'observation_keys': keys, 'spec': spec._asdict()}
-        (building / 'index.json').write_text(json.dumps(index))
+        (building / 'index.json').write_text(json.dumps({'fingerprint': key}))
         shutil.rmtree(cache, ignore_errors=True)
         building.rename(cache)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _open_cache(source: MinariDataset, cache: Path) -> Dataset:
-    index = json.loads((cache / 'index.json').read_text())
-    space = source.action_space
-    spec = Spec(**index['spec'])
+def _open_cache(source: MinariDataset, task: Problem, cache: Path) -> Dataset:
     return Dataset(
-        id=source.id,
-        spec=spec,
+        problem=task,
         transitions=Transition(
             *(np.load(cache / f'{name}.npy', mmap_mode='r') for name in Transition._fields)
         ),
         truncation=np.load(cache / 'truncation.npy', mmap_mode='r'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
-        observation_keys=tuple(index['observation_keys']),
-        action_low=None if spec.discrete else space.low.reshape(-1).astype(np.float32),
-        action_high=None if spec.discrete else space.high.reshape(-1).astype(np.float32),
-        action_start=int(space.start) if spec.discrete else None,
-        env_spec=source._eval_env_spec or source.env_spec,
-        metadata=source.storage.read_raw_metadata(source.storage.data_path),
+        metadata=_metadata(source),
     )
+
+
+def _problem(source: MinariDataset) -> Problem:
+    action_map = actions.from_space(source.action_space, f'dataset {source.id}')
+    features = gym.spaces.flatdim(source.observation_space)
+    env_spec = source._eval_env_spec or source.env_spec
+    metadata = _metadata(source)
+    return Problem(
+        name=source.id,
+        spec=Spec(features, action_map.size, action_map.discrete),
+        observation_keys=flat.observation_keys(source.observation_space, source.id),
+        action_map=action_map,
+        env_spec=env_spec,
+        scores=reference_scores.known(metadata, env_spec.id if env_spec else None),
+        reference_lines=metadata.get('reference_lines', {}),
+        preprocessing=problem.identity(features),
+    )
+
+
+def _metadata(source: MinariDataset) -> dict[str, Any]:
+    return source.storage.read_raw_metadata(source.storage.data_path)

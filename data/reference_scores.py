@@ -12,8 +12,6 @@ import importlib.resources
 
 import numpy as np
 
-from data.types import DatasetError
-
 
 @functools.cache
 def _table() -> dict[str, tuple[float, float]]:
@@ -28,25 +26,26 @@ def table_scores(env_id: str) -> tuple[float, float] | None:
     return _table().get(name)
 
 
-def reference_scores(dataset_id: str, metadata: dict, env_id: str | None) -> tuple[float, float]:
+def known(metadata: dict, env_id: str | None) -> tuple[float, float] | None:
     """(random, expert) returns of a dataset: from its own metadata, else from D4RL's table.
 
-    Raises:
-        DatasetError: neither has them, or they are equal.
+    None if neither has them, or if they are equal, so that there is no scale between them.
     """
     scores = metadata.get('ref_min_score'), metadata.get('ref_max_score')
     if None in scores:
         scores = table_scores(env_id) if env_id else None
-    if scores is None:
-        raise DatasetError(
-            f'dataset {dataset_id}: no reference scores: its metadata lacks ref_min_score and '
-            f'ref_max_score, and its environment {env_id} is none of the tabled '
-            f'{", ".join(sorted(_table()))}.'
-        )
-    random, expert = map(float, scores)
-    if random == expert:
-        raise DatasetError(f'dataset {dataset_id}: both its reference scores are {random:g}.')
-    return random, expert
+    if scores is None or float(scores[0]) == float(scores[1]):
+        return None
+    return float(scores[0]), float(scores[1])
+
+
+def none_for(name: str, env_id: str | None) -> str:
+    """The sentence for whoever needs scores where `known` finds none."""
+    return (
+        f'dataset {name}: no reference scores: its metadata lacks different ref_min_score and '
+        f'ref_max_score, and its environment {env_id} is none of the tabled '
+        f'{", ".join(sorted(_table()))}.'
+    )
 
 
 def normalized_score(returns, scores: tuple[float, float]) -> np.ndarray:

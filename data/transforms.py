@@ -1,13 +1,12 @@
 """What is done to a dataset before learning from it, each step chosen in the config."""
 
 import dataclasses
-from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from data.loading import Dataset
-from data.types import Array, DatasetError, Sequence, Transition
+from data.problem import identity
+from data.types import DatasetError, Transition
 
 # Added to the standard deviations, as in TD3+BC's released code (sfujim/TD3_BC, utils.py).
 _STD_OFFSET = 1e-3
@@ -15,48 +14,14 @@ _STD_OFFSET = 1e-3
 _MAZES = 'gymnasium_robotics.envs.maze.'
 
 
-class Preprocessing(NamedTuple):
-    """The affine maps between what a dataset records and what an algorithm sees.
-
-    Attributes:
-        observation_mean, observation_std: float32 (observation_size,).
-        reward_scale, reward_shift: the algorithm sees scale * reward + shift.
-    """
-
-    observation_mean: Array
-    observation_std: Array
-    reward_scale: Array
-    reward_shift: Array
-
-    def observation(self, observation: Array) -> Array:
-        """Standardises observations (..., observation_size)."""
-        return (observation - self.observation_mean) / self.observation_std
-
-    def reward(self, reward: Array) -> Array:
-        """Maps rewards (...)."""
-        return self.reward_scale * reward + self.reward_shift
-
-    def transition(self, batch: Transition) -> Transition:
-        """Maps the observations and rewards of a batch."""
-        return batch._replace(
-            observation=self.observation(batch.observation),
-            reward=self.reward(batch.reward),
-            next_observation=self.observation(batch.next_observation),
-        )
-
-    def sequence(self, batch: Sequence) -> Sequence:
-        """Maps the observations of a batch; returns-to-go stay what the environment gives."""
-        return batch._replace(observation=self.observation(batch.observation))
-
-
-def preprocessing(
+def preprocess(
     dataset: Dataset,
     standardize_observations: bool,
-    normalize_rewards: bool,
-    reward_scale: float,
-    reward_shift: float,
-) -> Preprocessing:
-    """Measures a dataset.
+    normalize_rewards: bool = False,
+    reward_scale: float = 1.0,
+    reward_shift: float = 0.0,
+) -> Dataset:
+    """Measures a dataset, and makes what is to be done to its observations and rewards part of it.
 
     Args:
         dataset: what to measure.
@@ -69,23 +34,22 @@ def preprocessing(
     Raises:
         DatasetError: rewards are to be normalised by a return range of zero.
     """
-    size = dataset.spec.observation_size
-    mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
+    task = dataset.problem
+    maps = identity(task.spec.observation_size)
     if standardize_observations:
         mean, std = _moments(dataset.transitions.observation)
-        std += _STD_OFFSET
+        maps = maps._replace(observation_mean=mean, observation_std=std + np.float32(_STD_OFFSET))
     scale = float(reward_scale)
     if normalize_rewards:
         returns = dataset.episode_returns
         if returns.max() == returns.min():
             raise DatasetError(
-                f'dataset {dataset.id}: all episodes have the return {returns[0]:g}, so rewards '
+                f'dataset {task.name}: all episodes have the return {returns[0]:g}, so rewards '
                 'cannot be normalised by the return range; set config.normalize_rewards=False.'
             )
         scale *= 1000.0 / (returns.max() - returns.min())
-    return Preprocessing(
-        jnp.asarray(mean), jnp.asarray(std), jnp.float32(scale), jnp.float32(reward_shift)
-    )
+    maps = maps._replace(reward_scale=np.float32(scale), reward_shift=np.float32(reward_shift))
+    return dataset._replace(problem=task._replace(preprocessing=maps))
 
 
 def _moments(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,10 +70,10 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
     Raises:
         DatasetError: the dataset's environment is no maze that can end at its goal.
     """
-    env_spec = dataset.env_spec
+    env_spec = dataset.problem.env_spec
     if env_spec is None or not str(env_spec.entry_point).startswith(_MAZES):
         raise DatasetError(
-            f'dataset {dataset.id}: its environment has no goal to end at; '
+            f'dataset {dataset.problem.name}: its environment has no goal to end at; '
             'set config.cut_at_goal=False.'
         )
     offsets, rewards = dataset.episode_offsets, np.asarray(dataset.transitions.reward)
@@ -125,14 +89,18 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
     cut.transitions.discount[last] = 0.0
     cut.truncation[last] = False
     kwargs = env_spec.kwargs | {'continuing_task': False}
-    return cut._replace(env_spec=dataclasses.replace(env_spec, kwargs=kwargs))
+    env_spec = dataclasses.replace(env_spec, kwargs=kwargs)
+    return cut._replace(problem=cut.problem._replace(env_spec=env_spec))
 
 
 def delay_rewards(dataset: Dataset) -> Dataset:
     """Pays each episode's return with its last step, nothing before (Chen et al. 2021, section 5.6)."""
     reward = np.zeros_like(dataset.transitions.reward)
     reward[dataset.episode_offsets[1:] - 1] = dataset.episode_returns
-    return dataset._replace(transitions=dataset.transitions._replace(reward=reward))
+    return dataset._replace(
+        problem=dataset.problem._replace(delayed_rewards=True),
+        transitions=dataset.transitions._replace(reward=reward),
+    )
 
 
 def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
@@ -146,7 +114,9 @@ def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
         DatasetError: fraction is not in (0, 1].
     """
     if not 0 < fraction <= 1:
-        raise DatasetError(f'dataset {dataset.id}: top fraction {fraction:g} is not in (0, 1].')
+        raise DatasetError(
+            f'dataset {dataset.problem.name}: top fraction {fraction:g} is not in (0, 1].'
+        )
     if fraction == 1:
         return dataset
     lengths = dataset.episode_lengths

@@ -28,12 +28,13 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
+from data import problem
 from data.sequences import Steps
-from data.transforms import Preprocessing
-from data.types import Spec, Transition
-from launch import cli, learners
+from data.types import Sequence, Spec, Transition
+from launch import cli
 from launch.cli import UserError
-from launch.members import Member
+from launch.run import learners
+from launch.run.members import Member, with_target
 
 _DATASET_STEPS = 100_000
 
@@ -72,11 +73,10 @@ def measure(
     config = importlib.import_module(f'launch.configs.{algorithm_name}').get_config()
     batch_size = config.batch_size = batch_size or config.batch_size
     members = [Member({}, seed) for seed in range(num_members)]
-    identity = Preprocessing(
-        jnp.zeros(spec.observation_size), jnp.ones(spec.observation_size),
-        jnp.float32(1), jnp.float32(0),
+    learner = learners.build(
+        algorithm, spec, problem.identity(spec.observation_size), members, hparams_of(config),
+        config.network, batch_size, config.network.get('context'),
     )  # fmt: skip
-    learner = learners.build(algorithm, config, spec, members, identity)
     data = learners.place(random_data(algorithm, spec, _DATASET_STEPS), num_members)
     states = learner.init()
 
@@ -108,13 +108,18 @@ def measure(
     }
 
 
+def hparams_of(config: ConfigDict) -> dict[str, float]:
+    """The hyperparameters' values, a target return included where there is one."""
+    return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
+
+
 def random_data(algorithm: ModuleType, spec: Spec, num_steps: int) -> Transition | Steps:
     """A dataset of noise in the form that an algorithm samples from.
 
     The values do not change the work, nor does where episodes end: here after 1,000 steps.
     """
     made = random_transitions(spec, num_steps)
-    if not learners.reads_sequences(algorithm):
+    if getattr(algorithm, 'BATCH', Transition) is not Sequence:
         return made
     timestep = np.arange(num_steps, dtype=np.int32) % 1_000
     end = np.minimum(np.arange(num_steps) - timestep + 1_000, num_steps)
@@ -157,13 +162,13 @@ def time_chunks(chunk: Callable, carry, chunks: int) -> float:
 def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_size: int) -> float:
     """FLOP of one update of one member, as XLA counts the compiled program."""
     hparams = algorithm.Hyperparameters(
-        **{name: jnp.float32(value) for name, value in config.hparams.items()}
+        **{name: jnp.float32(value) for name, value in hparams_of(config).items()}
     )
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
     data = random_data(algorithm, spec, batch_size)
-    batch = learners.gatherer(algorithm, config)(data, np.arange(batch_size))
+    batch = learners.gatherer(config.network.get('context'))(data, np.arange(batch_size))
     batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
     return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
 
@@ -221,4 +226,4 @@ if __name__ == '__main__':
     flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
     flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
     flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
-    cli.run(main)
+    cli.start(main)

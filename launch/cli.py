@@ -1,25 +1,28 @@
 """How every program starts and how it fails."""
 
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
-from absl import app, logging
-from ml_collections import ConfigDict, config_flags
+from absl import app, flags, logging
+from ml_collections import ConfigDict, FieldReference, config_flags
 
 from data.types import DatasetError
 from launch.configs.base import UnknownDomainError
+
+_CONFIGS = Path(__file__).parent / 'configs'
 
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what, why and what can."""
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Runs an absl program; an error that is the user's ends it with one sentence and status 1."""
+def start(main: Callable[[list[str]], None]) -> None:
+    """Starts an absl program; an error that is the user's ends it with one sentence and status 1."""
     logging.set_verbosity(logging.WARNING)
     try:
         app.run(main)
@@ -27,30 +30,89 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.exit(f'error: {error}')
 
 
-def run_with_config(main: Callable[..., None], default: str, with_arguments: bool = False) -> None:
-    """Runs an absl program on what --config=FILE:DOMAIN and --config.KEY=VALUE name.
+def start_with_config(
+    main: Callable[..., None],
+    default: str,
+    with_arguments: bool = False,
+    merge: Callable[[ConfigDict], None] | None = None,
+) -> None:
+    """Starts an absl program on what --config=FILE:DOMAIN and --config.KEY=VALUE name.
+
+    With --print_config it prints that config instead, as the text of a config file.
 
     Args:
         main: takes the config, and the other arguments if there may be any.
-        default: of --config.
+        default: of --config, a file of launch/configs and its domain.
         with_arguments: whether there may be arguments that are no flags.
+        merge: puts what other flags say into the config.
     """
+    default = str(_CONFIGS / default)
     # ml_collections reads the command line here, and would end in a traceback of its own.
     try:
         _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
     except (UserError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
-    config = config_flags.DEFINE_config_file('config', default, 'config file and domain')
+    config = config_flags.DEFINE_config_file('config', default, 'config file, and its domain')
+    printed = flags.DEFINE_bool('print_config', False, 'print the merged config and stop')
 
-    def start(argv: list[str]) -> None:
-        if with_arguments:
-            main(config.value, argv[1:])
-            return
-        if len(argv) > 1:
+    def begin(argv: list[str]) -> None:
+        if len(argv) > 1 and not with_arguments:
             raise UserError(f'unexpected argument {argv[1]!r}: values are given as --config.KEY=VALUE.')
-        main(config.value)
+        if merge:
+            merge(config.value)
+        if printed.value:
+            print(as_python(config.value))
+        else:
+            main(config.value, *([argv[1:]] if with_arguments else []))
 
-    run(start)
+    start(begin)
+
+
+def as_python(config: ConfigDict) -> str:
+    """A config as the text of a config file, which --config takes."""
+    shared: dict[int, str] = {}
+    references = []
+    lines = _lines(config, '', shared, references)
+    return '\n'.join([
+        'from ml_collections import ConfigDict', '', '', 'def get_config():',
+        '    config = ConfigDict({', *(f'        {line}' for line in lines), '    })',
+        *(f'    config.{path} = config.get_ref({source!r})' for path, source in references),
+        '    return config',
+    ])  # fmt: skip
+
+
+def _lines(config: ConfigDict, path: str, shared: dict, references: list) -> list[str]:
+    lines = []
+    leaves = [(key, value) for key, value in config.items() if not isinstance(value, ConfigDict)]
+    for key, value in leaves:
+        # A float that is no number of Python's: inf and nan.
+        text = f'float({str(value)!r})' if value in (math.inf, -math.inf) else repr(value)
+        lines.append(f'{key!r}: {text},')
+        reference = dict(config.items(preserve_field_references=True))[key]
+        if isinstance(reference, FieldReference):
+            source = shared.setdefault(id(reference), f'{path}{key}')
+            if source != f'{path}{key}':
+                references.append((f'{path}{key}', source))
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            inner = _lines(value, f'{path}{key}.', shared, references)
+            lines += [f'{key!r}: {{', *(f'    {line}' for line in inner), '},']
+    return lines
+
+
+def check_counts(
+    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...]
+) -> None:
+    """Raises UserError unless keys are at least 1, and some multiples of config.log_interval."""
+    for key in positive:
+        if config[key] < 1:
+            raise UserError(f'config.{key} is {config[key]}; at least 1 is needed.')
+    for key in multiples:
+        if config[key] % config.log_interval:
+            raise UserError(
+                f'config.{key} is {config[key]}, no multiple of config.log_interval, '
+                f'{config.log_interval}.'
+            )
 
 
 def load_config(value: str) -> ConfigDict:
@@ -62,8 +124,8 @@ def load_config(value: str) -> ConfigDict:
     """
     path, colon, domain = value.partition(':')
     if not Path(path).is_file():
-        there = sorted(str(file) for file in Path(__file__).parent.glob('configs/[!_]*.py'))
-        raise UserError(f'no config file {path}; those of this repository are {", ".join(there)}.')
+        there = ', '.join(sorted(str(file) for file in _CONFIGS.glob('[!_]*.py')))
+        raise UserError(f'no config file {path}; those of this repository are {there}.')
     specification = importlib.util.spec_from_file_location('config', path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)

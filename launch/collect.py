@@ -40,4 +40,4 @@ if __name__ == '__main__':
     flags.DEFINE_string('recipe', None, 'Id of the dataset to build.')
     flags.DEFINE_integer('seed', 0, 'Seed of the environment and of the policy.', lower_bound=0)
     flags.DEFINE_bool('list', False, 'Print all recipes and stop.')
-    cli.run(main)
+    cli.start(main)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from absl import flags
 from absl.flags import FLAGS
+from ml_collections import ConfigDict
 
-from launch import cli, report, run_directory, train
+from launch import cli, train
 from launch.cli import UserError
+from launch.report import finished
 
 
 def main(argv: list[str]) -> None:
@@ -24,14 +26,15 @@ def main(argv: list[str]) -> None:
     output = Path(FLAGS.output)
     if not output.parent.is_dir():
         raise UserError(f'--output={output}: there is no directory {output.parent}.')
-    paths = [_finished_run(argument) for argument in argv[1:]]
-    summaries = run_directory.summaries(paths)
-    report.present(summaries, output)
+    found = [Path(each) if Path(each).is_dir() else _config(each) for each in argv[1:]]
+    if FLAGS.print_config:
+        print('\n\n'.join(cli.as_python(each) for each in found if not isinstance(each, Path)))
+        return
+    paths = [each if isinstance(each, Path) else train.train(each) for each in found]
+    finished.present(paths, output)
 
 
-def _finished_run(argument: str) -> Path:
-    if Path(argument).is_dir():
-        return Path(argument)
+def _config(argument: str) -> ConfigDict:
     config = cli.load_config(argument)
     if FLAGS.num_updates:
         config.num_updates = FLAGS.num_updates
@@ -39,7 +42,7 @@ def _finished_run(argument: str) -> Path:
         config.num_seeds = FLAGS.num_seeds
     if FLAGS.dataset:
         config.dataset = FLAGS.dataset
-    return train.train(config)
+    return config
 
 
 if __name__ == '__main__':
@@ -51,4 +54,5 @@ if __name__ == '__main__':
         'num_seeds', None, 'seeds of the configs, if not their own', lower_bound=1
     )
     flags.DEFINE_string('dataset', None, 'dataset of the configs, if not their own')
-    cli.run(main)
+    flags.DEFINE_bool('print_config', False, 'print the merged configs and stop')
+    cli.start(main)

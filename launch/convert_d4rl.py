@@ -18,8 +18,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import d4rl, environments, reference_scores
-from data.flat import BOUND_TOLERANCE
+from data import actions, d4rl, environments, reference_scores
 from data.locking import exclusive
 from data.recipes import storage
 from data.types import DatasetError
@@ -53,7 +52,9 @@ def convert(
     if (namespace or '').split('/')[0] == 'local':
         raise UserError(f'--dataset={dataset_id}: ids that begin with local/ are recipes.')
     env_spec = environments.registered(env_id)
-    scores = reference_scores.reference_scores(dataset_id, {}, env_id)
+    scores = reference_scores.known({}, env_id)
+    if scores is None:
+        raise DatasetError(reference_scores.none_for(dataset_id, env_id))
     path = get_dataset_path(dataset_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -96,9 +97,8 @@ def _fitting(file: Path, arrays: dict[str, np.ndarray], env: gym.Env) -> dict[st
                 f'{file}: its {name} have the shape {arrays[name].shape[1:]}, those of '
                 f'{env.spec.id} are {space}.'
             )
-    low, high = env.action_space.low, env.action_space.high
-    scaled = 2 * (arrays['actions'] - low) / (high - low) - 1
-    outside = np.any(np.abs(scaled) > 1 + BOUND_TOLERANCE, axis=1)
+    action_map = actions.from_space(env.action_space, f'environment {env.spec.id}')
+    outside = action_map.outside(arrays['actions'])
     if outside.any():
         raise DatasetError(f'{file}: its actions are out of bounds in row {outside.argmax()}.')
     return arrays | {name: arrays[name].astype(space.dtype) for name, space in spaces.items()}
@@ -111,4 +111,4 @@ if __name__ == '__main__':
     flags.DEFINE_integer(
         'max_episode_steps', None, 'where a file without timeouts cut its episodes', lower_bound=1
     )
-    cli.run(main)
+    cli.start(main)

@@ -5,21 +5,18 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from absl import flags
 from absl.flags import FLAGS
+from matplotlib.axes import Axes
 
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
-
-from data import loading
+from data import inspection, loading
+from data.inspection import ACTION_BINS, Statistics
 from data.loading import Dataset
 from data.reference_scores import normalized_score
-from launch import cli, inspection
+from launch import cli
 from launch.cli import UserError
-from launch.inspection import ACTION_BINS, Statistics
+from launch.report import figures
 
 _MOST_BARS = 50
 _END_COLORS = {'terminated': 'C3', 'truncated': 'C0', 'neither': '0.7'}
@@ -31,24 +28,24 @@ def main(argv: list[str]) -> None:
     if FLAGS.dataset is None:
         raise UserError('which dataset? --dataset=ID; python -m launch.collect --list names some.')
     dataset = loading.load(FLAGS.dataset)
-    path = Path(FLAGS.output or f'describe-{dataset.id.replace("/", "-")}.png')
+    path = Path(FLAGS.output or f'describe-{dataset.problem.name.replace("/", "-")}.png')
     if not path.parent.is_dir():
         raise UserError(f'--output={path}: there is no directory {path.parent}.')
     measured = inspection.statistics(dataset)
     print(text(dataset, measured, inspection.warnings(dataset)))
-    draw(dataset.id, measured, path)
+    draw(dataset.problem.name, measured, path)
     print(f'\nFigure: {path}')
 
 
 def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     """All of it as lines to print."""
-    collected = inspection.collection_spec(dataset)
-    spec, keys = measured.spec, dataset.observation_keys
+    collected, judged_in = inspection.collection_spec(dataset), dataset.problem.env_spec
+    spec, keys = dataset.problem.spec, dataset.problem.observation_keys
     rows = {
         'description': dataset.metadata.get('description', '-'),
         'behaviour': dataset.metadata.get('algorithm_name', '-'),
         'collected in': collected.id if collected else '-',
-        'evaluated in': dataset.env_spec.id if dataset.env_spec else '-',
+        'evaluated in': judged_in.id if judged_in else '-',
         'observations': f'{spec.observation_size}' + (f' ({", ".join(keys)})' if keys else ''),
         'actions': f'{spec.action_size} {"discrete" if spec.discrete else "continuous"}',
         'episodes': f'{len(measured.lengths):,}',
@@ -61,7 +58,7 @@ def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
         'coverage': _coverage(measured),
     }
     width = max(map(len, rows))
-    lines = [dataset.id, *(f'  {name:{width}}  {value}' for name, value in rows.items())]
+    lines = [dataset.problem.name, *(f'  {name:{width}}  {value}' for name, value in rows.items())]
     return '\n'.join([*lines, *(f'  WARNING: {warning}.' for warning in warnings)])
 
 
@@ -82,15 +79,16 @@ def _distribution(values: np.ndarray, style: str) -> str:
 
 
 def _references(measured: Statistics) -> str:
-    lines = measured.reference_lines
+    lines = measured.problem.lines
     return ', '.join(f'{name} {value:,.3f}' for name, value in lines.items()) or '-'
 
 
 def _normalized(measured: Statistics) -> str:
-    if measured.scores is None or not measured.comparable:
+    scores = measured.problem.scores
+    if scores is None or not measured.comparable:
         return '-'
     mean, best = (
-        normalized_score(value, measured.scores)
+        normalized_score(value, scores)
         for value in (measured.returns.mean(), measured.returns.max())
     )
     return f'mean {mean:.1f}, best {best:.1f} (random 0, expert 100)'
@@ -98,7 +96,7 @@ def _normalized(measured: Statistics) -> str:
 
 def _coverage(measured: Statistics) -> str:
     shares = measured.action_shares
-    if measured.spec.discrete:
+    if measured.problem.spec.discrete:
         order = np.argsort(-shares, kind='stable')[:5]
         most = ', '.join(f'{action} ({shares[action]:.1%})' for action in order)
         return f'{np.count_nonzero(shares)} of {len(shares)} actions taken, most often {most}'
@@ -116,23 +114,20 @@ def _range(shares: np.ndarray) -> str:
 
 def draw(title: str, measured: Statistics, path: Path) -> None:
     """Returns, lengths, actions and the order of recording in one figure, as a PNG."""
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout='constrained')
+    figure, axes = figures.panels(11, 7, 2, 2)
     _draw_returns(axes[0, 0], measured)
     _draw_lengths(axes[0, 1], measured)
-    if measured.spec.discrete:
+    if measured.problem.spec.discrete:
         _draw_discrete_actions(axes[1, 0], measured)
     else:
         _draw_continuous_actions(axes[1, 0], measured)
     _draw_order(axes[1, 1], measured)
-    for panel in axes.flat:
-        panel.spines[['top', 'right']].set_visible(False)
     episodes, steps = len(measured.lengths), measured.lengths.sum()
     figure.suptitle(f'{title}: {episodes:,} episodes, {steps:,} steps')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    figures.save(figure, path)
 
 
-def _legend(panel: plt.Axes) -> None:
+def _legend(panel: Axes) -> None:
     panel.legend(
         fontsize='small', frameon=False, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.0)
     )
@@ -148,7 +143,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, bars + 1) if low < high else low + np.array([-0.5, 0.5])
 
 
-def _draw_histogram(panel: plt.Axes, values: np.ndarray, groups: list[np.ndarray], **style) -> None:
+def _draw_histogram(panel: Axes, values: np.ndarray, groups: list[np.ndarray], **style) -> None:
     edges = _edges(values)
     few = len(edges) <= 10
     panel.hist(groups, edges, stacked=True, rwidth=0.6 if few else 1.0, **style)
@@ -158,24 +153,22 @@ def _draw_histogram(panel: plt.Axes, values: np.ndarray, groups: list[np.ndarray
     panel.set_ylabel('episodes')
 
 
-def _draw_returns(panel: plt.Axes, measured: Statistics) -> None:
+def _draw_returns(panel: Axes, measured: Statistics) -> None:
     returns = measured.returns
     _draw_histogram(panel, returns, [returns], color=['C0'])
     panel.set_xlabel('return')
-    if not (measured.comparable and measured.reference_lines):
-        return
+    lines = measured.problem.lines if measured.comparable else {}
     margin = (returns.max() - returns.min()) or 1.0
-    styles = ('--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
-    for style, (name, value) in zip(styles, measured.reference_lines.items()):
-        label = f'{name} {value:,.4g}'
-        if returns.min() - margin <= value <= returns.max() + margin:
-            panel.axvline(value, color='0.2', linestyle=style, linewidth=1.2, label=label)
-        else:
-            panel.plot([], [], ' ', label=f'{label} (off the scale)')
-    _legend(panel)
+    inside = {name: value for name, value in lines.items()
+              if returns.min() - margin <= value <= returns.max() + margin}  # fmt: skip
+    figures.references(panel, inside, vertical=True)
+    for name in lines.keys() - inside.keys():
+        panel.plot([], [], ' ', label=f'{name} {lines[name]:,.4g} (off the scale)')
+    if lines:
+        _legend(panel)
 
 
-def _draw_lengths(panel: plt.Axes, measured: Statistics) -> None:
+def _draw_lengths(panel: Axes, measured: Statistics) -> None:
     shown = {name: which for name, which in _ends(measured).items() if which.any()}
     _draw_histogram(
         panel,
@@ -188,15 +181,15 @@ def _draw_lengths(panel: plt.Axes, measured: Statistics) -> None:
     _legend(panel)
 
 
-def _draw_discrete_actions(panel: plt.Axes, measured: Statistics) -> None:
-    panel.bar(np.arange(measured.spec.action_size), 100 * measured.action_shares, color='C0')
+def _draw_discrete_actions(panel: Axes, measured: Statistics) -> None:
+    panel.bar(np.arange(measured.problem.spec.action_size), 100 * measured.action_shares, color='C0')
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set(xlabel='action', ylabel='% of steps')
 
 
-def _draw_continuous_actions(panel: plt.Axes, measured: Statistics) -> None:
+def _draw_continuous_actions(panel: Axes, measured: Statistics) -> None:
     edges = np.linspace(-1, 1, ACTION_BINS + 1)
-    size = measured.spec.action_size
+    size = measured.problem.spec.action_size
     for row, (shares, at_bounds) in enumerate(zip(measured.action_shares, measured.at_bounds)):
         heights = 0.9 * shares / shares.max()
         panel.stairs(row + heights, edges, baseline=row, fill=True, color='C0')
@@ -209,7 +202,7 @@ def _draw_continuous_actions(panel: plt.Axes, measured: Statistics) -> None:
     panel.set(xlim=(-1.05, 1.2), ylim=(0, size), xticks=[-1, -0.5, 0, 0.5, 1])
 
 
-def _draw_order(panel: plt.Axes, measured: Statistics) -> None:
+def _draw_order(panel: Axes, measured: Statistics) -> None:
     returns = measured.returns
     window = max(len(returns) // 20, 1)
     mean = np.convolve(returns, np.full(window, 1 / window), 'valid')
@@ -224,4 +217,4 @@ def _draw_order(panel: plt.Axes, measured: Statistics) -> None:
 if __name__ == '__main__':
     flags.DEFINE_string('dataset', None, 'Minari id of the dataset to describe.')
     flags.DEFINE_string('output', None, 'PNG to write; describe-<dataset>.png if not given.')
-    cli.run(main)
+    cli.start(main)

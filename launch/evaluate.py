@@ -5,23 +5,18 @@
     python -m launch.evaluate --run_dir=runs/iql/... --exact
 """
 
-import json
 from pathlib import Path
 
 import imageio
-import jax
-import numpy as np
 from absl import flags
 from absl.flags import FLAGS
 
-from data import environments
-from data.flat import flatten_observation
 from data.reference_scores import normalized_score
-from data.types import DatasetError
-from launch import cli, exact, learners, members, policies, report, rollout, run_directory
+from launch import cli
 from launch.cli import UserError
-from launch.learners import Learners
-from launch.problem import Problem
+from launch.estimate import exact
+from launch.report import finished, summary
+from launch.run import policies, rollouts
 
 
 def main(argv: list[str]) -> None:
@@ -33,28 +28,26 @@ def main(argv: list[str]) -> None:
     path = Path(FLAGS.run_dir)
     if FLAGS.exact:
         evaluate_exactly(path)
-        return
-    learner, states, task, run, config, step = policies.load(path)
-    if FLAGS.video:
-        if FLAGS.member >= len(run):
-            raise UserError(f'--member={FLAGS.member}: {path} has members 0 to {len(run) - 1}.')
-        film(learner, states, task, FLAGS.member, FLAGS.seed, Path(FLAGS.video))
-        print(f'Video: {FLAGS.video}')
-        return
-    finite = np.asarray(learners.all_finite(states))[: len(run)]
-    with rollout.Environments(task, len(run), FLAGS.episodes) as envs:
-        episodes = rollout.evaluate(
-            learner, states, envs, task, members.seeds(run), finite, FLAGS.episodes, FLAGS.seed
+    elif FLAGS.video:
+        film(path, FLAGS.member, FLAGS.seed, Path(FLAGS.video))
+    else:
+        evaluate(path, FLAGS.episodes, FLAGS.seed)
+
+
+def evaluate(path: Path, num_episodes: int, seed: int) -> None:
+    """Writes and prints what a run's policies earn in other episodes."""
+    run = policies.restore(path)
+    with rollouts.Environments(run.problem, len(run.learner.members), num_episodes) as envs:
+        judged = rollouts.judge(
+            run.learner, run.states, envs, run.finite, num_episodes, seed, run.target_returns
         )
-    claimed = rollout.claimed_values(learner, states, episodes, finite)
-    summary = report.summarize(task, run, report.measures(episodes, claimed, task), step)
-    file = path / f'evaluation-seed{FLAGS.seed}.json'
-    file.write_text(json.dumps(summary | {'episodes': FLAGS.episodes}, indent=2))
+    found = summary.summarize(run.problem, judged, run.updates)
+    file = path / f'evaluation-seed{seed}.json'
+    finished.write(file, found | {'episodes': num_episodes})
     print(
-        f'{path}\nafter {step:,} updates, {FLAGS.episodes} episodes per member, '
-        f'seed {FLAGS.seed}\n'
+        f'{path}\nafter {run.updates:,} updates, {num_episodes} episodes per member, seed {seed}\n'
     )
-    print(report.table({run_directory.title(config): summary}))
+    print(summary.table({run.title: found}))
     print(f'\nWritten to {file}')
 
 
@@ -65,50 +58,32 @@ def evaluate_exactly(path: Path) -> None:
         UserError: the environment's model is not known, or the policies read more than observations.
     """
     judged = policies.stateless(path)
+    run = judged.run
     measured = [
-        {'return': value, 'score': normalized_score(value, judged.problem.scores)}
+        {'return': value, 'score': normalized_score(value, run.problem.scores)}
         for value in exact.values(judged).tolist()
     ]
-    summary = report.summarize(judged.problem, judged.members, measured, judged.updates)
+    found = summary.summarize(run.problem, list(zip(judged.members, measured)), run.updates)
     file = path / 'evaluation-exact.json'
-    file.write_text(json.dumps(summary, indent=2))
-    print(f'{path}\nafter {judged.updates:,} updates, exact values\n')
-    print(report.table({judged.title: summary}))
+    finished.write(file, found)
+    print(f'{path}\nafter {run.updates:,} updates, exact values\n')
+    print(summary.table({run.title: found}))
     print(f'\nWritten to {file}')
 
 
-def film(
-    learner: Learners, states, task: Problem, member: int, seed: int, path: Path
-) -> None:
-    """Writes one episode of a member's policy as a video.
+def film(path: Path, member: int, seed: int, file: Path) -> None:
+    """Writes the first episode of a member's evaluation as a video.
 
     Raises:
-        UserError: the environment cannot render images.
+        UserError: there is no such member, or the environment cannot render images.
     """
-    try:
-        env = environments.make(task.env_spec, render_mode='rgb_array')
-    except DatasetError as error:
-        raise UserError(f'no video of {task.env_spec.id}: {error}') from error
-    keys = jax.vmap(jax.random.key)(learner.seeds)
-    memory = learner.init_memory(states, 1)
-    observation, _ = env.reset(seed=seed)
-    reward, frames, over = 0.0, [env.render()], False
-    while not over:
-        flat = flatten_observation(observation, task.observation_keys, 1)
-        shape = (len(learner.seeds), 1)
-        actions, memory = learner.act(
-            states,
-            memory,
-            np.broadcast_to(flat, (*shape, flat.size)),
-            np.full(shape, 0.0 if task.delayed_rewards else reward, np.float32),
-            jax.vmap(jax.random.fold_in, (0, None))(keys, len(frames)),
-        )
-        action = rollout.to_environment(np.asarray(actions)[member, 0], task, env.action_space.shape)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        frames.append(env.render())
-        over = terminated or truncated
-    imageio.mimsave(path, frames, fps=env.metadata.get('render_fps', 30))
-    env.close()
+    run = policies.restore(path)
+    last = len(run.learner.members) - 1
+    if member > last:
+        raise UserError(f'--member={member}: {path} has members 0 to {last}.')
+    images = rollouts.film(run.learner, run.states, run.problem, member, seed)
+    imageio.mimsave(file, images.frames, fps=images.frames_per_second)
+    print(f'Video: {file}')
 
 
 if __name__ == '__main__':
@@ -120,4 +95,4 @@ if __name__ == '__main__':
     flags.DEFINE_bool('exact', False, 'exact values instead of episodes, where the model is known')
     flags.DEFINE_string('video', None, 'write one episode of --member to this .mp4 or .gif')
     flags.DEFINE_integer('member', 0, 'member to film', lower_bound=0)
-    cli.run(main)
+    cli.start(main)

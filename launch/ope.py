@@ -17,19 +17,26 @@ from absl import flags
 from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
-from launch import cli, off_policy, run_directory
+from data import loading, transforms
+from launch import cli
 from launch.cli import UserError
-from launch.off_policy import ESTIMATORS, Estimate, Judged
+from launch.estimate import behaviour, estimators, fitted_q
+from launch.estimate.estimators import ESTIMATORS, IMPORTANCE_SAMPLING, Estimate, Judged
+from launch.estimate.fitted_q import Schedule
+from launch.report import tables
+from launch.run import directory, policies
 
 
 def main(config: ConfigDict, runs: list[str]) -> None:
     """Estimates and prints."""
     cli.use_all_cores()
     asked = ConfigDict(config.to_dict() | {'runs': runs})
-    file = Path(config.output or run_directory.default_path(asked, config.dataset) / 'estimates.json')
+    file = Path(config.output or directory.default_path(
+        asked, config.algorithm, config.dataset, config.seed
+    ) / 'estimates.json')  # fmt: skip
     _keep_others(file, asked)
-    judged = off_policy.evaluate(config, [Path(run) for run in runs])
-    print(f'\nDiscount {config.hparams.discount:g}; behaviour probabilities: {config.behaviour}.\n')
+    judged = judge(config, [Path(run) for run in runs])
+    print(f'\nDiscount {config.hparams.gamma:g}; behaviour probabilities: {config.behaviour}.\n')
     print(table(judged))
     print('\n'.join(['', *refusals(judged)]))
     if FLAGS.select:
@@ -38,6 +45,86 @@ def main(config: ConfigDict, runs: list[str]) -> None:
     written = {'config': json.loads(asked.to_json_best_effort()), 'policies': as_json(judged)}
     file.write_text(json.dumps(written, indent=2))
     print(f'\nWritten to {file}')
+
+
+def judge(config: ConfigDict, runs: list[Path]) -> list[Judged]:
+    """Judges every policy of the runs from the config's dataset.
+
+    Raises:
+        UserError: the config has values that cannot be, a run's policies cannot be judged from it.
+        DatasetError: the dataset cannot be used, or lacks the behaviour policy's probabilities.
+    """
+    validate(config, runs)
+    found = [policies.stateless(run) for run in runs]
+    dataset = transforms.preprocess(loading.load(config.dataset), config.standardize_observations)
+    for each in found:
+        policies.check(each, dataset)
+    steps, first = dataset.transitions, dataset.episode_offsets[:-1]
+
+    def actions(observations: np.ndarray) -> np.ndarray:
+        return np.concatenate([each.actions(observations) for each in found], axis=1)
+
+    rng = np.random.default_rng(config.seed)
+    again = estimators.resamples(rng, len(first), config.num_refits)
+    counts = np.concatenate([np.ones((1, len(first))), again])
+    fitted = fitted_q.fit(
+        dataset,
+        actions(steps.next_observation),
+        counts,
+        config.hparams.to_dict(),
+        config.network,
+        Schedule(config.num_updates, config.log_interval, config.batch_size),
+        config.seed,
+    )
+    initial = np.asarray(steps.observation[first])
+    by_fqe = estimators.by_fitted_q(fitted, initial, actions(initial), counts)
+    if dataset.problem.spec.discrete:
+        if config.behaviour == 'recorded':
+            logged_by = behaviour.recorded(dataset)
+        else:
+            model = config.behaviour_model
+            logged_by = behaviour.fitted(
+                dataset,
+                model.hparams.to_dict(),
+                model.network,
+                Schedule(model.num_updates, config.log_interval, model.batch_size),
+                config.seed,
+                rng,
+            )
+        sampled = estimators.by_importance_sampling(
+            dataset, fitted, actions(steps.observation), logged_by, config.hparams.gamma, rng
+        )
+    else:
+        reason = (
+            'does not apply: a policy with one continuous action for each observation has no '
+            'density for the actions of the log.'
+        )
+        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(reason))
+        sampled = [(none, np.nan, np.nan)] * len(by_fqe)
+    names = [(name, each.run) for each in found for name in each.names]
+    judged = [
+        Judged(name, run.title, run.updates, {'FQE': estimate} | estimates, weight, size)
+        for (name, run), estimate, (estimates, weight, size) in zip(names, by_fqe, sampled)
+    ]
+    return [
+        estimators.believe(each, config.min_mean_weight, config.min_effective_sample_size)
+        for each in judged
+    ]
+
+
+def validate(config: ConfigDict, runs: list[Path]) -> None:
+    """Raises UserError for values with which there is no evaluation."""
+    if 'behaviour' not in config:
+        raise UserError('this config trains; launch.ope takes --config=launch/configs/ope.py:DOMAIN.')
+    if not runs:
+        raise UserError('which runs? Name their directories.')
+    if config.behaviour not in ('recorded', 'fitted'):
+        raise UserError(
+            f"config.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted'."
+        )
+    cli.check_counts(config, ('num_updates', 'batch_size', 'log_interval'), ('num_updates',))
+    if config.num_refits < 0 or config.num_refits == 1:
+        raise UserError(f'config.num_refits is {config.num_refits}; valid: 0, and 2 or more.')
 
 
 def _keep_others(file: Path, asked: ConfigDict) -> None:
@@ -54,19 +141,14 @@ def _keep_others(file: Path, asked: ConfigDict) -> None:
 
 def table(judged: list[Judged]) -> str:
     """The estimates as Markdown."""
-    lines = [
-        f'| policy | updates | {" | ".join(ESTIMATORS)} | mean weight | effective sample size |',
-        '|---' * (4 + len(ESTIMATORS)) + '|',
-    ]
+    header = ['policy', 'updates', *ESTIMATORS, 'mean weight', 'effective sample size']
+    rows = []
     for each in judged:
         cells = [_cell(each.estimates[name]) for name in ESTIMATORS]
         weight, size = each.mean_weight, each.effective_sample_size
-        lines.append(
-            f'| {each.name} | {each.updates:,} | {" | ".join(cells)} '
-            f'| {"" if np.isnan(weight) else f"{weight:.2f}"} '
-            f'| {"" if np.isnan(size) else f"{size:.1f}"} |'
-        )
-    return '\n'.join(lines)
+        cells += ['' if np.isnan(weight) else f'{weight:.2f}', '' if np.isnan(size) else f'{size:.1f}']
+        rows.append([each.name, f'{each.updates:,}', *cells])
+    return tables.markdown(header, rows)
 
 
 def _cell(estimate: Estimate) -> str:
@@ -135,4 +217,4 @@ def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
 
 if __name__ == '__main__':
     flags.DEFINE_bool('select', False, 'rank the policies, and name the choice of each estimator')
-    cli.run_with_config(main, 'launch/configs/ope.py:sepsis', with_arguments=True)
+    cli.start_with_config(main, 'ope.py:sepsis', with_arguments=True)

@@ -3,26 +3,21 @@
     python -m launch.train --config=launch/configs/iql.py:sepsis
 """
 
-import time
 from pathlib import Path
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import sampling, sequences
+from data import loading, problem, sequences, transforms
 from data.loading import Dataset
-from launch import cli, learners, members, problem, rollout, run_directory, schedule
+from data.problem import Problem
+from data.types import Sequence
+from launch import cli
 from launch.cli import UserError
-from launch.learners import Learners
-from launch.members import Member
-from launch.problem import Problem
-from launch.run_directory import Checkpoints, MetricsLog
-
-# Bytes of batches that host sampling puts on the devices at a time.
-_FEED_BYTES = 64 * 2**20
+from launch.report import finished
+from launch.run import directory, feeds, learners, loop, members
+from launch.run.directory import Checkpoints
+from launch.run.recording import Evaluations, recording
 
 
 def main(config: ConfigDict) -> None:
@@ -38,65 +33,74 @@ def train(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, dataset, environment or run directory cannot be used.
     """
     validate(config)
-    run = members.members(config)
-    path = Path(config.run_dir or run_directory.default_path(config, config.dataset))
-    dataset = problem.load_dataset(config)
-    validate_actions(config.algorithm, dataset)
-    task = problem.from_dataset(dataset, config)
-    run_directory.prepare(path, config)
-    problem.save(task, path / 'problem.json')
+    algorithm = ALGORITHMS[config.algorithm]
+    targets = tuple(config.get('target_returns', ()))
+    hparams = members.with_target(config.hparams.to_dict(), targets)
+    run = members.members(hparams, config.sweep, config.seed, config.num_seeds)
+    title = directory.title(config.algorithm, config.top_fraction)
+    path = Path(
+        config.run_dir
+        or directory.default_path(config, config.algorithm, config.dataset, config.seed)
+    )
+    if directory.holds(path, config, config.resume) and finished.is_finished(path):
+        finished.show(path, title)
+        return path
 
-    checkpoints = Checkpoints(path)
-    step = checkpoints.latest() or 0
-    if step < config.num_updates:
-        _learn(path, config, dataset, task, run, checkpoints, step)
-    schedule.finish(path, config, task, members.judged(config, run))
+    dataset = load_dataset(config)
+    task = dataset.problem
+    validate_actions(config.algorithm, task)
+    problem.check_judge(task)
+    directory.create(path, config)
+    problem.save(task, path / 'problem.json')
+    if (Checkpoints(path).latest() or 0) < config.num_updates:
+        data, context = dataset.transitions, None
+        if reads_sequences(config.algorithm):
+            data, context = sequences.steps(dataset), config.network.context
+        learner = learners.build(
+            algorithm, task.spec, task.preprocessing, run, hparams, config.network,
+            config.batch_size, context,
+        )  # fmt: skip
+        if config.dataset_on == 'device':
+            advance = feeds.on_device(learner, data)
+        else:
+            advance = feeds.from_host(learner, data, config.batch_size, context)
+        evaluations = Evaluations(
+            config.eval_interval, config.eval_episodes, config.final_eval_episodes
+        )
+        wandb = directory.identity(config) if config.wandb else None
+        with recording(path, task, learner, evaluations, targets, wandb) as record:
+            loop.train(
+                {'states': learner.init()}, advance, run, config.num_updates,
+                config.log_interval, config.algorithm, record,
+            )  # fmt: skip
+    finished.finish(path, title, task, config.num_updates)
     return path
 
 
-def _learn(
-    path: Path,
-    config: ConfigDict,
-    dataset: Dataset,
-    task: Problem,
-    run: list[Member],
-    checkpoints: Checkpoints,
-    step: int,
-) -> None:
-    """Trains from the last checkpoint, after `step` updates, to the last update."""
-    learner = learners.build(
-        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
+def load_dataset(config: ConfigDict) -> Dataset:
+    """The data that a config learns from, its preprocessing measured.
+
+    Raises:
+        DatasetError: there is no such dataset, or it is not what the config takes it for.
+    """
+    dataset = loading.load(config.dataset)
+    if config.cut_at_goal:
+        dataset = transforms.cut_at_goal(dataset)
+    dataset = transforms.top_episodes(dataset, config.top_fraction)
+    if config.delayed_rewards:
+        dataset = transforms.delay_rewards(dataset)
+    return transforms.preprocess(
+        dataset,
+        config.standardize_observations,
+        config.normalize_rewards,
+        config.reward_scale,
+        config.reward_shift,
     )
-    judge = schedule.Judge(config, task, run, learner)
-    states, diverged = learner.init(), np.zeros(len(run), bool)
-    if step:
-        states, diverged = checkpoints.restore(states=states, diverged=diverged).values()
-        print(f'Resuming {path} after {step:,} of {config.num_updates:,} updates.')
-    log = MetricsLog(path, config, step)
-    most_episodes = max(config.eval_episodes, config.final_eval_episodes)
-    with rollout.Environments(task, len(judge.members), most_episodes) as envs:
-        train_chunk = _feeder(config, dataset, learner, len(run))
-        progress = tqdm(
-            desc=f'{config.algorithm} x{len(run)}', total=config.num_updates, initial=step,
-            unit='update', dynamic_ncols=True,
-        )  # fmt: skip
-        while step < config.num_updates:
-            began = time.perf_counter()
-            states = jax.block_until_ready(train_chunk(states, step))
-            step += config.log_interval
-            progress.update(config.log_interval)
-            rate = config.log_interval / (time.perf_counter() - began)
-            diverged = schedule.watch(diverged, states, run, step, progress)
-            rates = np.full(len(run), rate)
-            log.write(schedule.training_rows(states, run, step, updates_per_second=rates))
-            if step % config.eval_interval == 0 or step == config.num_updates:
-                final = step == config.num_updates
-                count = config.final_eval_episodes if final else config.eval_episodes
-                score = judge.evaluate(log, envs, states, ~diverged, step, count)
-                checkpoints.save(step, states=states, diverged=diverged)
-                progress.set_postfix(score=f'{score:.1f}')
-        progress.close()
-    log.close()
+
+
+def reads_sequences(algorithm: str) -> bool:
+    """Whether the batches of an algorithm are windows of steps instead of transitions."""
+    return getattr(ALGORITHMS[algorithm], 'BATCH', None) is Sequence
 
 
 def validate(config: ConfigDict) -> None:
@@ -108,7 +112,7 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f'config.algorithm: unknown algorithm {config.algorithm!r}; valid: {valid}.')
     if config.dataset_on not in ('device', 'host'):
         raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")
-    if learners.reads_sequences(ALGORITHMS[config.algorithm]):
+    if reads_sequences(config.algorithm):
         for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
             if config[key] != only:
                 raise UserError(
@@ -116,7 +120,17 @@ def validate(config: ConfigDict) -> None:
                     f'returns in the units of the environment: only {only} is valid.'
                 )
         _validate_sequences(config)
-    schedule.validate(config)
+    validate_schedule(config)
+
+
+def validate_schedule(config: ConfigDict) -> None:
+    """Raises UserError for counts and intervals that no run can have."""
+    cli.check_counts(
+        config,
+        ('num_updates', 'batch_size', 'log_interval', 'eval_interval', 'eval_episodes',
+         'final_eval_episodes'),
+        ('num_updates', 'eval_interval'),
+    )  # fmt: skip
 
 
 def _validate_sequences(config: ConfigDict) -> None:
@@ -136,42 +150,16 @@ def _validate_sequences(config: ConfigDict) -> None:
         )
 
 
-def validate_actions(algorithm: str, dataset: Dataset) -> None:
-    """Raises UserError if an algorithm cannot take a dataset's kind of actions."""
-    kind = 'discrete' if dataset.spec.discrete else 'continuous'
+def validate_actions(algorithm: str, task: Problem) -> None:
+    """Raises UserError if an algorithm cannot take a problem's kind of actions."""
+    kind = 'discrete' if task.spec.discrete else 'continuous'
     if kind not in ALGORITHMS[algorithm].ACTIONS:
         able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
         raise UserError(
             f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
-            f'dataset {dataset.id} has {kind} ones: use one of {able}.'
+            f'dataset {task.name} has {kind} ones: use one of {able}.'
         )
 
 
-def _feeder(config: ConfigDict, dataset: Dataset, learner: Learners, num_members: int):
-    """(states, step) -> states after config.log_interval more updates, by either kind of sampling."""
-    algorithm = ALGORITHMS[config.algorithm]
-    data, steps_per_row = dataset.transitions, 1
-    if learners.reads_sequences(algorithm):
-        data, steps_per_row = sequences.steps(dataset), config.network.context
-    if config.dataset_on == 'device':
-        placed = learners.place(data, num_members)
-        return lambda states, step: learner.train_on_device(states, placed, config.log_interval)
-    row_bytes = steps_per_row * sum(array[0].nbytes for array in data)
-    affordable = _FEED_BYTES // (row_bytes * config.batch_size * len(learner.seeds))
-    feed = max(n for n in range(1, config.log_interval + 1)
-               if config.log_interval % n == 0 and n <= max(affordable, 1))  # fmt: skip
-
-    def train_chunk(states, step):
-        batches = sampling.host_batches(
-            data, learner.seeds, config.batch_size, step, step + config.log_interval, feed,
-            learners.gatherer(algorithm, config),
-        )  # fmt: skip
-        for batch in batches:
-            states = learner.train_on_batches(states, batch)
-        return states
-
-    return train_chunk
-
-
 if __name__ == '__main__':
-    cli.run_with_config(main, 'launch/configs/iql.py:sepsis')
+    cli.start_with_config(main, 'iql.py:sepsis')

@@ -12,33 +12,29 @@ At every evaluation the running episodes are cut, as by a time limit, and new on
 that step: so a checkpoint needs no state of the simulator, and resuming is exact.
 """
 
-import time
-from collections.abc import Callable
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from absl.flags import FLAGS
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import policies, replay, sampling
-from data.replay import Replay
-from data.types import Transition
-from launch import cli, learners, members, problem, rollout, run_directory, schedule
-from launch.actors import Actors
+from data import policies, problem
+from launch import cli
 from launch.cli import UserError
 from launch.configs import online
-from launch.members import Member
-from launch.problem import Problem
-from launch.run_directory import Checkpoints, MetricsLog
+from launch.report import finished
+from launch.run import directory, learners, loop, members, replays
+from launch.run.actors import Actors
+from launch.run.directory import Checkpoints
+from launch.run.learners import Learners
+from launch.run.loop import Advance
+from launch.run.recording import Evaluations, recording
+from launch.run.replays import Replays
+from launch.train import load_dataset, validate_schedule
 
 # What an offline run and its continuation share.
 _SHARED_KEYS = ('network', 'seed', 'num_seeds')
@@ -47,11 +43,14 @@ _SHARED_KEYS = ('network', 'seed', 'num_seeds')
 def main(config: ConfigDict) -> None:
     """Trains and prints the table."""
     cli.use_all_cores()
+    train_online(config)
+
+
+def _merge(config: ConfigDict) -> None:
     if FLAGS.from_run:
         if 'from_run' not in config:
             raise UserError('--from_run needs --config=launch/configs/online.py:ALGORITHM.')
         config.from_run = FLAGS.from_run
-    train_online(config)
 
 
 def train_online(config: ConfigDict) -> Path:
@@ -70,21 +69,97 @@ def train_online(config: ConfigDict) -> Path:
     else:
         task = problem.from_environment(config.env_id)
     validate(config)
-    run = members.members(config)
-    path = Path(config.run_dir or run_directory.default_path(config, f'online-{config.env_id}'))
-    run_directory.prepare(path, config)
+    hparams = config.hparams.to_dict()
+    run = members.members(hparams, config.sweep, config.seed, config.num_seeds)
+    title = directory.title(config.algorithm)
+    path = Path(
+        config.run_dir
+        or directory.default_path(
+            config, config.algorithm, f'online-{config.env_id}', config.seed
+        )
+    )
+    if directory.holds(path, config, config.resume) and finished.is_finished(path):
+        finished.show(path, title)
+        return path
+
+    problem.check_judge(task)
+    directory.create(path, config)
     problem.save(task, path / 'problem.json')
-    checkpoints = Checkpoints(path)
-    step = checkpoints.latest() or 0
-    if step < config.num_updates:
-        _learn(path, config, task, run, source, checkpoints, step)
-    schedule.finish(path, config, task, run)
+    if (Checkpoints(path).latest() or 0) < config.num_updates:
+        learner = learners.build(
+            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, run, hparams,
+            config.network, config.batch_size,
+        )  # fmt: skip
+        states, offline = learner.init(), None
+        if source:
+            before = Checkpoints(source).restore(states=states)['states']
+            states = before.replace(hparams=states.hparams)
+        if source and config.offline_share:
+            dataset = load_dataset(directory.load_config(source))
+            offline = learners.place(dataset.transitions, len(run))
+        buffers = replays.build(
+            task.spec, len(run), config.replay_capacity, config.batch_size, offline,
+            config.offline_share,
+        )  # fmt: skip
+        actors = Actors(task, learner, config.random_steps)
+        advance = _acting(
+            path, learner, actors, buffers, config.random_steps, config.eval_interval,
+            config.num_updates,
+        )  # fmt: skip
+        evaluations = Evaluations(
+            config.eval_interval, config.eval_episodes, config.final_eval_episodes
+        )
+        wandb = directory.identity(config) if config.wandb else None
+        with recording(path, task, learner, evaluations, wandb_config=wandb) as record:
+            loop.train(
+                {'states': states, 'replay': buffers.empty()}, advance, run, config.num_updates,
+                config.log_interval, config.algorithm, record, 'step',
+            )  # fmt: skip
+        actors.close()
+    finished.finish(path, title, task, config.num_updates)
     return path
+
+
+def _acting(
+    path: Path,
+    learner: Learners,
+    actors: Actors,
+    buffers: Replays,
+    random_steps: int,
+    eval_interval: int,
+    last_step: int,
+) -> Advance:
+    """Chunks of steps in the environment, an update after each but the random ones.
+
+    The members' policies through the training are kept in `path`, to collect data with.
+    """
+
+    def keep_actors(states: Any, step: int) -> None:
+        params = jax.device_get(states.actor.params)
+        each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(learner.members)}
+        policies.write(path / 'actors' / f'{step:09d}.npz', each)
+
+    def advance(carry, step, num_steps):
+        states, buffer = carry['states'], carry['replay']
+        keep_actors(states, step)
+        if step % eval_interval == 0:
+            actors.restart(step)
+        for now in range(step, step + num_steps):
+            buffer = buffers.append(buffer, actors.step(states, now))
+            if now >= random_steps:
+                batches = buffers.sample(buffer, learner.seeds, states.step)
+                states = learner.train_on_batches(states, batches)
+        if step + num_steps == last_step:
+            keep_actors(states, last_step)
+        measures = {'online_return': actors.mean_returns()}
+        return {'states': states, 'replay': buffer}, measures
+
+    return advance
 
 
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
-    schedule.validate(config)
+    validate_schedule(config)
     able = [name for name, module in ALGORITHMS.items() if hasattr(module, 'explore')]
     if config.algorithm not in able:
         raise UserError(
@@ -103,7 +178,7 @@ def validate(config: ConfigDict) -> None:
 
 def _continue_members(config: ConfigDict, source: Path) -> None:
     """Takes over the members and hyperparameters of an offline run, if it can be continued."""
-    offline = run_directory.load_config(source)
+    offline = directory.load_config(source)
     if 'dataset' not in offline or not (source / 'summary.json').exists():
         raise UserError(f'--from_run={source} is no finished offline run.')
     if offline.algorithm != config.algorithm:
@@ -116,7 +191,7 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
     if any(offline.sweep.values()) or any(config.sweep.values()):
         raise UserError(f'--from_run={source}: with a sweep, offline or online, it cannot go on.')
     default = online.get_config(config.algorithm)
-    given, usual, theirs = map(run_directory.identity, (config, default, offline))
+    given, usual, theirs = map(directory.identity, (config, default, offline))
     for key in _SHARED_KEYS:
         if given[key] not in (usual[key], theirs[key]):
             raise UserError(
@@ -130,133 +205,7 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
     config.random_steps = 0
 
 
-def _learn(
-    path: Path,
-    config: ConfigDict,
-    task: Problem,
-    run: list[Member],
-    source: Path | None,
-    checkpoints: Checkpoints,
-    step: int,
-) -> None:
-    """Acts and trains from the last checkpoint, after `step` steps, to the last step."""
-    learner = learners.build(
-        ALGORITHMS[config.algorithm], config, task.spec, run, task.preprocessing
-    )
-    judge = schedule.Judge(config, task, run, learner)
-    states = learner.init()
-    offline = _offline_data(source, len(run)) if source and config.offline_share else None
-    memory = build_memory(config, task, len(run), offline)
-    buffer = memory.empty()
-    diverged = np.zeros(len(run), bool)
-    if step:
-        kept = checkpoints.restore(states=states, replay=buffer, diverged=diverged)
-        states, buffer, diverged = kept['states'], kept['replay'], kept['diverged']
-        print(f'Resuming {path} after {step:,} of {config.num_updates:,} steps.')
-    elif source:
-        hparams = states.hparams
-        states = Checkpoints(source).restore(states=states)['states'].replace(hparams=hparams)
-    log = MetricsLog(path, config, step)
-    actors = Actors(task, learner, len(run), config.random_steps)
-    most_episodes = max(config.eval_episodes, config.final_eval_episodes)
-    progress = tqdm(
-        desc=f'{config.algorithm} x{len(run)}', total=config.num_updates, initial=step,
-        unit='step', dynamic_ncols=True,
-    )  # fmt: skip
-    with rollout.Environments(task, len(run), most_episodes) as envs:
-        while step < config.num_updates:
-            _keep_actors(path, step, states, run)
-            if step % config.eval_interval == 0:
-                actors.restart(step)
-            began = time.perf_counter()
-            for _ in range(config.log_interval):
-                transition = actors.step(states, step)
-                buffer = memory.append(buffer, transition)
-                if step >= config.random_steps:
-                    batches = memory.sample(buffer, learner.seeds, states.step)
-                    states = learner.train_on_batches(states, batches)
-                step += 1
-            jax.block_until_ready(states)
-            progress.update(config.log_interval)
-            rate = config.log_interval / (time.perf_counter() - began)
-            diverged = schedule.watch(diverged, states, run, step, progress)
-            log.write(schedule.training_rows(
-                states, run, step,
-                steps_per_second=np.full(len(run), rate), online_return=actors.mean_returns(),
-            ))  # fmt: skip
-            if step % config.eval_interval == 0 or step == config.num_updates:
-                final = step == config.num_updates
-                count = config.final_eval_episodes if final else config.eval_episodes
-                score = judge.evaluate(log, envs, states, ~diverged, step, count)
-                if final:
-                    _keep_actors(path, step, states, run)
-                checkpoints.save(step, states=states, replay=buffer, diverged=diverged)
-                progress.set_postfix(score=f'{score:.1f}')
-    actors.close()
-    progress.close()
-    log.close()
-
-
-def _keep_actors(path: Path, step: int, states: Any, run: list[Member]) -> None:
-    """The members' policies through the training, to collect data with."""
-    params = jax.device_get(states.actor.params)
-    each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(run)}
-    policies.write(path / 'actors' / f'{step:09d}.npz', each)
-
-
-def _offline_data(source: Path, num_members: int) -> Transition:
-    dataset = problem.load_dataset(run_directory.load_config(source))
-    return learners.place(dataset.transitions, num_members)
-
-
-class Memory(NamedTuple):
-    """Compiled functions on the members' replay buffers, which have a leading axis of members.
-
-    Attributes:
-        empty: () -> replay.
-        append: (replay, transitions (members, ...)) -> replay.
-        sample: (replay, seeds, steps) -> batches (members, 1, batch, ...), some of each from the
-            offline dataset if there is one.
-    """
-
-    empty: Callable[[], Replay]
-    append: Callable[[Replay, Transition], Replay]
-    sample: Callable[[Replay, np.ndarray, jax.Array], Transition]
-
-
-def build_memory(
-    config: ConfigDict, task: Problem, num_members: int, offline: Transition | None
-) -> Memory:
-    """Compiles nothing yet: each function is compiled when first called."""
-    mesh = learners.make_mesh(num_members)
-    size = len(learners.fill([None] * num_members, mesh))
-    own = PartitionSpec('member')
-    shard = partial(jax.shard_map, mesh=mesh, out_specs=own, check_vma=False)
-    from_offline = 0 if offline is None else round(config.offline_share * config.batch_size)
-
-    def sample_one(buffer, seed, step, offline):
-        own_key, offline_key = jax.random.split(sampling.batch_key(seed, step))
-        batch = replay.sample(buffer, own_key, config.batch_size - from_offline)
-        if from_offline:
-            others = sampling.sample(offline, offline_key, from_offline)
-            batch = jax.tree.map(lambda *rows: jnp.concatenate(rows), batch, others)
-        return jax.tree.map(lambda rows: rows[None], batch)
-
-    def empty(numbers):
-        return jax.vmap(lambda _: replay.empty(task.spec, config.replay_capacity))(numbers)
-
-    sample_all = jax.jit(
-        shard(
-            jax.vmap(sample_one, (0, 0, 0, None)), in_specs=(own, own, own, PartitionSpec())
-        )
-    )
-    return Memory(
-        empty=partial(jax.jit(shard(empty, in_specs=own)), jnp.arange(size)),
-        append=jax.jit(shard(jax.vmap(replay.append), in_specs=own), donate_argnums=0),
-        sample=lambda buffer, seeds, steps: sample_all(buffer, seeds, steps, offline),
-    )
-
 
 if __name__ == '__main__':
     flags.DEFINE_string('from_run', None, 'directory of an offline run to continue')
-    cli.run_with_config(main, 'launch/configs/online.py:sac')
+    cli.start_with_config(main, 'online.py:sac', merge=_merge)

@@ -12,7 +12,7 @@ sizes as in the released v2 files), on gymnasium's v5 environments:
 
 Actions are drawn from the stochastic policies, which for medium-replay is also how SAC explored, after
 its first, uniformly random steps. The
-policies (launch/train_online.py trained them, launch/experiments/behaviour_policies.py chose them)
+policies (launch/train_online.py trained them, launch/behaviour_policies.py chose them)
 lie in policies/, with a table of what each earns.
 """
 

@@ -1,4 +1,4 @@
-"""What a recipe is, and the one loop that lets a policy act in an environment."""
+"""What a recipe is, and how episodes are recorded."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -44,6 +44,52 @@ def seeds(seed: int) -> tuple[int, np.random.Generator]:
     return int(for_env.generate_state(1)[0]), np.random.default_rng(for_policy)
 
 
+class Recording:
+    """One episode in the making, as it will be stored."""
+
+    def __init__(self, observation: Any, kept: dict[str, Any]):
+        """Args: the first observation, and what infos keep beside every observation."""
+        self._observations, self._kept = [observation], [kept]
+        self._actions, self._rewards, self._infos = [], [], []
+        self._terminated = self._truncated = False
+
+    def __len__(self) -> int:
+        return len(self._rewards)
+
+    @property
+    def running(self) -> bool:
+        """Whether the environment has not ended the episode."""
+        return not (self._terminated or self._truncated)
+
+    @property
+    def observation(self) -> Any:
+        """The last one."""
+        return self._observations[-1]
+
+    def add(
+        self, action: Any, infos: dict[str, Any], outcome: tuple, kept: dict[str, Any]
+    ) -> None:
+        """Records a step: the action, infos of it, what env.step returned, and what infos keep."""
+        observation, reward, self._terminated, self._truncated, _ = outcome
+        self._observations.append(observation)
+        self._kept.append(kept)
+        self._actions.append(action)
+        self._rewards.append(reward)
+        self._infos.append(infos)
+
+    def episode(self) -> EpisodeBuffer:
+        """The T steps, the last one truncated if the environment has not terminated there."""
+        last = np.arange(len(self)) == len(self) - 1
+        return EpisodeBuffer(
+            observations=_stack(self._observations),
+            actions=np.array(self._actions),
+            rewards=np.array(self._rewards, np.float64),
+            terminations=last & self._terminated,
+            truncations=last & (not self._terminated),
+            infos={**_stack(self._kept), **_stack(self._infos)},
+        )
+
+
 def rollout(
     env: gym.Env,
     act: Callable[[Any, dict], tuple[Any, dict]],
@@ -67,32 +113,16 @@ def rollout(
     observation, info = env.reset(seed=seed)
     collected = 0
     while collected < size:
-        observations, kept = [observation], [[info[name] for name in keep]]
-        actions, rewards, infos = [], [], []
-        ended = terminated = False
-        while not ended:
-            action, step_infos = act(observation, info)
-            observation, reward, terminated, truncated, info = env.step(action)
-            observations.append(observation)
-            kept.append([info[name] for name in keep])
-            actions.append(action)
-            rewards.append(reward)
-            infos.append(step_infos)
-            full = unit == 'steps' and collected + len(rewards) == size
-            ended = terminated or truncated or full
-        ends = np.arange(len(rewards)) == len(rewards) - 1
-        yield EpisodeBuffer(
-            observations=_stack(observations),
-            actions=np.array(actions),
-            rewards=np.array(rewards, np.float64),
-            terminations=ends & terminated,
-            truncations=ends & (not terminated),
-            infos={
-                **{name: np.array(values) for name, values in zip(keep, zip(*kept), strict=True)},
-                **_stack(infos),
-            },
-        )
-        collected += len(rewards) if unit == 'steps' else 1
+        recording = Recording(observation, {name: info[name] for name in keep})
+        full = False
+        while recording.running and not full:
+            action, infos = act(recording.observation, info)
+            outcome = env.step(action)
+            info = outcome[-1]
+            recording.add(action, infos, outcome, {name: info[name] for name in keep})
+            full = unit == 'steps' and collected + len(recording) == size
+        yield recording.episode()
+        collected += len(recording) if unit == 'steps' else 1
         observation, info = env.reset()
 
 

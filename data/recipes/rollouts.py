@@ -23,6 +23,7 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 
 from data import environments
+from data.recipes.recipe import Recording
 from networks.policies import TanhGaussianPolicy
 
 # A constant, so that results are the same on every machine.
@@ -118,31 +119,24 @@ def _block(
     act = _uniform if parameters is None else functools.partial(_act, _module(parameters), parameters)
     # Small products are fastest on the CPU, wherever jax would do them.
     with jax.default_device(jax.local_devices(backend='cpu')[0]):
-        while any(lane.running for lane in lanes):
+        while any(lane.recording.running for lane in lanes):
             noise = np.stack([lane.noise(uniform=parameters is None) for lane in lanes])
-            observations = np.stack([lane.observations[-1] for lane in lanes])
+            observations = np.stack([lane.recording.observation for lane in lanes])
             actions, log_probs = map(np.asarray, act(observations.astype(np.float32), noise))
             for lane, action, log_prob in zip(lanes, actions, log_probs):
-                if lane.running:
+                if lane.recording.running:
                     lane.step(action, log_prob)
-    return [lane.episode() for lane in lanes]
+    return [lane.recording.episode() for lane in lanes]
 
 
 class _Lane:
-    """One episode in the making."""
+    """An environment, and the episode that is recorded in it."""
 
     def __init__(self, env: gym.Env, sequence: np.random.SeedSequence):
         self._env = env
         self._rng = np.random.default_rng(sequence.spawn(1)[0])
         observation, _ = env.reset(seed=int(sequence.generate_state(1)[0]))
-        self.observations = [observation]
-        self._states = [self._state()]
-        self._actions, self._rewards, self._log_probs = [], [], []
-        self._terminated = self._truncated = False
-
-    @property
-    def running(self) -> bool:
-        return not (self._terminated or self._truncated)
+        self.recording = Recording(observation, self._state())
 
     def noise(self, uniform: bool) -> np.ndarray:
         shape = self._env.action_space.shape
@@ -150,28 +144,12 @@ class _Lane:
         return noise.astype(np.float32)
 
     def step(self, action: np.ndarray, log_prob: np.ndarray) -> None:
-        observation, reward, self._terminated, self._truncated, _ = self._env.step(action)
-        self.observations.append(observation)
-        self._states.append(self._state())
-        self._actions.append(action)
-        self._rewards.append(reward)
-        self._log_probs.append(log_prob)
+        outcome = self._env.step(action)
+        self.recording.add(action, {'log_prob': log_prob}, outcome, self._state())
 
-    def episode(self) -> EpisodeBuffer:
-        last = np.arange(len(self._rewards)) == len(self._rewards) - 1
-        qpos, qvel = map(np.stack, zip(*self._states))
-        return EpisodeBuffer(
-            observations=np.stack(self.observations),
-            actions=np.stack(self._actions),
-            rewards=np.array(self._rewards, np.float64),
-            terminations=last & self._terminated,
-            truncations=last & (not self._terminated),
-            infos={'log_prob': np.array(self._log_probs), 'qpos': qpos, 'qvel': qvel},
-        )
-
-    def _state(self) -> tuple[np.ndarray, np.ndarray]:
+    def _state(self) -> dict[str, np.ndarray]:
         data = self._env.unwrapped.data
-        return data.qpos.copy(), data.qvel.copy()
+        return {'qpos': data.qpos.copy(), 'qvel': data.qvel.copy()}
 
 
 @functools.cache

@@ -22,8 +22,8 @@ def main(argv: list[str]) -> None:
     """Trains, prints the table and draws the figure."""
     del argv
     cli.use_all_cores()
-    experiments.run(configs(), experiments.FIGURES / 'alpha-sweep.png')
+    experiments.compare(configs(), 'alpha-sweep.png')
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -28,8 +28,8 @@ def main(argv: list[str]) -> None:
     """Trains, prints the table and draws the figure."""
     del argv
     cli.use_all_cores()
-    experiments.run(configs(), experiments.FIGURES / 'case-files.png')
+    experiments.compare(configs(), 'case-files.png')
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -8,20 +8,16 @@ the others by their values, Decision Transformer by the returns that it is asked
 with networks and numbers of updates for two cores.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
 from ml_collections import ConfigDict
 
 from data.recipes.locomotion import RANDOM_PARTS
-from launch import cli, experiments, run_directory, train
+from launch import cli, experiments
 from launch.configs import bc, cql, decision_transformer, iql
+from launch.report import figures, summary, tables
+from launch.run import directory
 
 # Per cent of the steps that are random.
 SHARES = (0, *RANDOM_PARTS)
@@ -69,37 +65,32 @@ def main(argv: list[str]) -> None:
     """Trains, prints the table as Markdown and draws the figure."""
     del argv
     cli.use_all_cores()
-    scores: dict[str, dict[int, dict[str, Any]]] = {}
-    for share, its_configs in configs().items():
+    scores: dict[str, list[dict[str, Any]]] = {}
+    for its_configs in configs().values():
         for config in its_configs:
-            summary = json.loads((train.train(config) / 'summary.json').read_text())
-            scores.setdefault(run_directory.title(config), {})[share] = summary['settings'][0]['score']
-    print('| random steps | ' + ' | '.join(f'{share} %' for share in SHARES) + ' |')
-    print('|---' * (1 + len(SHARES)) + '|')
-    for name, each in scores.items():
-        cells = [f'{s["mean"]:.1f} [{s["mean_low"]:.1f}, {s["mean_high"]:.1f}]' for s in each.values()]
-        print(f'| {name} | {" | ".join(cells)} |')
-    path = experiments.FIGURES / 'composition.png'
+            (setting,) = summary.read(experiments.trained(config))['settings']
+            scores.setdefault(directory.title(config.algorithm), []).append(setting['score'])
+    print(tables.markdown(
+        ['random steps', *(f'{share} %' for share in SHARES)],
+        [[name, *(tables.with_interval(score, '.1f') for score in each)]
+         for name, each in scores.items()],
+    ))  # fmt: skip
+    path = experiments.RESULTS / 'composition.png'
     draw(scores, path)
     print(f'\nFigure: {path}')
 
 
-def draw(scores: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
+def draw(scores: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Scores against the share of random steps, a line for each method."""
-    figure, axis = plt.subplots(figsize=(5.4, 3.8), layout='constrained')
+    figure, axes = figures.panels(5.4, 4)
+    panel = axes[0, 0]
     for name, each in scores.items():
-        shares = list(each)
-        (line,) = axis.plot(shares, [s['mean'] for s in each.values()], 'o-', markersize=4, label=name)
-        low, high = ([s[end] for s in each.values()] for end in ('mean_low', 'mean_high'))
-        axis.fill_between(shares, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    axis.set(title='Hopper: the same 100,000 expert steps', xlabel='random steps, % of all')
-    axis.set_ylabel('score')
-    axis.set_xticks(SHARES)
-    axis.spines[['top', 'right']].set_visible(False)
-    axis.legend(frameon=False, fontsize='small')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        figures.interval_band(panel, SHARES, each, name)
+    panel.set(title='Hopper: the same 100,000 expert steps', xlabel='random steps, % of all',
+              ylabel='score', xticks=SHARES)  # fmt: skip
+    figures.legend(figure, columns=4)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

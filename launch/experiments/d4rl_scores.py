@@ -1,12 +1,9 @@
-"""Scores on the locomotion datasets beside those published on D4RL's originals.
+"""Scores on Hopper's datasets beside those published on D4RL's originals.
 
-    for algorithm in bc td3_bc cql iql; do
-        python -m launch.train --config=launch/configs/$algorithm.py:mujoco --config.num_seeds=3 \\
-            --config.dataset=local/hopper/medium-v0 --config.run_dir=runs/hopper-medium/$algorithm
-    done
-    python -m launch.experiments.d4rl_scores runs/hopper-medium/*
+    python -m launch.experiments.d4rl_scores
 
-The published scores (published_scores.csv) are CORL's (Tarasov et al. 2023,
+Four seeds each, with networks and numbers of updates for two cores: about two hours and a half. The
+published scores (published_scores.csv) are CORL's (Tarasov et al. 2023,
 https://arxiv.org/abs/2210.07105): the last of a million updates, 4 seeds, on other data, in other
 versions of the environments. They say what to expect, not what to reproduce.
 """
@@ -16,17 +13,15 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
+from ml_collections import ConfigDict
 
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
-
-from data.recipes.locomotion import REPLAY_STEPS
-from launch import cli, experiments, run_directory
-from launch.cli import UserError
+from launch import cli, experiments
+from launch.configs import bc, cql, decision_transformer, iql, td3_bc
+from launch.report import figures, summary, tables
+from launch.run import directory
 
 PUBLISHED = Path(__file__).with_name('published_scores.csv')
+DATASETS = ('medium', 'medium-replay', 'medium-expert')
 
 
 class Result(NamedTuple):
@@ -54,22 +49,49 @@ class Result(NamedTuple):
         return f'{self.algorithm} {self.label}'.strip()
 
 
+def configs() -> list[ConfigDict]:
+    """Every method on each of the datasets, and cloning of the best tenth."""
+    best = [config_for(bc, dataset) for dataset in DATASETS]
+    for config in best:
+        config.top_fraction, config.num_updates = 0.1, 20_000
+    modules = (bc, iql, td3_bc, cql, decision_transformer)
+    return best + [config_for(module, dataset) for module in modules for dataset in DATASETS]
+
+
+def config_for(module, dataset: str) -> ConfigDict:
+    """A method on one of Hopper's datasets, at the size of two cores."""
+    config = module.get_config('mujoco')
+    config.dataset, config.num_seeds = f'local/hopper/{dataset}-v0', 4
+    if module is decision_transformer:
+        config.batch_size, config.network.num_layers = 32, 3
+        config.hparams.warmup_updates, config.hparams.learning_rate = 250.0, 5e-4
+        config.num_updates = config.eval_interval = 2_500
+        config.log_interval, config.final_eval_episodes = 250, 10
+        return config
+    config.batch_size, config.network.hidden_sizes = 128, (128, 128)
+    config.num_updates, config.log_interval, config.eval_interval = 50_000, 1_000, 10_000
+    config.eval_episodes, config.final_eval_episodes = 5, 20
+    if module is cql:
+        config.num_updates, config.hparams.bc_warm_start_updates = 12_000, 1_000.0
+        config.hparams.actor_learning_rate = 3e-4
+    return config
+
+
 def main(argv: list[str]) -> None:
-    """Prints the table as Markdown and draws the figure."""
-    if len(argv) < 2:
-        raise UserError('which runs? Name their directories.')
-    found = [each for argument in argv[1:] for each in results_of(Path(argument))]
+    """Trains, prints the table as Markdown and draws the figure."""
+    del argv
+    cli.use_all_cores()
+    found = [
+        each for config in configs() for each in results_of(config, experiments.trained(config))
+    ]
     results = sorted(found, key=lambda each: (each.dataset, each.algorithm, each.label))
-    print('| dataset | algorithm | updates | seeds | score | 95 % interval | published |')
-    print('|---|---|---|---|---|---|---|')
-    for each in results:
-        score = each.score
-        print(
-            f'| {each.dataset} | {each.name} | {each.updates:,} | {score["seeds"]} '
-            f'| {score["mean"]:.1f} | [{score["mean_low"]:.1f}, {score["mean_high"]:.1f}] '
-            f'| {"" if each.published is None else each.published} |'
-        )
-    path = experiments.FIGURES / 'd4rl-scores.png'
+    print(tables.markdown(
+        ['dataset', 'algorithm', 'updates', 'seeds', 'score', '95 % interval', 'published'],
+        [[each.dataset, each.name, f'{each.updates:,}', each.score['seeds'],
+          *tables.interval_cells(each.score, '.1f'),
+          '' if each.published is None else each.published] for each in results],
+    ))  # fmt: skip
+    path = experiments.RESULTS / 'd4rl-scores.png'
     draw(results, path)
     print(f'\nFigure: {path}')
 
@@ -80,64 +102,44 @@ def published() -> dict[str, dict[str, str]]:
     return {re.sub(r'-v\d+$', '', row['dataset']): row for row in csv.DictReader(lines)}
 
 
-def results_of(run: Path) -> list[Result]:
-    """A run's final scores, each beside what was published for its dataset.
-
-    Raises:
-        UserError: it is not finished, learned online, or is on none of D4RL's compositions.
-    """
-    (summary,) = run_directory.summaries([run]).values()
-    bodies = '|'.join(env_id.partition('-')[0].lower() for env_id in REPLAY_STEPS)
-    found = re.fullmatch(rf'local/({bodies})/([a-z-]+?)(-\d+[km]?)?-v\d+', summary['dataset'])
-    if not found:
-        raise UserError(f"{run} is on {summary['dataset']}, none of D4RL's compositions made here.")
-    dataset, config = f'{found[1]}-{found[2]}', run_directory.load_config(run)
-    if 'dataset' not in config:
-        raise UserError(f'{run} learned online; the published scores are of offline runs.')
-    # All episodes, as CORL.
+def results_of(config: ConfigDict, run: Path) -> list[Result]:
+    """The final scores of a config's run, each beside what was published for its dataset."""
+    dataset = re.fullmatch(r'local/(.+)-v\d+', config.dataset)[1].replace('/', '-')
+    # CORL's are of all episodes.
     whole = config.top_fraction == 1
     theirs = published().get(dataset, {}).get(config.algorithm) if whole else None
+    ended = summary.read(run)
     return [
         Result(
-            dataset, run_directory.title(config), setting['label'], summary['updates'], setting['score'],
-            None if theirs is None else float(theirs),
+            dataset, directory.title_of(run), setting['label'], ended['updates'],
+            setting['score'], None if theirs is None else float(theirs),
         )
-        for setting in summary['settings']
+        for setting in ended['settings']
     ]  # fmt: skip
 
 
 def draw(results: list[Result], path: Path) -> None:
     """A panel for each dataset: our scores with intervals, the published ones beside them."""
     datasets = list(dict.fromkeys(each.dataset for each in results))
-    figure, axes = plt.subplots(
-        len(datasets), 1, figsize=(6.4, 0.9 * len(datasets) + 0.24 * len(results)),
-        layout='constrained', sharex=True, squeeze=False,
-    )  # fmt: skip
-    for axis, dataset in zip(axes[:, 0], datasets):
+    height = 0.9 * len(datasets) + 0.24 * len(results)
+    figure, axes = figures.panels(6.4, height, len(datasets), sharex=True)
+    for panel, dataset in zip(axes[:, 0], datasets):
         shown = [each for each in results if each.dataset == dataset][::-1]
         for height, each in enumerate(shown):
-            score = each.score
-            axis.plot([score['mean_low'], score['mean_high']], [height] * 2, 'C0', linewidth=2)
-            axis.plot(score['mean'], height, 'o', color='C0', label='here')
+            figures.interval_dot(panel, each.score, height, 'C0', 'here')
             if each.published is not None:
-                axis.plot(
+                panel.plot(
                     each.published, height, 'D', color='C3', markerfacecolor='none',
                     label="published, on D4RL's data",
                 )  # fmt: skip
         names = [f'{each.name} ({each.updates / 1000:,g}k)' for each in shown]
-        axis.set_yticks(range(len(shown)), names)
-        axis.set(title=dataset)
-        axis.spines[['top', 'right']].set_visible(False)
-        axis.grid(axis='x', color='0.93')
+        panel.set_yticks(range(len(shown)), names)
+        panel.set(title=dataset)
+        panel.grid(axis='x', color='0.93')
     axes[-1, 0].set_xlabel('score')
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    unique = dict(zip(labels, handles))
-    figure.legend(
-        unique.values(), unique.keys(), loc='outside lower center', ncols=2, frameon=False
-    )
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    figures.legend(figure)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -5,18 +5,16 @@
 Builds those that are missing: all fifteen in about half an hour on 2 cores.
 """
 
-import matplotlib
+from pathlib import Path
+
 import numpy as np
-
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
 
 from data import loading
 from data.recipes import RECIPES
 from data.recipes.locomotion import REPLAY_STEPS
 from data.reference_scores import normalized_score, table_scores
 from launch import cli, experiments
+from launch.report import figures, tables
 
 COMPOSITIONS = ('random', 'medium', 'medium-replay', 'medium-expert', 'expert')
 # Mean normalised returns of D4RL's v2 files, where known.
@@ -30,10 +28,8 @@ D4RL_MEANS = {
 def main(argv: list[str]) -> None:
     """Prints the table as Markdown and draws the figure."""
     del argv
-    path = experiments.FIGURES / 'locomotion-datasets.png'
-    scores = {}
-    print('| dataset | steps | episodes | fell | mean return | score: mean ± std | best | D4RL |')
-    print('|---|---|---|---|---|---|---|---|')
+    path = experiments.RESULTS / 'locomotion-datasets.png'
+    scores, rows = {}, []
     for env_id in REPLAY_STEPS:
         body = env_id.partition('-')[0].lower()
         for composition in COMPOSITIONS:
@@ -44,48 +40,46 @@ def main(argv: list[str]) -> None:
             returns = data.episode_returns
             each = scores[env_id, composition] = normalized_score(returns, table_scores(env_id))
             fell = np.mean(data.transitions.discount[data.episode_offsets[1:] - 1] == 0)
-            theirs = D4RL_MEANS[env_id].get(composition, '')
-            print(
-                f'| {body} {composition} | {data.episode_lengths.sum():,} | {len(returns):,} '
-                f'| {fell:.0%} | {returns.mean():,.0f} | {each.mean():.1f} ± {each.std():.1f} '
-                f'| {each.max():.1f} | {theirs} |'
-            )
+            rows.append([
+                f'{body} {composition}', f'{data.episode_lengths.sum():,}', f'{len(returns):,}',
+                f'{fell:.0%}', f'{returns.mean():,.0f}', f'{each.mean():.1f} ± {each.std():.1f}',
+                f'{each.max():.1f}', D4RL_MEANS[env_id].get(composition, ''),
+            ])  # fmt: skip
+    print(tables.markdown(
+        ['dataset', 'steps', 'episodes', 'fell', 'mean return', 'score: mean ± std', 'best', 'D4RL'],
+        rows,
+    ))  # fmt: skip
     draw(scores, path)
     print(f'\nFigure: {path}')
 
 
-def draw(scores: dict[tuple[str, str], np.ndarray], path) -> None:
+def draw(scores: dict[tuple[str, str], np.ndarray], path: Path) -> None:
     """The distribution of the episodes' scores in every dataset, a panel per environment."""
     env_ids = list(dict.fromkeys(env_id for env_id, _ in scores))
-    figure, axes = plt.subplots(
-        1, len(env_ids), figsize=(10, 3.4), layout='constrained', sharex=True, sharey=True
-    )
+    figure, axes = figures.panels(10, 3.4, columns=len(env_ids), sharex=True, sharey=True)
     heights = np.arange(len(COMPOSITIONS))[::-1]
-    for axis, env_id in zip(axes, env_ids):
+    for panel, env_id in zip(axes[0], env_ids):
         there = [i for i, name in enumerate(COMPOSITIONS) if (env_id, name) in scores]
         values, at = [scores[env_id, COMPOSITIONS[i]] for i in there], heights[there]
-        shapes = axis.violinplot(
+        shapes = panel.violinplot(
             values, at, orientation='horizontal', widths=0.8, showextrema=False,
             bw_method=0.1,
         )  # fmt: skip
         for body in shapes['bodies']:
             body.set(facecolor='C0', alpha=0.35)
-        axis.plot([v.mean() for v in values], at, 'o', color='C0', markersize=5, label='mean')
-        axis.plot([v.max() for v in values], at, '|', color='C0', markersize=12, label='best')
+        panel.plot([v.mean() for v in values], at, 'o', color='C0', markersize=5, label='mean')
+        panel.plot([v.max() for v in values], at, '|', color='C0', markersize=12, label='best')
         theirs = D4RL_MEANS[env_id]
-        axis.plot(
+        panel.plot(
             list(theirs.values()), [heights[COMPOSITIONS.index(name)] for name in theirs], 'D',
             color='C3', markersize=5, markerfacecolor='none', label="mean of D4RL's",
         )  # fmt: skip
-        axis.set(title=env_id, xlabel='normalised return of an episode')
-        axis.set_yticks(heights, COMPOSITIONS)
-        axis.spines[['top', 'right']].set_visible(False)
-        axis.grid(axis='x', color='0.93')
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=3, frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        panel.set(title=env_id, xlabel='normalised return of an episode')
+        panel.set_yticks(heights, COMPOSITIONS)
+        panel.grid(axis='x', color='0.93')
+    figures.legend(figure)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -10,18 +10,17 @@ those for which launch.ope finds enough in the log.
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import scipy.stats
-
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
 from ml_collections import ConfigDict
 
-from launch import cli, exact, experiments, off_policy, policies, train
-from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql, ope
-from launch.off_policy import ESTIMATORS, Judged
+from launch import cli, experiments, ope
+from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql
+from launch.configs import ope as ope_config
+from launch.estimate import estimators, exact
+from launch.estimate.estimators import ESTIMATORS, Judged
+from launch.report import figures, tables
+from launch.run import policies
 
 _UPDATES = (250, 1_000, 5_000)
 
@@ -49,23 +48,25 @@ def main(argv: list[str]) -> None:
     """Trains, judges, prints the table as Markdown and draws the figure."""
     del argv
     cli.use_all_cores()
-    runs = [train.train(config) for config in configs()]
+    runs = [experiments.trained(config) for config in configs()]
     true = np.concatenate([exact.values(policies.stateless(run)) for run in runs])
-    config = ope.get_config('sepsis')
+    config = ope_config.get_config('sepsis')
+    limits = config.min_mean_weight, config.min_effective_sample_size
     config.min_mean_weight = config.min_effective_sample_size = 0.0
-    everything = off_policy.evaluate(config, runs)
-    believed = [off_policy.believe(each, ope.get_config('sepsis')) for each in everything]
+    everything = ope.judge(config, runs)
+    believed = [estimators.believe(each, *limits) for each in everything]
     print(f'\n{len(true)} policies, exact values from {true.min():.3f} to {true.max():.3f}\n')
     for title, judged in (('All', everything), ('Those that launch.ope would estimate', believed)):
-        print(f'{title}:\n\n| estimator | policies | mean absolute error | coverage of 95 % intervals '
-              '| rank correlation | regret of its choice |\n|---|---|---|---|---|---|')  # fmt: skip
+        rows = []
         for name in ESTIMATORS:
             each = quality(judged, true, name)
-            print(f'| {name} | {each["policies"]} | {each["error"]:.3f} '
-                  f'| {100 * each["coverage"]:.0f} % | {each["rank_correlation"]:.2f} '
-                  f'| {each["regret"]:.3f} |')  # fmt: skip
-        print()
-    path = experiments.FIGURES / 'off-policy-evaluation.png'
+            rows.append([name, each['policies'], f'{each["error"]:.3f}',
+                         f'{100 * each["coverage"]:.0f} %', f'{each["rank_correlation"]:.2f}',
+                         f'{each["regret"]:.3f}'])  # fmt: skip
+        header = ['estimator', 'policies', 'mean absolute error', 'coverage of 95 % intervals',
+                  'rank correlation', 'regret of its choice']  # fmt: skip
+        print(f'{title}:\n\n{tables.markdown(header, rows)}\n')
+    path = experiments.RESULTS / 'off-policy-evaluation.png'
     draw(everything, believed, true, path)
     print(f'Figure: {path}')
 
@@ -113,30 +114,27 @@ def draw(
         true: exact values.
         path: where to write the PNG.
     """
-    figure, axes = plt.subplots(
-        1, len(ESTIMATORS), figsize=(13, 3.4), layout='constrained', sharex=True, sharey=True
-    )
+    figure, axes = figures.panels(13, 3.4, columns=len(ESTIMATORS), sharex=True, sharey=True)
+    first = axes[0, 0]
     algorithms = list(dict.fromkeys(each.algorithm for each in everything))
-    for axis, name in zip(axes, ESTIMATORS):
-        axis.plot([0, 1], [0, 1], '--', color='0.6', linewidth=1, zorder=0)
+    for panel, name in zip(axes[0], ESTIMATORS):
+        panel.plot([0, 1], [0, 1], '--', color='0.6', linewidth=1, zorder=0)
         for value, each, kept in zip(true, everything, believed):
             estimate = each.estimates[name]
             if estimate.refusal:
                 continue
             color = f'C{algorithms.index(each.algorithm)}'
             filling = 'none' if kept.estimates[name].refusal else color
-            axis.plot([value] * 2, [estimate.low, estimate.high], color=color, linewidth=0.8)
-            axis.plot(value, estimate.value, 'o', color=color, markerfacecolor=filling, markersize=4)
-        axis.set(title=name, xlabel='exact value', xlim=(-0.03, 0.9), ylim=(-0.1, 1.6))
-        axis.spines[['top', 'right']].set_visible(False)
-    axes[0].set_ylabel('estimate')
+            panel.plot([value] * 2, [estimate.low, estimate.high], color=color, linewidth=0.8)
+            panel.plot(value, estimate.value, 'o', color=color, markerfacecolor=filling, markersize=4)
+        panel.set(title=name, xlabel='exact value', xlim=(-0.03, 0.9), ylim=(-0.1, 1.6))
+    first.set_ylabel('estimate')
     for index, algorithm in enumerate(algorithms):
-        axes[0].plot([], [], 'o', color=f'C{index}', markersize=4, label=algorithm)
-    axes[0].plot([], [], 'o', color='0.4', markerfacecolor='none', markersize=4, label='refused')
-    figure.legend(loc='outside lower center', ncols=len(algorithms) + 1, frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        first.plot([], [], 'o', color=f'C{index}', markersize=4, label=algorithm)
+    first.plot([], [], 'o', color='0.4', markerfacecolor='none', markersize=4, label='refused')
+    figures.legend(figure, columns=len(algorithms) + 1)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -1,63 +1,64 @@
 """Offline to online: a policy learned from a dataset goes on learning by acting.
 
-    python -m launch.train --config=launch/configs/iql.py:mujoco --config.run_dir=OFFLINE_RUN
-    python -m launch.train_online --config=launch/configs/online.py:iql --from_run=OFFLINE_RUN \\
-        --config.run_dir=ONLINE_RUN
-    python -m launch.experiments.offline_to_online ONLINE_RUN
+    python -m launch.experiments.offline_to_online
 
-The scores of both stages, one after the other: the members' means, and their range.
+The four IQL policies of hopper-medium (d4rl_scores.py), then in the environment with their dataset in
+half of each batch. The scores of both stages, one after the other: the members' means, and their range.
 """
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from ml_collections import ConfigDict
 
-matplotlib.use('Agg')
+from launch import cli, experiments
+from launch.configs import iql, online
+from launch.experiments import d4rl_scores
+from launch.report import figures
+from launch.run import metrics
 
-import matplotlib.pyplot as plt
 
-from launch import cli, experiments, problem, run_directory
-from launch.cli import UserError
+def config(offline: Path) -> ConfigDict:
+    """How the policies of an offline run go on."""
+    found = online.get_config('iql')
+    found.from_run, found.batch_size = str(offline), 128
+    found.num_updates, found.log_interval, found.eval_interval = 60_000, 1_000, 5_000
+    found.eval_episodes = 5
+    return found
 
 
 def main(argv: list[str]) -> None:
-    """Prints where the stages end and draws the curve."""
-    if len(argv) != 2:
-        raise UserError('which run of launch.train_online? Name its directory.')
-    online = Path(argv[1])
-    config = run_directory.load_config(online)
-    source = config.get('from_run')
-    if not source:
-        raise UserError(f'{online} continues no offline run.')
-    stages = [experiments.curve(run) for run in (Path(source), online)]
+    """Trains, prints where the stages end and draws the curve."""
+    del argv
+    cli.use_all_cores()
+    before = d4rl_scores.config_for(iql, 'medium')
+    offline = experiments.trained(before)
+    stages = [metrics.curve(run) for run in (offline, experiments.trained(config(offline)))]
     for name, (steps, scores) in zip(('offline', 'online'), stages):
         print(f'{name}: score {np.nanmean(scores[-1]):.1f} after {steps[-1]:,} steps')
-    path = experiments.FIGURES / 'offline-to-online.png'
-    dataset_id = problem.load(Path(source) / 'problem.json').dataset_id
-    draw(stages, f'{run_directory.title(config)} on {dataset_id}', path)
+    path = experiments.RESULTS / 'offline-to-online.png'
+    draw(stages, f'IQL on {before.dataset}', path)
     print(f'Figure: {path}')
 
 
 def draw(stages: list[tuple[np.ndarray, np.ndarray]], title: str, path: Path) -> None:
     """Both learning curves on one axis, on which acting begins at 0."""
-    figure, axis = plt.subplots(figsize=(6, 3.6), layout='constrained')
-    (offline, offline_scores), (online, online_scores) = stages
+    figure, axes = figures.panels(6, 3.6)
+    panel = axes[0, 0]
+    (offline, offline_scores), (online_steps, online_scores) = stages
     # The online curve begins where the offline one ended.
-    online = np.concatenate([[0], online])
+    online_steps = np.concatenate([[0], online_steps])
     online_scores = np.concatenate([offline_scores[-1:], online_scores])
     for steps, scores, color, name in (
         (offline - offline[-1], offline_scores, 'C3', 'offline: updates on the dataset'),
-        (online, online_scores, 'C0', 'online: steps in the environment'),
+        (online_steps, online_scores, 'C0', 'online: steps in the environment'),
     ):
-        experiments.draw_curve(axis, steps, scores, color, name)
-    axis.axvline(0, color='0.35', linestyle=':', linewidth=1)
-    axis.set(title=title, xlabel='thousand updates, before and while acting', ylabel='score')
-    axis.spines[['top', 'right']].set_visible(False)
-    figure.legend(frameon=False, loc='outside lower center', ncols=2)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        figures.range_band(panel, steps / 1_000, scores, name, color)
+    panel.axvline(0, color='0.35', linestyle=':', linewidth=1)
+    panel.set(title=title, xlabel='thousand updates, before and while acting', ylabel='score')
+    figures.legend(figure)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

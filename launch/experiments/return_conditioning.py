@@ -1,56 +1,42 @@
 """Return conditioning: what Decision Transformer earns against what it is asked for.
 
-    python -m launch.train --config=launch/configs/decision_transformer.py:mujoco \\
-        --config.dataset=local/hopper/medium-replay-v0 --config.num_seeds=3
-    python -m launch.experiments.return_conditioning RUN_DIRECTORY
+    python -m launch.experiments.return_conditioning
 
-Asks the run's policies for returns from the lowest in the dataset to half the range of its returns
-beyond the best.
+Asks the policies of hopper-medium-replay (d4rl_scores.py) for returns from the lowest in the dataset to
+half the range of its returns beyond the best.
 """
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
-
-from launch import (
-    cli,
-    experiments,
-    learners,
-    members,
-    policies,
-    problem,
-    report,
-    rollout,
-    run_directory,
-)
-from launch.cli import UserError
+from data import loading
+from launch import cli, experiments
+from launch.configs import decision_transformer
+from launch.experiments import d4rl_scores
+from launch.report import figures, tables
+from launch.report.summary import interval
+from launch.run import policies, rollouts
 
 _TARGETS = 13
 _EPISODES = 5
 
 
 def main(argv: list[str]) -> None:
-    """Evaluates, prints the table as Markdown and draws the figure."""
-    if len(argv) != 2:
-        raise UserError('which run of decision_transformer? Name its directory.')
-    run = Path(argv[1])
-    config = run_directory.load_config(run)
-    if config.algorithm != 'decision_transformer':
-        raise UserError(f'{run} is a run of {config.algorithm}, which cannot be asked for returns.')
+    """Trains, evaluates, prints the table as Markdown and draws the figure."""
+    del argv
     cli.use_all_cores()
-    logged = problem.load_dataset(config).episode_returns
+    config = d4rl_scores.config_for(decision_transformer, 'medium-replay')
+    run = experiments.trained(config)
+    logged = loading.load(config.dataset).episode_returns
     achieved = achieve(run, grid(logged), _EPISODES)
-    print('| asked for | earned | 95 % interval |\n|---|---|---|')
-    for target, each in achieved.items():
-        print(f'| {target:,.4g} | {each["mean"]:,.4g} '
-              f'| [{each["mean_low"]:,.4g}, {each["mean_high"]:,.4g}] |')  # fmt: skip
-    path = experiments.FIGURES / 'return-conditioning.png'
+    print(tables.markdown(
+        ['asked for', 'earned', '95 % interval'],
+        [[f'{target:,.4g}', *tables.interval_cells(each, ',.4g')]
+         for target, each in achieved.items()],
+    ))  # fmt: skip
+    path = experiments.RESULTS / 'return-conditioning.png'
     draw(achieved, logged, config.dataset, path)
     print(f'\nFigure: {path}')
 
@@ -61,43 +47,35 @@ def grid(logged: np.ndarray) -> tuple[float, ...]:
     return tuple(np.linspace(low, best + (best - low) / 2, _TARGETS).tolist())
 
 
-def achieve(run: Path, targets: tuple[float, ...], num_episodes: int) -> dict[float, dict[str, Any]]:
-    """Intervals over seeds of the mean returns for each target (report.interval)."""
-    learner, states, task, judged, _, _ = policies.load(run, targets)
-    finite = np.asarray(learners.all_finite(states))[: len(judged)]
-    with rollout.Environments(task, len(judged), num_episodes) as envs:
-        episodes = rollout.evaluate(
-            learner, states, envs, task, members.seeds(judged), finite, num_episodes, stream=1
+def achieve(path: Path, targets: tuple[float, ...], num_episodes: int) -> dict[float, dict[str, Any]]:
+    """Intervals over seeds of the mean returns of a run's policies, for each target."""
+    run = policies.restore(path)
+    with rollouts.Environments(run.problem, len(run.finite), num_episodes) as envs:
+        judged = rollouts.judge(
+            run.learner, run.states, envs, run.finite, num_episodes, 1, targets
         )
-    returns = episodes.returns.mean(axis=1)
-    asked = np.array([member.setting['target_return'] for member in judged])
-    return {target: report.interval(returns[asked == target]) for target in targets}
+    returns = np.reshape([measured['return'] for _, measured in judged], (len(targets), -1))
+    return {target: interval(each) for target, each in zip(targets, returns)}
 
 
 def draw(
     achieved: dict[float, dict[str, Any]], logged: np.ndarray, dataset_id: str, path: Path
 ) -> None:
     """Earned against asked for, above the returns that the dataset has."""
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(5.2, 5), layout='constrained', sharex=True, height_ratios=(4, 1)
-    )
+    figure, axes = figures.panels(5.2, 5.2, 2, sharex=True, height_ratios=(4, 1))
+    above, below = axes[:, 0]
     targets = list(achieved)
-    low, high = ([each[end] for each in achieved.values()] for end in ('mean_low', 'mean_high'))
-    above.fill_between(targets, low, high, color='C0', alpha=0.2, linewidth=0)
-    means = [each['mean'] for each in achieved.values()]
-    above.plot(targets, means, 'o-', color='C0', markersize=4, label='earned')
+    figures.interval_band(above, targets, list(achieved.values()), 'earned', 'C0')
     above.plot(targets, targets, '--', color='0.5', linewidth=1, label='as asked for')
     below.hist(logged, bins=60, color='0.7')
-    for axis in (above, below):
-        axis.axvline(logged.max(), color='C3', linewidth=1, label="the dataset's best")
-        axis.spines[['top', 'right']].set_visible(False)
+    for panel in (above, below):
+        panel.axvline(logged.max(), color='C3', linewidth=1, label="the dataset's best")
     above.set_title(f'Decision Transformer on {dataset_id}', fontsize='medium')
     above.set(ylabel='return')
-    above.legend(frameon=False, fontsize='small')
     below.set(xlabel='return asked for', ylabel='episodes')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    figures.legend(figure)
+    figures.save(figure, path)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

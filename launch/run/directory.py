@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import LatestN
 
+from algorithms import ALGORITHMS
 from launch.cli import UserError
 
 # What may differ between two launches of one run.
@@ -34,28 +34,22 @@ def identity(config: ConfigDict) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in _FREE_KEYS}
 
 
-def default_path(config: ConfigDict, data: str) -> Path:
+def default_path(config: ConfigDict, algorithm: str, data: str, seed: int) -> Path:
     """runs/<algorithm>/<data>/seed<seed>-<hash of the config>, `data` naming what is learned from."""
     digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
-    data = data.replace('/', '-')
-    return Path('runs') / config.algorithm / data / f'seed{config.seed}-{digest}'
+    return Path('runs') / algorithm / data.replace('/', '-') / f'seed{seed}-{digest}'
 
 
-def prepare(path: Path, config: ConfigDict) -> None:
-    """Creates the directory, or makes sure that the run in it is this one.
+def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
+    """Whether a directory holds this run already; an empty one, or none, does not.
 
     Raises:
-        UserError: the directory holds another run, or this one and config.resume is False.
+        UserError: it holds another run or other things, or this run and it shall not be resumed.
     """
-    file = path / 'config.json'
-    if not file.exists():
+    if not (path / 'config.json').exists():
         if path.exists() and any(path.iterdir()):
             raise UserError(f'{path} is not empty and holds no run; choose another config.run_dir.')
-        path.mkdir(parents=True, exist_ok=True)
-        temporary = path / 'config.json.part'
-        temporary.write_text(config.to_json_best_effort(indent=2))
-        temporary.replace(file)
-        return
+        return False
     there, ours = identity(load_config(path)), identity(config)
     different = sorted(key for key in there.keys() | ours.keys() if there.get(key) != ours.get(key))
     if different:
@@ -63,11 +57,23 @@ def prepare(path: Path, config: ConfigDict) -> None:
             f'{path} holds a run whose config differs in {", ".join(different)}; '
             'choose another config.run_dir.'
         )
-    if not config.resume:
+    if not resume:
         raise UserError(
             f'{path} holds this run already; continue it with --config.resume or choose another '
             'config.run_dir.'
         )
+    return True
+
+
+def create(path: Path, config: ConfigDict) -> None:
+    """Makes the directory and writes the config, if they are not there."""
+    file = path / 'config.json'
+    if file.exists():
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    temporary = path / 'config.json.part'
+    temporary.write_text(config.to_json_best_effort(indent=2))
+    temporary.replace(file)
 
 
 def load_config(path: Path) -> ConfigDict:
@@ -82,30 +88,16 @@ def load_config(path: Path) -> ConfigDict:
     return ConfigDict(json.loads(file.read_text()))
 
 
-def title(config: ConfigDict) -> str:
+def title(algorithm: str, top_fraction: float = 1.0) -> str:
     """How tables and figures name a run's algorithm, and the best episodes if it saw only those."""
-    name = config.algorithm.upper().replace('_', ' ')
-    share = config.get('top_fraction', 1.0)
-    return name if share == 1 else f'{100 * share:g} % {name}'
+    name = ALGORITHMS[algorithm].NAME
+    return name if top_fraction == 1 else f'{100 * top_fraction:g} % {name}'
 
 
-def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """The summaries of finished runs on one dataset, by algorithm (or path, when it comes again).
-
-    Raises:
-        UserError: there is no run, or no finished one, or the datasets differ.
-    """
-    found = {}
-    for path in paths:
-        name = title(load_config(path))
-        file = path / 'summary.json'
-        if not file.exists():
-            raise UserError(f'{path} is not finished: there is no {file.name} in it.')
-        found[name if name not in found else str(path)] = json.loads(file.read_text())
-    datasets = {summary['dataset'] for summary in found.values()}
-    if len(datasets) > 1:
-        raise UserError(f'the runs are on different datasets: {", ".join(sorted(datasets))}.')
-    return found
+def title_of(path: Path) -> str:
+    """The title of the run in a directory."""
+    config = load_config(path)
+    return title(config.algorithm, config.get('top_fraction', 1.0))
 
 
 class Checkpoints:
@@ -166,63 +158,3 @@ def _without_keys(states: Any) -> Any:
 
 def _with_key(old: Any, new: Any) -> Any:
     return jax.random.wrap_key_data(new) if _is_key(old) else new
-
-
-class MetricsLog:
-    """metrics.jsonl and TensorBoard, and W&B if asked for."""
-
-    def __init__(self, path: Path, config: ConfigDict, first_step: int):
-        """Args: the run, its config, and the updates done: later rows of a killed run are dropped."""
-        from tensorboardX import SummaryWriter
-
-        self._file = path / 'metrics.jsonl'
-        rows = [row for row in read_metrics(path) if row['step'] <= first_step]
-        temporary = self._file.with_suffix('.part')
-        temporary.write_text(''.join(json.dumps(row) + '\n' for row in rows))
-        temporary.replace(self._file)
-        self._writer = SummaryWriter(str(path / 'tensorboard'), purge_step=first_step + 1)
-        self._wandb = None
-        if config.wandb:
-            try:
-                import wandb
-            except ImportError as error:
-                raise UserError(
-                    "config.wandb needs the package wandb: pip install -e '.[wandb]'."
-                ) from error
-            self._wandb = wandb.init(
-                project='offline-rl-jax',
-                id=hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16],
-                resume='allow',
-                config=identity(config),
-            )
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """Appends rows of {'step', 'event', 'member', 'seed', <swept values>, <measures>}."""
-        with self._file.open('a') as file:
-            file.writelines(json.dumps(row) + '\n' for row in rows)
-        for row in rows:
-            scalars = {
-                f'{row["event"]}/{name}/member{row["member"]}': value
-                for name, value in row['measures'].items()
-                if np.isfinite(value)
-            }
-            for name, value in scalars.items():
-                self._writer.add_scalar(name, value, row['step'])
-            if self._wandb:
-                self._wandb.log(scalars | {'step': row['step']})
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Ends the TensorBoard and W&B writers."""
-        self._writer.close()
-        if self._wandb:
-            self._wandb.finish()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; a last line cut by a kill is left out."""
-    file = path / 'metrics.jsonl'
-    if not file.exists():
-        return []
-    lines = file.read_text().split('\n')
-    return [json.loads(line) for line in lines[:-1]]

@@ -9,8 +9,8 @@ from gymnasium.envs.registration import EnvSpec
 
 from data import environments
 from data.loading import Dataset
-from data.reference_scores import reference_scores
-from data.types import DatasetError, Spec
+from data.problem import Problem
+from data.types import DatasetError
 
 ACTION_BINS = 50
 # A squashed policy reaches its bounds only in the limit; this near to ±1 an action counts as there.
@@ -24,7 +24,7 @@ class Statistics(NamedTuple):
     """What a dataset of E episodes holds.
 
     Attributes:
-        spec: sizes of observations and actions.
+        problem: what it is a log of.
         returns: undiscounted, float64 (E,).
         lengths: steps, int64 (E,).
         terminated: bool (E,), whether the last step is a termination.
@@ -33,20 +33,17 @@ class Statistics(NamedTuple):
             over equal bins of [-1, 1].
         at_bounds: share of steps with this action dimension at -1 or 1, (action_size,); None if
             discrete.
-        scores: (random, expert) returns, None if unknown.
-        reference_lines: returns to compare with, by name.
-        comparable: whether the log was recorded under the conditions that these returns refer to.
+        comparable: whether the log was recorded under the conditions that the problem's reference
+            returns refer to.
     """
 
-    spec: Spec
+    problem: Problem
     returns: np.ndarray
     lengths: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
     action_shares: np.ndarray
     at_bounds: np.ndarray | None
-    scores: tuple[float, float] | None
-    reference_lines: dict[str, float]
     comparable: bool
 
 
@@ -54,18 +51,14 @@ def statistics(dataset: Dataset) -> Statistics:
     """Measures a dataset."""
     last = dataset.episode_offsets[1:] - 1
     terminated = dataset.transitions.discount[last] == 0
-    scores = _scores(dataset)
-    ends = dict(zip(('random', 'expert'), scores or ()))
     return Statistics(
-        spec=dataset.spec,
+        problem=dataset.problem,
         returns=dataset.episode_returns,
         lengths=dataset.episode_lengths,
         terminated=terminated,
         truncated=dataset.truncation[last] & ~terminated,
         action_shares=_action_shares(dataset),
-        at_bounds=None if dataset.spec.discrete else _at_bounds(dataset),
-        scores=scores,
-        reference_lines=dataset.metadata.get('reference_lines', ends),
+        at_bounds=None if dataset.problem.spec.discrete else _at_bounds(dataset),
         comparable=_other_conditions(dataset) is None,
     )
 
@@ -92,18 +85,10 @@ def warnings(dataset: Dataset) -> list[str]:
     return [warning for check in checks if (warning := check(dataset))]
 
 
-def _scores(dataset: Dataset) -> tuple[float, float] | None:
-    env_id = dataset.env_spec.id if dataset.env_spec else None
-    try:
-        return reference_scores(dataset.id, dataset.metadata, env_id)
-    except DatasetError:
-        return None
-
-
 def _action_shares(dataset: Dataset) -> np.ndarray:
     actions = dataset.transitions.action
-    if dataset.spec.discrete:
-        return np.bincount(actions, minlength=dataset.spec.action_size) / len(actions)
+    if dataset.problem.spec.discrete:
+        return np.bincount(actions, minlength=dataset.problem.spec.action_size) / len(actions)
     counts = [np.histogram(column, ACTION_BINS, (-1, 1))[0] for column in actions.T]
     return np.array(counts) / len(actions)
 
@@ -113,29 +98,29 @@ def _at_bounds(dataset: Dataset) -> np.ndarray:
 
 
 def _no_scores(dataset: Dataset) -> str | None:
-    if _scores(dataset):
+    if dataset.problem.scores:
         return None
     return 'no reference scores: returns cannot be normalised, and launch.train will refuse it'
 
 
 def _no_environment(dataset: Dataset) -> str | None:
-    if dataset.env_spec is None:
+    if dataset.problem.env_spec is None:
         return 'no environment recorded: policies cannot be evaluated'
     try:
-        with environments.make(dataset.env_spec) as env:
+        with environments.make(dataset.problem.env_spec) as env:
             size = gym.spaces.flatdim(env.observation_space)
     except DatasetError as error:
         return f'policies cannot be evaluated: {error}'
-    if size != dataset.spec.observation_size:
+    if size != dataset.problem.spec.observation_size:
         return (
-            f'policies cannot be evaluated: {dataset.env_spec.id} observes {size} features, the '
-            f'dataset {dataset.spec.observation_size}'
+            f'policies cannot be evaluated: {dataset.problem.env_spec.id} observes {size} features, '
+            f'the dataset {dataset.problem.spec.observation_size}'
         )
     return None
 
 
 def _other_conditions(dataset: Dataset) -> str | None:
-    collected, judged = collection_spec(dataset), dataset.env_spec
+    collected, judged = collection_spec(dataset), dataset.problem.env_spec
     if collected is None or all(
         getattr(collected, field) == getattr(judged, field)
         for field in ('id', 'kwargs', 'max_episode_steps')
@@ -163,7 +148,7 @@ def _constant_features(dataset: Dataset) -> str | None:
         return None
     return (
         f'observation features that never change: {len(constant)} of '
-        f'{dataset.spec.observation_size} ({_listed(constant)}); standardised, the slightest '
+        f'{dataset.problem.spec.observation_size} ({_listed(constant)}); standardised, the slightest '
         'change of them in evaluation is huge'
     )
 
@@ -193,7 +178,7 @@ def _copied_episodes(dataset: Dataset) -> str | None:
 
 
 def _actions_at_bounds(dataset: Dataset) -> str | None:
-    if dataset.spec.discrete:
+    if dataset.problem.spec.discrete:
         return None
     shares = _at_bounds(dataset)
     many = np.flatnonzero(shares > _MANY_AT_BOUNDS)
@@ -207,7 +192,7 @@ def _actions_at_bounds(dataset: Dataset) -> str | None:
 
 def _missing_actions(dataset: Dataset) -> str | None:
     actions = dataset.transitions.action
-    if dataset.spec.discrete:
+    if dataset.problem.spec.discrete:
         unused = np.flatnonzero(_action_shares(dataset) == 0)
         problem = 'actions never taken'
     else:
@@ -215,7 +200,7 @@ def _missing_actions(dataset: Dataset) -> str | None:
         problem = 'action dimensions that never change'
     if not len(unused):
         return None
-    return f'{problem}: {len(unused)} of {dataset.spec.action_size} ({_listed(unused)})'
+    return f'{problem}: {len(unused)} of {dataset.problem.spec.action_size} ({_listed(unused)})'
 
 
 def _listed(indices, most: int = 8) -> str:

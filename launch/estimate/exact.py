@@ -5,7 +5,7 @@ import numpy as np
 from data import environments
 from data.recipes import icu_sepsis
 from launch.cli import UserError
-from launch.policies import Policies
+from launch.run.policies import Policies
 
 
 def values(policies: Policies) -> np.ndarray:
@@ -14,7 +14,7 @@ def values(policies: Policies) -> np.ndarray:
     Raises:
         UserError: the environment's model is not known.
     """
-    env_id = policies.problem.env_spec.id
+    env_id = policies.run.problem.env_spec.id
     if env_id != environments.SEPSIS_ID:
         raise UserError(
             f'the values of policies in {env_id} are not known exactly, only those in '
@@ -22,5 +22,5 @@ def values(policies: Policies) -> np.ndarray:
         )
     features = environments.sepsis_parameters().state_cluster_centers.astype(np.float32)
     actions = policies.actions(features)
-    num_actions = policies.problem.spec.action_size
+    num_actions = policies.run.problem.spec.action_size
     return np.array([icu_sepsis.exact_value(np.eye(num_actions)[each]) for each in actions.T])

@@ -1,6 +1,6 @@
 """Chooses the policies that ship with the code from online trainings of SAC.
 
-    python -m launch.experiments.behaviour_policies RUN_DIRECTORY ...
+    python -m launch.behaviour_policies RUN_DIRECTORY ...
 
 For each run of launch.train_online: `medium` is the first policy, with at least 19 before it, that
 scores between 45 and 58, `medium-replay` 20 policies from the start to that one, `expert` the best of
@@ -20,9 +20,10 @@ from data import policies
 from data.recipes import locomotion, rollouts
 from data.recipes.locomotion import Policy
 from data.reference_scores import normalized_score, table_scores
-from launch import cli, run_directory
+from launch import cli
 from launch.cli import UserError
 from launch.configs import online
+from launch.run import directory, metrics
 
 POLICIES = Path(locomotion.__file__).with_name('policies')
 # Inside 40 to 60, so that it stays there in other episodes. (Hopper's, 40.6, was chosen from 40 to 60.)
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> None:
 
 def _ship(run: Path) -> None:
     """Adds the policies of a training, in the place of those its environment had."""
-    config = run_directory.load_config(run)
+    config = directory.load_config(run)
     files = {int(file.stem): file for file in sorted((run / 'actors').glob('*.npz'))}
     if config.algorithm != 'sac' or not files:
         raise UserError(f'{run} holds no policies that SAC learned online.')
@@ -98,7 +99,7 @@ def _first_medium(env_id: str, trained: dict) -> int:
 def _best(run: Path, env_id: str, trained: dict) -> int:
     earned = {
         row['step']: row['measures']['online_return']
-        for row in run_directory.read_metrics(run)
+        for row in metrics.read(run)
         if row['event'] == 'training' and row['member'] == 0 and row['step'] in trained
     }
     # An interval in which no episode ended has NaN.
@@ -130,7 +131,7 @@ def _measure(
 def _command(config) -> str:
     """What a user types for this run: every value that is not the config's own."""
     usual, own = (
-        flatten_dict(run_directory.identity(each), sep='.') for each in (online.get_config(), config)
+        flatten_dict(directory.identity(each), sep='.') for each in (online.get_config(), config)
     )
     words = ['python -m launch.train_online --config=launch/configs/online.py:sac']
     for name, value in sorted(own.items()):
@@ -154,4 +155,4 @@ def _write(env_id: str, rows: list[Policy], parameters: dict) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.start(main)

@@ -5,15 +5,22 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from algorithms import fqe
-from data import transforms
 from data.loading import Dataset
-from launch import learners, members
+from data.problem import Preprocessing
+from launch.run import feeds, learners, loop, members
 
 # Steps valued at a time.
 _ROWS = 16_384
+
+
+class Schedule(NamedTuple):
+    """How long a model is fitted: updates in all, in a chunk, and rows of a batch."""
+
+    num_updates: int
+    log_interval: int
+    batch_size: int
 
 
 class FittedQ(NamedTuple):
@@ -25,7 +32,7 @@ class FittedQ(NamedTuple):
     """
 
     states: fqe.FQEState
-    preprocessing: transforms.Preprocessing
+    preprocessing: Preprocessing
 
     def values(self, observations: np.ndarray, actions: np.ndarray, resample: int) -> np.ndarray:
         """Q of every policy, by its fit to a resample, float64 (n, P).
@@ -50,44 +57,49 @@ def _values(states: fqe.FQEState, observations: jax.Array, actions: jax.Array) -
 
 
 def fit(
-    config: ConfigDict, dataset: Dataset, next_actions: np.ndarray, counts: np.ndarray
+    dataset: Dataset,
+    next_actions: np.ndarray,
+    counts: np.ndarray,
+    hparams: dict[str, float],
+    network: ConfigDict,
+    schedule: Schedule,
+    seed: int,
 ) -> FittedQ:
     """Fits the Q functions of P policies to B resamples of a dataset.
 
     Args:
-        config: launch/configs/ope.py.
-        dataset: the log.
+        dataset: the log, preprocessed.
         next_actions: the policies' at next_observation, (N, P, action_size), or int32 (N, P).
-        counts: how often each resample has each episode, (E, B).
+        counts: how often each resample has each episode, (B, E).
+        hparams: of algorithms/fqe.py but for the policy and the resample.
+        network: its config.
+        schedule: how long, and in batches of how many rows.
+        seed: of all of them.
     """
-    num_policies, num_resamples = next_actions.shape[1], counts.shape[1]
-    settings = ConfigDict(config.to_dict())
-    settings.num_seeds = 1
-    settings.sweep = {'policy': range(num_policies), 'resample': range(num_resamples)}
-    settings.hparams.update({'policy': 0.0, 'resample': 0.0})
-    run = members.members(settings)
-    preprocessing = transforms.preprocessing(
-        dataset, config.standardize_observations, False, 1.0, 0.0
+    num_policies, num_resamples = next_actions.shape[1], len(counts)
+    # Policy by policy.
+    run = members.members(
+        hparams | {'policy': 0.0, 'resample': 0.0},
+        {'policy': range(num_policies), 'resample': range(num_resamples)},
+        seed,
+        num_seeds=1,
     )
-    learner = learners.build(fqe, settings, dataset.spec, run, preprocessing)
+    task = dataset.problem
+    learner = learners.build(
+        fqe, task.spec, task.preprocessing, run, hparams, network, schedule.batch_size
+    )
     data = fqe.Batch(
         **dataset.transitions._asdict(),
         next_actions=next_actions,
-        counts=np.repeat(counts, dataset.episode_lengths, axis=0).astype(np.float32),
+        counts=np.repeat(counts.T, dataset.episode_lengths, axis=0).astype(np.float32),
     )
-    placed, states = learners.place(data, len(run)), learner.init()
-    progress = tqdm(
-        desc=f'fqe x{len(run)}', total=config.num_updates, unit='update', dynamic_ncols=True
-    )
-    for _ in range(0, config.num_updates, config.log_interval):
-        states = jax.block_until_ready(
-            learner.train_on_device(states, placed, config.log_interval)
-        )
-        progress.update(config.log_interval)
-    progress.close()
+    states = loop.train(
+        {'states': learner.init()}, feeds.on_device(learner, data), run, schedule.num_updates,
+        schedule.log_interval, fqe.NAME,
+    )  # fmt: skip
 
     def split(leaf):
-        # The fill of the mesh is dropped; members come policy by policy.
+        # The fill of the mesh is dropped.
         return leaf[: len(run)].reshape(num_policies, num_resamples, *leaf.shape[1:])
 
-    return FittedQ(jax.device_get(jax.tree.map(split, states.replace(key=None))), preprocessing)
+    return FittedQ(jax.device_get(jax.tree.map(split, states.replace(key=None))), task.preprocessing)

@@ -1,0 +1,165 @@
+"""What a policy faces: part of a dataset, kept with a run, so that its policies outlive the data."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
+
+from data import actions, environments, reference_scores
+from data.actions import ActionMap
+from data.types import Array, DatasetError, Sequence, Spec, Transition
+
+
+class Preprocessing(NamedTuple):
+    """The affine maps between what is recorded and what an algorithm sees.
+
+    Attributes:
+        observation_mean, observation_std: float32 (observation_size,).
+        reward_scale, reward_shift: float32; the algorithm sees scale * reward + shift.
+    """
+
+    observation_mean: Array
+    observation_std: Array
+    reward_scale: Array
+    reward_shift: Array
+
+    def observation(self, observation: Array) -> Array:
+        """Standardises observations (..., observation_size)."""
+        return (observation - self.observation_mean) / self.observation_std
+
+    def reward(self, reward: Array) -> Array:
+        """Maps rewards (...)."""
+        return self.reward_scale * reward + self.reward_shift
+
+    def transition(self, batch: Transition) -> Transition:
+        """Maps the observations and rewards of a batch."""
+        return batch._replace(
+            observation=self.observation(batch.observation),
+            reward=self.reward(batch.reward),
+            next_observation=self.observation(batch.next_observation),
+        )
+
+    def sequence(self, batch: Sequence) -> Sequence:
+        """Maps the observations of a batch; returns-to-go stay what the environment gives."""
+        return batch._replace(observation=self.observation(batch.observation))
+
+
+def identity(observation_size: int) -> Preprocessing:
+    """Leaves everything as it is recorded."""
+    mean, std = np.zeros(observation_size, np.float32), np.ones(observation_size, np.float32)
+    return Preprocessing(mean, std, np.float32(1), np.float32(0))
+
+
+class Problem(NamedTuple):
+    """Observations, actions and rewards of one task, and the environment that judges, if any.
+
+    Attributes:
+        name: the dataset's Minari id; the environment's id where there is no dataset.
+        spec: the sizes that an algorithm sees.
+        observation_keys: paths of the entries of a dict observation in the order in which they are
+            concatenated; () if observations are plain arrays.
+        action_map: between the environment's actions and an algorithm's.
+        env_spec: the environment to evaluate in; None if none is named.
+        scores: (random, expert) returns, 0 and 100 on the scale of scores; None if unknown.
+        reference_lines: further returns to draw beside a learning curve, by name.
+        preprocessing: of observations and rewards.
+        delayed_rewards: whether an episode's reward is all paid at its end.
+    """
+
+    name: str
+    spec: Spec
+    observation_keys: tuple[str, ...]
+    action_map: ActionMap
+    env_spec: EnvSpec | None
+    scores: tuple[float, float] | None
+    reference_lines: dict[str, float]
+    preprocessing: Preprocessing
+    delayed_rewards: bool = False
+
+    @property
+    def lines(self) -> dict[str, float]:
+        """Returns to hold others against: the reference lines, or else those that scores refer to."""
+        return self.reference_lines or dict(zip(('random', 'expert'), self.scores or ()))
+
+
+def from_environment(env_id: str) -> Problem:
+    """An environment without a dataset, to learn in while acting.
+
+    Raises:
+        DatasetError: it cannot be made here, its observations or actions are not plain vectors, or
+            the actions are not bounded.
+    """
+    env_spec = environments.registered(env_id)
+    with environments.make(env_spec) as env:
+        observed, acted = env.observation_space, env.action_space
+    if not (isinstance(observed, Box) and isinstance(acted, Box) and acted.is_bounded()):
+        raise DatasetError(
+            f'environment {env_id}: observations {observed} and actions {acted} are not '
+            'supported online without a dataset; Box observations and bounded Box actions are.'
+        )
+    action_map = actions.from_space(acted, f'environment {env_id}')
+    size = int(np.prod(observed.shape))
+    return Problem(
+        name=env_id,
+        spec=Spec(size, action_map.size, action_map.discrete),
+        observation_keys=(),
+        action_map=action_map,
+        env_spec=env_spec,
+        scores=reference_scores.known({}, env_id),
+        reference_lines={},
+        preprocessing=identity(size),
+    )
+
+
+def check_judge(problem: Problem) -> None:
+    """Makes sure that policies can be evaluated and scored in the problem's environment.
+
+    Raises:
+        DatasetError: it names no environment, one that cannot be made here, or no reference scores.
+    """
+    if problem.env_spec is None:
+        raise DatasetError(f'dataset {problem.name}: it names no environment to evaluate in.')
+    environments.make(problem.env_spec).close()
+    if problem.scores is None:
+        raise DatasetError(reference_scores.none_for(problem.name, problem.env_spec.id))
+
+
+def save(problem: Problem, path: Path) -> None:
+    """Writes a problem as JSON."""
+    fields = problem._asdict() | {
+        'spec': problem.spec._asdict(),
+        'action_map': problem.action_map.to_json(),
+        'env_spec': problem.env_spec and json.loads(problem.env_spec.to_json()),
+        'preprocessing': {
+            name: np.asarray(value).tolist()
+            for name, value in problem.preprocessing._asdict().items()
+        },
+    }
+    path.write_text(json.dumps(fields, indent=2))
+
+
+def load(path: Path) -> Problem:
+    """Reads what `save` wrote.
+
+    Raises:
+        DatasetError: the file has other fields, as one of another version would.
+    """
+    fields: dict[str, Any] = json.loads(path.read_text())
+    if set(fields) != set(Problem._fields):
+        raise DatasetError(
+            f'{path} was written by another version of this code: it has '
+            f'{", ".join(sorted(fields))} where {", ".join(sorted(Problem._fields))} are needed; '
+            'train again in another directory.'
+        )
+    maps = {name: np.float32(value) for name, value in fields['preprocessing'].items()}
+    return Problem(**fields | {
+        'spec': Spec(**fields['spec']),
+        'observation_keys': tuple(fields['observation_keys']),
+        'action_map': actions.from_json(fields['action_map']),
+        'env_spec': fields['env_spec'] and EnvSpec.from_json(json.dumps(fields['env_spec'])),
+        'scores': fields['scores'] and tuple(fields['scores']),
+        'preprocessing': Preprocessing(**maps),
+    })  # fmt: skip

@@ -1,0 +1,184 @@
+"""Estimates of what policies would earn, from a dataset that another policy collected."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+from algorithms import importance_sampling
+from algorithms.importance_sampling import Episodes
+from data.loading import Dataset
+from launch.estimate.behaviour import Behaviour
+from launch.estimate.fitted_q import FittedQ
+
+# By the names that tables and files have for them.
+IMPORTANCE_SAMPLING = {
+    'ordinary IS': importance_sampling.ordinary,
+    'weighted IS': importance_sampling.weighted,
+    'per-decision IS': importance_sampling.per_decision,
+    'weighted DR': importance_sampling.weighted_doubly_robust,
+}
+ESTIMATORS = ('FQE', *IMPORTANCE_SAMPLING)
+_BOOTSTRAP_SAMPLES = 200
+# Of those, how many at a time.
+_BLOCK = 100
+
+
+class Estimate(NamedTuple):
+    """Of a policy's value, with a 95 % interval, whose ends are NaN if it has none.
+
+    Attributes:
+        value, low, high: NaN if there is a reason not to give them.
+        refusal: the reason, a sentence; '' if there is none.
+    """
+
+    value: float
+    low: float
+    high: float
+    refusal: str = ''
+
+
+class Judged(NamedTuple):
+    """A policy and what the log says of it.
+
+    Attributes:
+        name: of the policy.
+        algorithm: of its run, as tables name it.
+        updates: that it did.
+        estimates: of its value by the name of the estimator.
+        mean_weight: of the log's episodes in importance sampling; 1 is expected of a policy that does
+            only what the behaviour policy might do. NaN if actions are continuous.
+        effective_sample_size: of importance sampling with whole episodes, likewise.
+    """
+
+    name: str
+    algorithm: str
+    updates: int
+    estimates: dict[str, Estimate]
+    mean_weight: float
+    effective_sample_size: float
+
+
+def believe(judged: Judged, min_mean_weight: float, min_effective_sample_size: float) -> Judged:
+    """A policy's estimates without those for which the log holds too little.
+
+    Where a policy does what the log never has, importance sampling misses what follows, and Q is what a
+    network extrapolates.
+    """
+    if judged.mean_weight < min_mean_weight:
+        reason = (
+            f'cannot say: the episodes weigh {judged.mean_weight:.2f} on average where 1 is expected, '
+            'so that much of what the policy does is not in the log.'
+        )
+        unsure = ESTIMATORS
+    elif judged.effective_sample_size < min_effective_sample_size:
+        reason = (
+            'cannot say: the episodes that follow the policy are worth '
+            f'{judged.effective_sample_size:.1f} of its own, fewer than '
+            f'{min_effective_sample_size:g}.'
+        )
+        unsure = tuple(IMPORTANCE_SAMPLING)
+    else:
+        return judged
+    return judged._replace(estimates=judged.estimates | dict.fromkeys(unsure, refused(reason)))
+
+
+def refused(reason: str) -> Estimate:
+    return Estimate(np.nan, np.nan, np.nan, reason)
+
+
+def resamples(rng: np.random.Generator, num_episodes: int, number: int) -> np.ndarray:
+    """How often each of `number` draws with replacement has each episode, (number, num_episodes)."""
+    drawn = rng.integers(num_episodes, size=(number, num_episodes))
+    counts = [np.bincount(each, minlength=num_episodes) for each in drawn]
+    return np.array(counts, np.float64).reshape(number, num_episodes)
+
+
+def by_fitted_q(
+    fitted: FittedQ, initial: np.ndarray, actions: np.ndarray, counts: np.ndarray
+) -> list[Estimate]:
+    """Mean values of the first observations; the refits' spread around them, by Student's t.
+
+    Args:
+        fitted: to the log, and to its resamples.
+        initial: the first observations of the E episodes.
+        actions: what each policy does there, (E, policies, ...).
+        counts: how often each resample has each episode, (resamples, E), the first the log itself.
+    """
+    values = np.array(
+        [
+            count @ fitted.values(initial, actions, resample) / count.sum()
+            for resample, count in enumerate(counts)
+        ]
+    )
+    estimates = []
+    for value, refits in zip(values[0], values[1:].T):
+        if not np.isfinite(value):
+            estimates.append(refused('diverged: its values ran away.'))
+            continue
+        spread = np.nan
+        if len(refits):
+            spread = np.std(refits, ddof=1) * scipy.stats.t.ppf(0.975, len(refits) - 1)
+        estimates.append(Estimate(float(value), float(value - spread), float(value + spread)))
+    return estimates
+
+
+def by_importance_sampling(
+    dataset: Dataset,
+    fitted: FittedQ,
+    actions: np.ndarray,
+    behaviour: Behaviour,
+    gamma: float,
+    rng: np.random.Generator,
+) -> list[tuple[dict[str, Estimate], float, float]]:
+    """Of every policy, where actions are discrete; its mean weight and its effective sample size.
+
+    Args:
+        dataset: the log.
+        fitted: the policies' Q, for the doubly robust estimator.
+        actions: what each policy does at each observation, (N, policies).
+        behaviour: who collected the log.
+        gamma: the discount of a step.
+        rng: draws the bootstrap's episodes.
+    """
+    observations = dataset.transitions.observation
+    logged = np.asarray(dataset.transitions.action)
+    q = fitted.values(observations, np.repeat(logged[:, None], actions.shape[1], axis=1), 0)
+    v = fitted.values(observations, actions, 0)
+    pad = padder(dataset.episode_lengths, behaviour.used)
+    reward = pad(dataset.transitions.reward, 0.0)
+    counts = np.concatenate([np.ones((1, len(reward))),
+                             resamples(rng, len(reward), _BOOTSTRAP_SAMPLES)])  # fmt: skip
+    found = []
+    for policy in range(actions.shape[1]):
+        # The policies are deterministic: probability 1 or 0.
+        ratio = np.where(actions[:, policy] == logged, np.exp(-behaviour.log_probs), 0.0)
+        episodes = Episodes(reward, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0))
+        size = importance_sampling.effective_sample_size(episodes)
+        if size == 0:
+            unknown = refused('cannot say: no episode follows the policy.')
+            found.append((dict.fromkeys(IMPORTANCE_SAMPLING, unknown), 0.0, 0.0))
+            continue
+        estimates = {}
+        for name, estimator in IMPORTANCE_SAMPLING.items():
+            value, *again = np.concatenate(
+                [estimator(episodes, gamma, counts[begin : begin + _BLOCK])
+                 for begin in range(0, len(counts), _BLOCK)]
+            )  # fmt: skip
+            low, high = np.nanpercentile(again, [2.5, 97.5])
+            estimates[name] = Estimate(float(value), float(low), float(high))
+        found.append((estimates, float(np.mean(np.prod(episodes.ratio, axis=1))), size))
+    return found
+
+
+def padder(lengths: np.ndarray, used: np.ndarray):
+    """(values (N,), filling) -> float64 (episodes used, longest): episodes as rows."""
+    inside = np.arange(lengths[used].max()) < lengths[used][:, None]
+    kept = np.repeat(used, lengths)
+
+    def pad(values: np.ndarray, filling: float) -> np.ndarray:
+        padded = np.full(inside.shape, filling)
+        padded[inside] = np.asarray(values)[kept]
+        return padded
+
+    return pad

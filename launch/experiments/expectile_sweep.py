@@ -1,0 +1,30 @@
+"""What IQL's expectile changes where returns are at most 1: 50 members of one run.
+
+    python -m launch.experiments.expectile_sweep
+
+The clinicians' records, at the paper's inverse temperature and its batch size.
+"""
+
+from ml_collections import ConfigDict
+
+from launch import cli, experiments
+from launch.configs import iql
+
+
+def configs() -> list[ConfigDict]:
+    """One config, the expectile swept."""
+    config = iql.get_config('sepsis')
+    config.batch_size, config.hparams.inverse_temperature = 256, 3.0
+    config.sweep.expectile = (0.5, 0.7, 0.8, 0.9, 0.95)
+    return [config]
+
+
+def main(argv: list[str]) -> None:
+    """Trains, prints the table and draws the figure."""
+    del argv
+    cli.use_all_cores()
+    experiments.compare(configs(), 'expectile-sweep.png')
+
+
+if __name__ == '__main__':
+    cli.start(main)

@@ -1,0 +1,70 @@
+"""Figures of runs: learning curves, and runs side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from data.problem import Problem
+from launch.report import figures, summary
+from launch.report.summary import VALUES, interval
+from launch.run.members import Member, by_setting
+
+
+def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
+    """Returns with 95 % intervals, and beside them what the critics claim against what is true.
+
+    Args:
+        summaries: of runs on one dataset, by the runs' titles.
+        path: where to write the PNG.
+    """
+    rows = summary.settings(summaries)
+    heights = np.arange(len(rows))[::-1]
+    figure, axes = figures.panels(9.5, 1.9 + 0.34 * len(rows), columns=2, sharey=True)
+    left, right = axes[0]
+    for height, (_, setting) in zip(heights, rows):
+        figures.interval_dot(left, setting['return'], height, 'C0')
+        if 'claimed_value' in setting:
+            claimed, measured = setting['claimed_value'], setting['discounted_return']
+            right.plot([claimed['mean'], measured['mean']], [height] * 2, color='0.8', zorder=0)
+            figures.interval_dot(right, measured, height, 'C0', 'measured')
+            figures.interval_dot(right, claimed, height, 'C3', 'claimed by the critic')
+    figures.references(left, summary.reference_lines(summaries), vertical=True)
+    left.set_yticks(heights, [title for title, _ in rows])
+    left.set(xlabel='return', title=next(iter(summaries.values()))['dataset'])
+    claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES[:2] if key in s]
+    if claims and max(claims) > 20 * (np.median(claims) + 1):
+        right.set_xscale('symlog', linthresh=10 ** np.ceil(np.log10(np.median(claims) + 1)))
+    right.set(xlabel='discounted return of the policy', title='claimed against measured')
+    for panel in (left, right):
+        panel.grid(axis='x', color='0.93')
+    figures.legend(figure, columns=5)
+    figures.save(figure, path)
+
+
+def draw_learning_curves(
+    rows: list[dict[str, Any]], problem: Problem, title: str, path: Path
+) -> None:
+    """Mean return over seeds against steps (updates), a curve per setting, 95 % intervals as bands.
+
+    Args:
+        rows: of metrics.jsonl.
+        problem: of the run.
+        title: of the figure.
+        path: where to write the PNG.
+    """
+    evaluations = [row for row in rows if row['event'] == 'evaluation']
+    steps = sorted({row['step'] for row in evaluations})
+    measured = {(row['step'], row['member']): row['measures']['return'] for row in evaluations}
+    members = {row['member']: Member(row['setting'], row['seed']) for row in evaluations}
+    groups = by_setting([members[index] for index in sorted(members)])
+    figure, axes = figures.panels(7, 4.4)
+    colors = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(groups)))
+    for color, (label, indices) in zip(colors, groups.items()):
+        intervals = [interval(np.array([measured[step, i] for i in indices])) for step in steps]
+        figures.interval_band(axes[0, 0], steps, intervals, label or title, color)
+    figures.references(axes[0, 0], problem.lines)
+    axes[0, 0].set(xlabel='steps', ylabel='return', title=f'{title} on {problem.name}')
+    figures.legend(figure)
+    figures.save(figure, path)

@@ -1,0 +1,69 @@
+"""How a run ends: a summary, a table and a figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.problem import Problem
+from launch.report import curves, summary
+from launch.run import metrics
+from launch.run.members import Member
+
+_SUMMARY, _CURVES = 'summary.json', 'learning_curves.png'
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the run in a directory has come to its end."""
+    return (path / _SUMMARY).exists()
+
+
+def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
+    """Writes the summary and the figure from the metrics, and prints the table.
+
+    Args:
+        path: of the run directory.
+        title: of the run.
+        problem: that it faced.
+        num_steps: that it took.
+    """
+    rows = metrics.read(path)
+    judged = [
+        (Member(row['setting'], row['seed']), row['measures'])
+        for row in rows
+        if row['event'] == 'evaluation' and row['step'] == num_steps
+    ]
+    curves.draw_learning_curves(rows, problem, title, path / _CURVES)
+    write(path / _SUMMARY, summary.summarize(problem, judged, num_steps))
+    show(path, title)
+    gone = [member.description for member, each in judged if not np.isfinite(each['return'])]
+    if gone:
+        print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Writes JSON; the file appears whole or not at all."""
+    temporary = file.with_suffix('.part')
+    temporary.write_text(json.dumps(content, indent=2))
+    temporary.replace(file)
+
+
+def show(path: Path, title: str) -> None:
+    """Prints the table of a finished run."""
+    found = summary.read(path)
+    print(f'\n{title} on {found["dataset"]}, {found["updates"]:,} steps\n')
+    print(summary.table({title: found}))
+    print(f'\nRun directory: {path}\nFigure: {path / _CURVES}')
+
+
+def present(paths: list[Path], figure: Path) -> None:
+    """Prints the table of finished runs on one dataset and draws their comparison.
+
+    Raises:
+        UserError: one is not finished, or the datasets differ.
+    """
+    found = summary.summaries(paths)
+    print(f'\n{next(iter(found.values()))["dataset"]}\n\n{summary.table(found)}')
+    curves.draw_comparison(found, figure)
+    print(f'\nFigure: {figure}')

@@ -1,0 +1,86 @@
+"""The one training loop: advance, watch for divergence, log, evaluate, save."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from launch.run import learners
+from launch.run.members import Member
+from launch.run.metrics import row
+from launch.run.recording import Record
+
+# (carry, step, number of steps) -> carry, and measures (members,) to be logged.
+Advance = Callable[[dict[str, Any], int, int], tuple[dict[str, Any], dict[str, np.ndarray]]]
+
+
+def train(
+    carry: dict[str, Any],
+    advance: Advance,
+    members: list[Member],
+    num_steps: int,
+    interval: int,
+    title: str,
+    record: Record | None = None,
+    unit: str = 'update',
+) -> Any:
+    """Trains from wherever the last checkpoint stands, or from nothing, to the last step.
+
+    Args:
+        carry: what goes from chunk to chunk, before the first: `states`, with a leading axis of
+            members, and what else the source of batches keeps, such as a replay buffer.
+        advance: what happens in a chunk.
+        members: whose states these are.
+        num_steps: in all.
+        interval: steps of a chunk.
+        title: of the progress bar.
+        record: None if nothing is to be kept but what is returned.
+        unit: what a step is, for the progress bar and the rate that is logged.
+
+    Returns:
+        the states after the last step.
+    """
+    step, diverged = 0, np.zeros(len(members), bool)
+    if record and (latest := record.checkpoints.latest()):
+        step, carry = latest, record.checkpoints.restore(diverged=diverged, **carry)
+        diverged = carry.pop('diverged')
+        print(f'Resuming after {step:,} of {num_steps:,} {unit}s.')
+    progress = tqdm(
+        desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
+    )
+    while step < num_steps:
+        began = time.perf_counter()
+        chunk = min(interval, num_steps - step)
+        carry, measures = advance(carry, step, chunk)
+        states = jax.block_until_ready(carry['states'])
+        step += chunk
+        progress.update(chunk)
+        rate = chunk / (time.perf_counter() - began)
+        finite = learners.all_finite(states, len(members))
+        for index in np.flatnonzero(~finite & ~diverged):
+            progress.write(f'DIVERGED after {step:,} {unit}s: {members[index].description}')
+        diverged = diverged | ~finite
+        if not record:
+            continue
+        measures = jax.device_get(states.metrics) | measures
+        record.log.write([
+            row('training', index, member, step,
+                {name: values[index] for name, values in measures.items()}
+                | {f'{unit}s_per_second': rate})
+            for index, member in enumerate(members)
+        ])  # fmt: skip
+        if step % record.interval == 0 or step == num_steps:
+            judged = record.judge(states, ~diverged, step == num_steps)
+            record.log.write([
+                row('evaluation', index, member, step, measured)
+                for index, (member, measured) in enumerate(judged)
+            ])  # fmt: skip
+            record.checkpoints.save(step, diverged=diverged, **carry)
+            scores = [measured['score'] for _, measured in judged]
+            if not np.isnan(scores).all():
+                progress.set_postfix(score=f'{np.nanmean(scores):.1f}')
+    progress.close()
+    return carry['states']

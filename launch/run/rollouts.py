@@ -1,0 +1,234 @@
+"""Evaluation: the policies of all members at once in real environments.
+
+Each member has a few *lanes*, environments that run its episodes one after another. Episode e of a
+member starts from a seed that the member's own seed and e determine, so what a member earns does not
+depend on who else is in the run. All lanes take their step at the same time: one call of the compiled
+policies for all members, then the environments, shared out over worker processes.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.problem import Problem
+from data.reference_scores import normalized_score
+from data.types import DatasetError
+from launch.cli import UserError
+from launch.run.lanes import Film, Lanes
+from launch.run.learners import Learners
+from launch.run.members import Member
+
+# A constant, not a share of the cores, so that results are the same on every machine.
+_LANES_PER_MEMBER = 20
+
+
+class Episodes(NamedTuple):
+    """Finished episodes.
+
+    Attributes:
+        returns: undiscounted, float64 (members, episodes); NaN for members not evaluated.
+        discounted: the returns that the critics estimate: discounted, of preprocessed rewards,
+            float64 (members, episodes); NaN for members not evaluated.
+        lengths: steps, int64 (members, episodes).
+        initial_observations: float32 (members, episodes, observation_size).
+    """
+
+    returns: np.ndarray
+    discounted: np.ndarray
+    lengths: np.ndarray
+    initial_observations: np.ndarray
+
+
+class Environments:
+    """The lanes of a run's members; a `with` block ends their processes."""
+
+    def __init__(self, problem: Problem, num_members: int, num_episodes: int, film: Film | None = None):
+        """Args: the problem, the members to evaluate, and the most episodes asked for at once."""
+        self.problem = problem
+        self.lanes_per_member = min(num_episodes, _LANES_PER_MEMBER)
+        self.lanes = Lanes(problem, num_members * self.lanes_per_member, film)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.lanes.close()
+
+
+def evaluate(
+    learner: Learners,
+    states: Any,
+    envs: Environments,
+    evaluated: np.ndarray,
+    num_episodes: int,
+    stream: int = 0,
+) -> Episodes:
+    """Runs every member's policy for `num_episodes` episodes.
+
+    Args:
+        learner, states: of the run.
+        envs: for its members.
+        evaluated: bool (members,); the others are left out.
+        num_episodes: per member.
+        stream: numbers the evaluations whose episodes shall differ.
+    """
+    problem, members, lanes = envs.problem, len(learner.members), envs.lanes_per_member
+    episode_seeds = np.stack([
+        np.random.SeedSequence((member.seed, stream)).generate_state(num_episodes)
+        for member in learner.members
+    ])  # fmt: skip
+    returns = np.full((members, num_episodes), np.nan)
+    discounted = np.full((members, num_episodes), np.nan)
+    lengths = np.zeros((members, num_episodes), np.int64)
+    initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
+    # Lane l of a member runs its episodes l, l + lanes, l + 2 lanes, ...
+    episode = np.tile(np.arange(lanes), (members, 1))
+    active = evaluated[:, None] & (episode < num_episodes)
+    starting = active.copy()
+    returns[evaluated] = discounted[evaluated] = 0.0
+
+    fresh_memory = memory = learner.init_memory(states, lanes)
+    keys = learner.keys(stream)
+    actions, rewards = np.zeros((members, lanes)), np.zeros((members, lanes))
+    step = 0
+    while active.any():
+        lane_seeds = [
+            int(episode_seeds[m, episode[m, l]]) if starting[m, l] else None
+            for m in range(members)
+            for l in range(lanes)
+        ]
+        flat_actions = actions.reshape(members * lanes, *actions.shape[2:])
+        stepped = envs.lanes.advance(flat_actions, lane_seeds, active.reshape(-1))
+        observations, rewards, done = (
+            each.reshape(members, lanes, *each.shape[1:]) for each in stepped
+        )
+
+        m, l = np.nonzero(active & ~starting)
+        returns[m, episode[m, l]] += rewards[m, l]
+        if problem.delayed_rewards:
+            rewards = np.zeros((members, lanes))
+            rewards[m, l] = np.where(done[m, l], returns[m, episode[m, l]], 0.0)
+        seen = problem.preprocessing.reward(rewards)
+        discounted[m, episode[m, l]] += learner.gammas[m] ** lengths[m, episode[m, l]] * seen[m, l]
+        lengths[m, episode[m, l]] += 1
+        if starting.any():
+            m, l = np.nonzero(starting)
+            initial[m, episode[m, l]] = observations[m, l]
+            memory = _where_lanes(learner.fill(starting), fresh_memory, memory)
+        episode = np.where(done, episode + lanes, episode)
+        starting = done & (episode < num_episodes)
+        active &= episode < num_episodes
+
+        actions, memory = learner.act(states, memory, observations, rewards, keys, step)
+        step += 1
+    return Episodes(returns, discounted, lengths, initial)
+
+
+def claimed_values(
+    learner: Learners, states: Any, episodes: Episodes, evaluated: np.ndarray
+) -> np.ndarray | None:
+    """What each member's critic claims its policy will earn from the initial observations.
+
+    Returns:
+        The means over episodes, to be held against the means of `episodes.discounted`, float64
+        (members,), NaN for members not evaluated; None if the algorithm has no critic.
+    """
+    if learner.claimed_value is None:
+        return None
+    claimed = learner.claimed_value(states, episodes.initial_observations, learner.keys())
+    return np.where(evaluated, claimed.astype(np.float64).mean(axis=1), np.nan)
+
+
+def measures(
+    episodes: Episodes, claimed: np.ndarray | None, problem: Problem
+) -> list[dict[str, float]]:
+    """What an evaluation says of each member.
+
+    Args:
+        episodes: of all members.
+        claimed: their critics' claims (`claimed_values`), if they have critics.
+        problem: of the run.
+
+    Returns:
+        return, return_std, score, length and discounted_return; with critics also claimed_value
+        and value_overestimation, the claim less the discounted return.
+    """
+    rows = []
+    for member, (returns, discounted) in enumerate(zip(episodes.returns, episodes.discounted)):
+        row = {
+            'return': returns.mean(),
+            'return_std': returns.std(),
+            'score': normalized_score(returns.mean(), problem.scores),
+            'length': episodes.lengths[member].mean(),
+            'discounted_return': discounted.mean(),
+        }
+        if claimed is not None:
+            row |= {
+                'claimed_value': claimed[member],
+                'value_overestimation': claimed[member] - discounted.mean(),
+            }
+        rows.append({name: float(value) for name, value in row.items()})
+    return rows
+
+
+def judge(
+    learner: Learners,
+    states: Any,
+    envs: Environments,
+    evaluated: np.ndarray,
+    num_episodes: int,
+    stream: int = 0,
+    target_returns: tuple[float, ...] = (),
+) -> list[tuple[Member, dict[str, float]]]:
+    """What every member's policy earns, and claims, with the member as it was evaluated.
+
+    Args:
+        learner, states, envs, evaluated, num_episodes, stream: as in `evaluate`.
+        target_returns: what return-conditioned policies are asked for, one after the other; each is
+            part of the setting of the members in the result. () for all other policies.
+    """
+    if target_returns:
+        return [
+            (member._replace(setting=member.setting | {'target_return': target}), measured)
+            for target in target_returns
+            for member, measured in judge(
+                learner, asked_for(states, target), envs, evaluated, num_episodes, stream
+            )
+        ]
+    episodes = evaluate(learner, states, envs, evaluated, num_episodes, stream)
+    claimed = claimed_values(learner, states, episodes, evaluated)
+    return list(zip(learner.members, measures(episodes, claimed, envs.problem), strict=True))
+
+
+def asked_for(states: Any, target_return: float) -> Any:
+    """The states of return-conditioned policies, asked for another return."""
+    hparams = states.hparams
+    same = jnp.full_like(hparams.target_return, target_return)
+    return states.replace(hparams=hparams.replace(target_return=same))
+
+
+def film(
+    learner: Learners, states: Any, problem: Problem, member: int, stream: int
+) -> Film:
+    """The first episode of a member's policy in the evaluation of this stream.
+
+    Raises:
+        UserError: the environment cannot render images.
+    """
+    evaluated = np.arange(len(learner.members)) == member
+    images = Film()
+    try:
+        with Environments(problem, len(evaluated), 1, images) as envs:
+            evaluate(learner, states, envs, evaluated, 1, stream)
+    except DatasetError as error:
+        raise UserError(f'no video of {problem.env_spec.id}: {error}') from error
+    return images
+
+
+@jax.jit
+def _where_lanes(mask: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(
+        lambda a, b: jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 2)), a, b), new, old
+    )
