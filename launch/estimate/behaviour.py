@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -66,7 +67,7 @@ def fitted(
         schedule.log_interval, bc.NAME,
     )  # fmt: skip
     state = jax.tree.map(lambda leaf: leaf[0], states)
-    observations = task.preprocessing.observation(np.asarray(dataset.transitions.observation))
+    observations = task.preprocessing.observation(jnp.asarray(dataset.transitions.observation))
     policy = state.actor.apply_fn(state.actor.params, observations)
     log_probs = policy.log_prob(np.asarray(dataset.transitions.action))
     return Behaviour(np.asarray(log_probs, np.float64), used)

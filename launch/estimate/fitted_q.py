@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -46,7 +47,7 @@ class FittedQ(NamedTuple):
         parts = []
         for begin in range(0, len(actions), _ROWS):
             rows = slice(begin, begin + _ROWS)
-            observation = self.preprocessing.observation(np.asarray(observations[rows]))
+            observation = self.preprocessing.observation(jnp.asarray(observations[rows]))
             parts.append(_values(chosen, observation, actions[rows]))
         return np.concatenate(parts).astype(np.float64)
 

@@ -4,9 +4,13 @@ import json
 
 import h5py
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import actions
+from data.problem import Problem, identity
+from data.types import Spec
 
 ID = 'test/made-v0'
 LINE = Box(-10.0, 10.0, (2,), np.float32)
@@ -44,3 +48,19 @@ def overwrite_metadata(dataset_id: str, change) -> None:
     metadata = json.loads(path.read_text())
     change(metadata)
     path.write_text(json.dumps(metadata))
+
+
+def problem(spec: Spec, **changes) -> Problem:
+    """One without an environment, called test/made-v0, whose actions need no mapping."""
+    space = Discrete(spec.action_size) if spec.discrete else Box(-1, 1, (spec.action_size,))
+    made = Problem(
+        name=ID,
+        spec=spec,
+        observation_keys=(),
+        action_map=actions.from_space(space, ID),
+        env_spec=None,
+        scores=None,
+        reference_lines={},
+        preprocessing=identity(spec.observation_size),
+    )
+    return made._replace(**changes)

@@ -46,7 +46,7 @@ def test_arrays_equal_a_step_by_step_reading(name, request):
     np.testing.assert_array_equal(dataset.episode_lengths, np.diff(offsets))
     np.testing.assert_allclose(dataset.episode_returns, returns, rtol=1e-6)
     dtypes = [array.dtype for array in loaded]
-    action_dtype = np.int32 if dataset.spec.discrete else np.float32
+    action_dtype = np.int32 if dataset.problem.spec.discrete else np.float32
     assert dtypes == [np.float32, action_dtype, np.float32, np.float32, np.float32, np.bool_]
 
 
@@ -84,10 +84,10 @@ def test_actions_are_rescaled_by_the_recorded_bounds(storage):
     dataset = loading.load(ID)
     expected = [[-1, -1], [1, 1], [0, 0], [0.5, 0.5]]
     np.testing.assert_allclose(dataset.transitions.action, expected, atol=1e-6)
-    np.testing.assert_array_equal(dataset.action_low, [-2, 1])
-    np.testing.assert_array_equal(dataset.action_high, [2, 5])
-    assert dataset.action_start is None
-    assert dataset.spec == Spec(2, 2, discrete=False)
+    np.testing.assert_array_equal(dataset.problem.action_map.low, [-2, 1])
+    np.testing.assert_array_equal(dataset.problem.action_map.high, [2, 5])
+    assert dataset.problem.action_map.start is None
+    assert dataset.problem.spec == Spec(2, 2, discrete=False)
 
 
 def test_actions_beyond_the_bounds_by_rounding_are_clipped(storage):
@@ -102,10 +102,10 @@ def test_discrete_actions_count_from_zero(storage):
     dataset = loading.load(ID)
     np.testing.assert_array_equal(dataset.transitions.action, [0, 2, 1])
     assert dataset.transitions.action.dtype == np.int32
-    assert dataset.action_start == 3
-    assert dataset.action_low is None
-    assert dataset.action_high is None
-    assert dataset.spec == Spec(2, 3, discrete=True)
+    assert dataset.problem.action_map.start == 3
+    assert dataset.problem.action_map.low is None
+    assert dataset.problem.action_map.high is None
+    assert dataset.problem.spec == Spec(2, 3, discrete=True)
 
 
 def test_dict_observations_are_flattened_in_the_recorded_order(storage):
@@ -126,24 +126,24 @@ def test_dict_observations_are_flattened_in_the_recorded_order(storage):
     }
     store(ID, [episode(2, observations=observations)], spaces=(space, UNIT))
     dataset = loading.load(ID)
-    assert dataset.observation_keys == ('goal/burner', 'goal/kettle', 'observation', 'zone')
-    assert dataset.spec.observation_size == 8
+    assert dataset.problem.observation_keys == ('goal/burner', 'goal/kettle', 'observation', 'zone')
+    assert dataset.problem.spec.observation_size == 8
     order = np.array([8, 6, 7, 2, 3, 4, 5, 1])
     np.testing.assert_array_equal(dataset.transitions.observation, [order, order + 10])
     np.testing.assert_array_equal(dataset.transitions.next_observation, [order + 10, order + 20])
     # What an environment returns one at a time is flattened by the same function.
-    live = flat.flatten_observation(space.sample(), dataset.observation_keys, 1)
+    live = flat.flatten_observation(space.sample(), dataset.problem.observation_keys, 1)
     assert live.shape == (1, 8)
 
 
 def test_evaluation_environment_comes_before_the_collecting_one(storage):
     other = gym.spec('CartPole-v0').to_json()
     store('test/both-v0', collect('CartPole-v1', 1, 5), 'CartPole-v1', eval_env_spec=other)
-    assert loading.load('test/both-v0').env_spec.id == 'CartPole-v0'
+    assert loading.load('test/both-v0').problem.env_spec.id == 'CartPole-v0'
     store('test/one-v0', collect('CartPole-v1', 1, 5), 'CartPole-v1')
-    assert loading.load('test/one-v0').env_spec.id == 'CartPole-v1'
+    assert loading.load('test/one-v0').problem.env_spec.id == 'CartPole-v1'
     store('test/none-v0', [episode(2)], spaces=(LINE, UNIT))
-    assert loading.load('test/none-v0').env_spec is None
+    assert loading.load('test/none-v0').problem.env_spec is None
 
 
 def test_second_load_maps_the_cache_and_leaves_the_source_alone(pendulum, monkeypatch):
@@ -159,8 +159,8 @@ def test_second_load_maps_the_cache_and_leaves_the_source_alone(pendulum, monkey
         assert isinstance(again, np.memmap)
         np.testing.assert_array_equal(array, again)
     np.testing.assert_array_equal(first.episode_offsets, second.episode_offsets)
-    assert first.spec == second.spec
-    assert first.observation_keys == second.observation_keys
+    assert first.problem.spec == second.problem.spec
+    assert first.problem.observation_keys == second.problem.observation_keys
 
 
 def test_cache_follows_the_stored_data(storage):
@@ -177,10 +177,10 @@ def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interrupti
     path = store(ID, [episode(3), episode(4)], spaces=(LINE, UNIT))
     flatten = flat.flatten_episode
 
-    def interrupted(source, recorded, keys, spec):
+    def interrupted(source, recorded, task):
         if recorded.id == 1:
             raise interruption
-        return flatten(source, recorded, keys, spec)
+        return flatten(source, recorded, task)
 
     with monkeypatch.context() as patch:
         patch.setattr(flat, 'flatten_episode', interrupted)
@@ -210,7 +210,7 @@ def test_other_ids_are_downloaded_and_then_loaded(storage, monkeypatch):
     monkeypatch.setattr(
         minari, 'download_dataset', lambda name: store(name, [episode(2)], spaces=(LINE, UNIT))
     )
-    assert loading.load('D4RL/made-v0').id == 'D4RL/made-v0'
+    assert loading.load('D4RL/made-v0').problem.name == 'D4RL/made-v0'
 
 
 def test_unknown_local_id_lists_the_recipes_and_downloads_nothing(storage, monkeypatch):

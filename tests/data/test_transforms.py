@@ -6,14 +6,15 @@ from gymnasium.envs.registration import EnvSpec
 
 from data import loading, transforms
 from data.loading import Dataset
+from data.problem import Preprocessing
 from data.types import DatasetError, Spec, Transition
+from tests.data.helpers import problem
 
-PLAIN = {
-    'standardize_observations': False,
-    'normalize_rewards': False,
-    'reward_scale': 1.0,
-    'reward_shift': 0.0,
-}
+
+def maps_of(data: Dataset, **options) -> Preprocessing:
+    return transforms.preprocess(
+        data, **{'standardize_observations': False} | options
+    ).problem.preprocessing
 
 
 def dataset(returns: list[float], lengths: list[int]) -> Dataset:
@@ -21,8 +22,7 @@ def dataset(returns: list[float], lengths: list[int]) -> Dataset:
     episode = np.repeat(np.arange(len(lengths)), lengths)
     step = np.arange(len(episode), dtype=np.float32)
     return Dataset(
-        id='test/made-v0',
-        spec=Spec(2, 1, discrete=False),
+        problem=problem(Spec(2, 1, discrete=False)),
         transitions=Transition(
             observation=np.stack([episode, step], axis=1).astype(np.float32),
             action=np.zeros((len(episode), 1), np.float32),
@@ -32,18 +32,14 @@ def dataset(returns: list[float], lengths: list[int]) -> Dataset:
         ),
         truncation=np.append(episode[1:] != episode[:-1], True),
         episode_offsets=np.cumsum([0, *lengths]),
-        observation_keys=(),
-        action_low=-np.ones(1, np.float32),
-        action_high=np.ones(1, np.float32),
-        action_start=None,
-        env_spec=None,
         metadata={},
     )
 
 
 def test_nothing_asked_for_changes_nothing(pendulum):
     data = loading.load(pendulum)
-    mapped = transforms.preprocessing(data, **PLAIN).transition(data.transitions)
+    maps = maps_of(data)
+    mapped = maps.transition(data.transitions)
     for array, expected in zip(mapped, data.transitions):
         np.testing.assert_array_equal(array, expected)
 
@@ -57,7 +53,7 @@ def test_standardisation_equals_float64_numpy():
         observation=observation, next_observation=observation[::-1].copy()
     )
     data = data._replace(transitions=batch)
-    maps = transforms.preprocessing(data, **PLAIN | {'standardize_observations': True})
+    maps = maps_of(data, standardize_observations=True)
     exact = observation.astype(np.float64)
     np.testing.assert_allclose(maps.observation_mean, exact.mean(axis=0), rtol=1e-7)
     np.testing.assert_allclose(maps.observation_std, exact.std(axis=0) + 1e-3, rtol=1e-6)
@@ -72,13 +68,13 @@ def test_constant_feature_stays_finite():
     data = dataset([1.0, 2.0], [3, 3])
     constant = np.full((6, 2), 7.0, np.float32)
     data = data._replace(transitions=data.transitions._replace(observation=constant))
-    maps = transforms.preprocessing(data, **PLAIN | {'standardize_observations': True})
+    maps = maps_of(data, standardize_observations=True)
     np.testing.assert_array_equal(maps.observation(constant), np.zeros((6, 2)))
 
 
 def test_reward_normalisation_is_1000_over_the_range_of_returns():
     data = dataset([-10.0, 30.0, 5.0], [4, 2, 7])
-    maps = transforms.preprocessing(data, **PLAIN | {'normalize_rewards': True})
+    maps = maps_of(data, normalize_rewards=True)
     np.testing.assert_allclose(
         maps.reward(data.transitions.reward), data.transitions.reward * 1000 / 40, rtol=1e-6
     )
@@ -86,15 +82,15 @@ def test_reward_normalisation_is_1000_over_the_range_of_returns():
 
 def test_rewards_are_scaled_before_they_are_shifted():
     data = dataset([0.0, 20.0], [1, 1])
-    options = PLAIN | {'normalize_rewards': True, 'reward_scale': 2.0, 'reward_shift': -1.0}
-    maps = transforms.preprocessing(data, **options)
+    options = {'normalize_rewards': True, 'reward_scale': 2.0, 'reward_shift': -1.0}
+    maps = maps_of(data, **options)
     np.testing.assert_allclose(maps.reward(data.transitions.reward), [-1, 20 * 50 * 2 - 1])
 
 
 def test_equal_returns_cannot_normalise():
     data = dataset([3.0, 3.0], [2, 2])
     with pytest.raises(DatasetError, match='test/made-v0: all episodes have the return 3,'):
-        transforms.preprocessing(data, **PLAIN | {'normalize_rewards': True})
+        maps_of(data, normalize_rewards=True)
 
 
 def test_top_episodes_are_the_best_in_recorded_order():
@@ -139,7 +135,10 @@ def maze(rewards: list[list[float]]) -> Dataset:
     spec = EnvSpec(
         'Maze-v0', entry_point='gymnasium_robotics.envs.maze.x:Maze', kwargs={'continuing_task': True}
     )
-    return data._replace(transitions=data.transitions._replace(reward=reward), env_spec=spec)
+    return data._replace(
+        problem=data.problem._replace(env_spec=spec),
+        transitions=data.transitions._replace(reward=reward),
+    )
 
 
 def test_episodes_end_at_their_first_goal():
@@ -149,12 +148,14 @@ def test_episodes_end_at_their_first_goal():
     np.testing.assert_array_equal(cut.transitions.observation[:, 1], [0, 1, 2, 6, 7, 8, 10, 11])
     np.testing.assert_array_equal(cut.transitions.discount, [1, 1, 0, 1, 1, 0, 1, 0])
     np.testing.assert_array_equal(np.flatnonzero(cut.truncation), [4])
-    assert cut.env_spec.kwargs == {'continuing_task': False}
-    assert whole.transitions.discount.all() and whole.env_spec.kwargs == {'continuing_task': True}
+    assert cut.problem.env_spec.kwargs == {'continuing_task': False}
+    assert whole.transitions.discount.all()
+    assert whole.problem.env_spec.kwargs == {'continuing_task': True}
 
 
 @pytest.mark.parametrize('env_spec', [None, EnvSpec('Hopper-v5', entry_point='gymnasium:Hopper')])
 def test_only_mazes_have_a_goal_to_end_at(env_spec):
-    data = maze([[0.0, 1.0]])._replace(env_spec=env_spec)
+    data = maze([[0.0, 1.0]])
+    data = data._replace(problem=data.problem._replace(env_spec=env_spec))
     with pytest.raises(DatasetError, match='test/made-v0: its environment has no goal to end at'):
         transforms.cut_at_goal(data)

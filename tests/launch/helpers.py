@@ -1,29 +1,42 @@
 """What the tests of the launcher use."""
 
+import io
 import os
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from absl import flags
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
+from data.problem import Problem
+from launch import cli
+from launch.run import learners, members
+from launch.run.learners import Learners
+from launch.run.members import Member
 from tests.algorithms.helpers import CONFIGS
 
 ROOT = Path(__file__).parents[2]
-_FAST = ('bc', 'iql', 'decision_transformer')
+# What makes networks small; what an algorithm does not have is left out.
+_SMALL = {
+    'hidden_sizes': (16, 16), 'vae_hidden_sizes': (16, 16), 'num_sampled_actions': 2,
+    'num_act_actions': 3, 'context': 4, 'embedding_size': 16, 'num_layers': 1,
+}  # fmt: skip
 
 
 def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
     """A run of a few seconds; values such as {'hparams.expectile': 0.9}."""
     config = CONFIGS[algorithm].get_config()
-    network = {'network.hidden_sizes': (16, 16)}
-    if algorithm == 'decision_transformer':
-        network = {'network.context': 4, 'network.embedding_size': 16, 'network.num_layers': 1,
-                   'target_returns': (1.0,)}  # fmt: skip
+    small = {f'network.{key}': value for key, value in _SMALL.items() if key in config.network}
+    if 'target_returns' in config:
+        small['target_returns'] = (1.0,)
     config.update_from_flattened_dict(
-        network
+        small
         | {
             'dataset': dataset,
             'num_seeds': 1,
@@ -44,17 +57,59 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, '-m', *arguments]
 
 
-def run(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
-    """Runs `python -m <arguments>` from the repository's root."""
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    """Runs `python -m <arguments>` in a process of its own, from the repository's root."""
     return subprocess.run(
-        command(*arguments), cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, **kwargs
+        command(*arguments), cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True
     )
 
 
-def algorithms_and_actions() -> list:
-    """(algorithm, kind of action), all there are; all but a few are slow tests."""
-    return [
-        pytest.param(name, kind, marks=() if name in _FAST else pytest.mark.slow)
-        for name, module in ALGORITHMS.items()
-        for kind in module.ACTIONS
-    ]
+class Result(NamedTuple):
+    """How a program ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def program(module: str, *arguments: str) -> Result:
+    """What `python -m <module> <arguments>` does, in this process and on its devices."""
+    before, out, errors = set(flags.FLAGS), io.StringIO(), io.StringIO()
+    code = 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.setattr(sys, 'argv', [module, *map(str, arguments)])
+        patch.setattr(cli, 'use_all_cores', lambda: None)
+        # Where it was imported, runpy would warn.
+        patch.delitem(sys.modules, module, raising=False)
+        try:
+            runpy.run_module(module, run_name='__main__')
+        except SystemExit as ended:
+            code = ended.code or 0
+            if isinstance(code, str):
+                code, text = 1, code
+                print(text, file=errors)
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+    return Result(code, out.getvalue(), errors.getvalue())
+
+
+def algorithms_and_actions() -> list[tuple[str, str]]:
+    """(algorithm, kind of action), all there are."""
+    return [(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
+
+
+def hparams_of(config: ConfigDict) -> dict[str, float]:
+    return members.with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
+
+
+def members_of(config: ConfigDict) -> list[Member]:
+    return members.members(hparams_of(config), config.sweep, config.seed, config.num_seeds)
+
+
+def learner_of(config: ConfigDict, task: Problem) -> Learners:
+    """The learners of a config's members."""
+    return learners.build(
+        ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members_of(config),
+        hparams_of(config), config.network, config.batch_size, config.network.get('context'),
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from data.types import Spec
 from launch import benchmark
 from launch.configs import bc as bc_config
 from launch.configs import decision_transformer as decision_transformer_config
-from tests.launch.helpers import run
+from tests.launch.helpers import program
 
 
 def test_a_row_is_consistent():
@@ -44,7 +44,7 @@ def test_the_work_of_bc_is_that_of_its_matrix_products():
 def test_rows_are_appended(tmp_path):
     file = tmp_path / 'rows.jsonl'
     for _ in range(2):
-        result = run('launch.benchmark', '--algorithm=bc', '--updates=2', '--chunks=1',
+        result = program('launch.benchmark', '--algorithm=bc', '--updates=2', '--chunks=1',
                      '--batch_size=8', f'--json={file}')  # fmt: skip
         assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in file.read_text().splitlines()]

@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from launch import compare, run_directory, train
+from launch import compare, train
 from launch.cli import UserError
 from launch.configs import bc
-from tests.launch.helpers import run, small_config
+from launch.report import summary
+from tests.launch.helpers import program, small_config
 
 
 def test_runs_are_compared_in_one_table_and_figure(cartpole, tmp_path):
@@ -14,7 +15,7 @@ def test_runs_are_compared_in_one_table_and_figure(cartpole, tmp_path):
         for name in ('bc', 'iql')
     ]
     figure = tmp_path / 'figure.png'
-    result = run('launch.compare', *map(str, paths), f'--output={figure}')
+    result = program('launch.compare', *paths, f'--output={figure}')
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(('BC', 'IQL'))] == ['BC', 'IQL']
@@ -28,14 +29,14 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         config = bc.get_config()
         (path / 'config.json').write_text(config.to_json_best_effort())
         (path / 'summary.json').write_text(json.dumps({'dataset': f'test/{path.name}-v0'}))
-    result = run('launch.compare', *map(str, paths))
+    result = program('launch.compare', *paths)
     assert result.returncode == 1
     assert 'different datasets: test/one-v0, test/other-v0' in result.stderr
     (paths[0] / 'summary.json').unlink()
     with pytest.raises(UserError, match='is not finished'):
-        run_directory.summaries(paths)
+        summary.summaries(paths)
     with pytest.raises(UserError, match='holds no run'):
-        run_directory.summaries([tmp_path])
+        summary.summaries([tmp_path])
     with pytest.raises(UserError, match='no config file none.py'):
-        compare._finished_run('none.py')
-    assert 'what is to be compared?' in run('launch.compare').stderr
+        compare._config('none.py')
+    assert 'what is to be compared?' in program('launch.compare').stderr

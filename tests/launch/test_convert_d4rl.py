@@ -10,7 +10,7 @@ from data import loading
 from data.types import DatasetError
 from launch import convert_d4rl
 from launch.cli import UserError
-from tests.launch.helpers import run
+from tests.launch.helpers import program
 
 ID = 'd4rl/hopper/made-v2'
 ROWS = 12
@@ -113,7 +113,7 @@ def test_a_termination_at_the_time_limit_is_a_termination(storage, tmp_path):
 def test_infos_references_and_environment_come_along(storage, tmp_path):
     made = arrays()
     data = converted(tmp_path, made)
-    assert data.env_spec.id == 'Hopper-v5'
+    assert data.problem.env_spec.id == 'Hopper-v5'
     dataset = minari.load_dataset(ID)
     assert dataset.storage.metadata['ref_max_score'] == pytest.approx(3234.3)
     episode = dataset[1]
@@ -164,5 +164,5 @@ def test_ids_that_cannot_be_given_are_refused(storage, tmp_path):
     convert_d4rl.convert(file, ID, 'Hopper-v5')
     with pytest.raises(UserError, match='exists already'):
         convert_d4rl.convert(file, ID, 'Hopper-v5')
-    result = run('launch.convert_d4rl', f'--file={file}')
+    result = program('launch.convert_d4rl', f'--file={file}')
     assert result.returncode == 1 and '--dataset and --env_id are all needed' in result.stderr

@@ -1,21 +1,24 @@
 import json
 
 import gymnasium as gym
+import imageio
 import numpy as np
 import pytest
 
-from launch import evaluate, policies, run_directory, train
-from tests.launch.helpers import run, small_config
+from launch import evaluate, train
+from launch.cli import UserError
+from launch.run import metrics
+from tests.launch.helpers import program, small_config
 
 
 def test_a_run_is_judged_again(cartpole, tmp_path):
     path = train.train(
         small_config(cartpole, num_seeds=2, run_dir=str(tmp_path / 'run'), standardize_observations=True)
     )
-    rows = run_directory.read_metrics(path)
+    rows = metrics.read(path)
     trained = [row['measures']['return'] for row in rows if row['event'] == 'evaluation'][-2:]
     for seed, episodes in ((0, 3), (1, 30)):
-        result = run(
+        result = program(
             'launch.evaluate', f'--run_dir={path}', f'--episodes={episodes}', f'--seed={seed}'
         )
         assert result.returncode == 0, result.stderr
@@ -27,10 +30,10 @@ def test_a_run_is_judged_again(cartpole, tmp_path):
 
 
 def test_what_is_no_run_is_named(tmp_path):
-    result = run('launch.evaluate', f'--run_dir={tmp_path}')
+    result = program('launch.evaluate', f'--run_dir={tmp_path}')
     assert result.returncode == 1
     assert f'{tmp_path} holds no run' in result.stderr
-    assert run('launch.evaluate').stderr.strip() == 'error: which run? --run_dir=DIRECTORY says.'
+    assert program('launch.evaluate').stderr.strip() == 'error: which run? --run_dir=DIRECTORY says.'
 
 
 def test_an_environment_that_draws_nothing_gives_no_video(storage, tmp_path, monkeypatch):
@@ -38,19 +41,26 @@ def test_an_environment_that_draws_nothing_gives_no_video(storage, tmp_path, mon
     path = train.train(
         small_config('local/icu-sepsis/clinician-20-v0', 'bc', run_dir=str(tmp_path / 'run'))
     )
-    result = run('launch.evaluate', f'--run_dir={path}', f'--video={tmp_path / "film.gif"}')
+    result = program('launch.evaluate', f'--run_dir={path}', f'--video={tmp_path / "film.gif"}')
     assert result.returncode == 1
     assert 'no video of OfflineRL/ICU-Sepsis-v0' in result.stderr
     assert not (tmp_path / 'film.gif').exists()
 
 
 def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
-    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run')))
+    path = train.train(small_config(cartpole, num_seeds=2, run_dir=str(tmp_path / 'run')))
+    # Frames that are equal would be one frame of the file.
+    rng = np.random.default_rng(0)
     monkeypatch.setattr(
         gym.envs.classic_control.CartPoleEnv,
         'render',
-        lambda self: np.full((16, 16, 3), int(self.steps_beyond_terminated is None), np.uint8),
+        lambda self: rng.integers(255, size=(16, 16, 3), dtype=np.uint8),
     )
-    learner, states, task, *_ = policies.load(path)
-    evaluate.film(learner, states, task, 0, 1, tmp_path / 'film.gif')
-    assert (tmp_path / 'film.gif').stat().st_size > 100
+    evaluate.film(path, 1, 3, tmp_path / 'film.gif')
+    frames = imageio.mimread(tmp_path / 'film.gif')
+    evaluate.evaluate(path, 1, 3)
+    returns = json.loads((path / 'evaluation-seed3.json').read_text())['settings'][0]['returns_by_seed']
+    # One for every step, and one before the first.
+    assert len(frames) == 1 + returns['1']
+    with pytest.raises(UserError, match='--member=2: .* has members 0 to 1'):
+        evaluate.film(path, 2, 3, tmp_path / 'film.gif')

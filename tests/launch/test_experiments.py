@@ -1,65 +1,84 @@
 import json
-import shutil
 from collections.abc import Callable
+from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+from matplotlib.axes import Axes
 
 from data import recipes
-from launch import experiments, members, train
+from launch import experiments, train, train_online
 from launch.cli import UserError
-from launch.configs import iql
+from launch.configs import bc, iql
 from launch.experiments import (
     alpha_sweep,
     case_files,
     composition,
     d4rl_scores,
+    expectile_sweep,
+    fqe_on_hopper,
     locomotion_datasets,
     offline_to_online,
     online_against_offline,
+    pointmaze,
     return_conditioning,
     stitching,
 )
+from launch.run import directory, metrics
+from tests.launch.helpers import members_of
 
 
 @pytest.fixture
 def plotted(monkeypatch):
     """What is plotted as lines, which still are."""
-    lines, plot = [], plt.Axes.plot
+    lines, plot = [], Axes.plot
 
     def spied(self, x, y, *args, **kwargs):
         lines.append((list(x), list(y)))
         return plot(self, x, y, *args, **kwargs)
 
-    monkeypatch.setattr(plt.Axes, 'plot', spied)
+    monkeypatch.setattr(Axes, 'plot', spied)
     return lines
 
 
-SHIPPED_RUN = experiments.FIGURES / 'online-sac' / 'Hopper-v5'
-
-
 @pytest.mark.parametrize(
-    ('configs', 'num_members'), [(case_files.configs, [10] * 5), (alpha_sweep.configs, [50])]
+    ('configs', 'num_members'),
+    [
+        (case_files.configs, [10] * 5),
+        (alpha_sweep.configs, [50]),
+        (expectile_sweep.configs, [50]),
+        (stitching.configs, [10] * 5),
+    ],
 )
 def test_configs_are_valid_and_on_one_footing(configs: Callable, num_members: list[int]):
     found = configs()
     for config in found:
         train.validate(config)
-    assert [len(members.members(config)) for config in found] == num_members
-    for key in ('dataset', 'num_updates', 'batch_size', 'final_eval_episodes'):
+    assert [len(members_of(config)) for config in found] == num_members
+    for key in ('dataset', 'num_updates', 'final_eval_episodes'):
         assert len({config[key] for config in found}) == 1
+
+
+def test_the_case_files_differ_in_the_algorithm_alone():
+    found = case_files.configs()
+    assert len({config.batch_size for config in found}) == 1
     assert len({config.network.hidden_sizes for config in found}) == 1
 
 
-def finished_run(path, dataset):
+@pytest.mark.parametrize('maze', pointmaze.MAZES)
+def test_mazes_are_compared_over_three_seeds(maze):
+    found = pointmaze.configs(maze)
+    for config in found:
+        train.validate(config)
+        assert len(members_of(config)) == 3
+    assert {config.dataset for config in found} == {f'local/pointmaze/{maze}-v0'}
+
+
+def finished_run(path, config):
     path.mkdir()
-    config = iql.get_config('mujoco')
-    config.dataset = dataset
     (path / 'config.json').write_text(config.to_json_best_effort())
     settings = [{'label': '', 'score': {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}}]
-    summary = {'dataset': dataset, 'updates': 1000, 'settings': settings}
+    summary = {'dataset': config.dataset, 'updates': 1000, 'settings': settings}
     (path / 'summary.json').write_text(json.dumps(summary))
     return path
 
@@ -67,19 +86,32 @@ def finished_run(path, dataset):
 def test_a_score_stands_beside_the_published_one(tmp_path):
     runs = {
         'local/hopper/medium-v0': ('hopper-medium', 67.53),
-        'local/walker2d/medium-expert-50k-v0': ('walker2d-medium-expert', 111.72),
+        'local/walker2d/medium-expert-v0': ('walker2d-medium-expert', 111.72),
         'local/hopper/random-v0': ('hopper-random', None),
     }
     for index, (dataset, expected) in enumerate(runs.items()):
-        (found,) = d4rl_scores.results_of(finished_run(tmp_path / str(index), dataset))
+        config = iql.get_config('mujoco')
+        config.dataset = dataset
+        run = finished_run(tmp_path / str(index), config)
+        (found,) = d4rl_scores.results_of(config, run)
         assert (found.dataset, found.published) == expected
         assert (found.algorithm, found.updates) == ('IQL', 1000)
     d4rl_scores.draw([found], tmp_path / 'scores.png')
     assert (tmp_path / 'scores.png').stat().st_size > 10_000
-    others = ('D4RL/pen/human-v2', 'local/pointmaze/umaze-v0', 'local/hopper/expert-random50-v0')
-    for index, other in enumerate(others):
-        with pytest.raises(UserError, match=f"is on {other}, none of D4RL's compositions"):
-            d4rl_scores.results_of(finished_run(tmp_path / f'other{index}', other))
+
+
+def test_what_was_trained_on_some_episodes_has_no_published_score(tmp_path):
+    found = [config for config in d4rl_scores.configs() if config.top_fraction < 1]
+    assert len(found) == 3
+    (result,) = d4rl_scores.results_of(found[0], finished_run(tmp_path / 'run', found[0]))
+    assert (result.algorithm, result.published) == ('10 % BC', None)
+
+
+@pytest.mark.parametrize('configs', [d4rl_scores.configs, fqe_on_hopper.configs])
+def test_hoppers_runs_are_valid_and_of_four_seeds(configs):
+    for config in configs():
+        train.validate(config)
+        assert len(members_of(config)) == 4
 
 
 def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
@@ -88,12 +120,12 @@ def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
         for step in (20, 10) for member in (1, 0) for event in ('evaluation', 'training')
     ]  # fmt: skip
     (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
-    steps, scores = experiments.curve(tmp_path)
+    steps, scores = metrics.curve(tmp_path)
     np.testing.assert_array_equal(steps, [10, 20])
     np.testing.assert_array_equal(scores, [[10, 11], [20, 21]])
     (tmp_path / 'metrics.jsonl').write_text('')
     with pytest.raises(UserError, match='holds no evaluations'):
-        experiments.curve(tmp_path)
+        metrics.curve(tmp_path)
 
 
 def test_the_datasets_that_there_are_are_drawn(tmp_path):
@@ -107,13 +139,9 @@ def test_the_datasets_that_there_are_are_drawn(tmp_path):
     assert (tmp_path / 'sets.png').stat().st_size > 10_000
 
 
-def test_stitching_compares_ten_seeds_each_on_one_log():
+def test_stitching_clones_all_journeys_and_the_best():
     found = stitching.configs()
-    for config in found:
-        train.validate(config)
-        assert len(members.members(config)) == 10
     assert {config.dataset for config in found} == {'local/crossroads/stitch-v0'}
-    assert len({config.num_updates for config in found}) == 1
     assert [config.top_fraction for config in found if config.algorithm == 'bc'] == [1, 0.25]
 
 
@@ -131,15 +159,15 @@ def test_compositions_differ_in_their_random_steps_alone(tmp_path):
 
 def test_every_share_has_a_row_and_a_point(tmp_path, monkeypatch, plotted, capsys):
     runs = iter(range(100))
-    monkeypatch.setattr(composition.train, 'train', lambda config: finished_run(
-        tmp_path / str(next(runs)), config.dataset
+    monkeypatch.setattr(experiments, 'trained', lambda config: finished_run(
+        tmp_path / str(next(runs)), config
     ))  # fmt: skip
     monkeypatch.setattr(composition.cli, 'use_all_cores', lambda: None)
-    monkeypatch.setattr(experiments, 'FIGURES', tmp_path)
+    monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
     composition.main([''])
     printed = capsys.readouterr().out
     assert '| random steps | 0 % | 50 % | 75 % | 90 % |' in printed
-    for name in ('BC', 'CQL', 'IQL', 'DECISION TRANSFORMER'):
+    for name in ('BC', 'CQL', 'IQL', 'Decision Transformer'):
         assert f'| {name} |' + ' 50.0 [40.0, 60.0] |' * 4 in printed
     assert plotted == [([0, 50, 75, 90], [50] * 4)] * 4
     assert (tmp_path / 'composition.png').exists()
@@ -153,34 +181,38 @@ def test_returns_asked_for_go_beyond_the_best(tmp_path, plotted):
     return_conditioning.draw(dict.fromkeys(targets, score), logged, 'd', tmp_path / 'returns.png')
     assert plotted == [(list(targets), [50] * 13), (list(targets), list(targets))]
     assert (tmp_path / 'returns.png').exists()
-    with pytest.raises(UserError, match='is a run of iql, which cannot be asked for returns'):
-        return_conditioning.main(['', str(finished_run(tmp_path / 'other', 'd'))])
 
 
-def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, monkeypatch, plotted):
-    (tmp_path / 'online').mkdir()
-    offline = finished_run(tmp_path / 'offline', 'd')
-    config = ConfigDict({'algorithm': 'iql', 'from_run': str(offline)})
-    (tmp_path / 'online' / 'config.json').write_text(config.to_json())
-    for run, last in ((offline, 40.0), (tmp_path / 'online', 80.0)):
-        rows = [
-            {'step': step, 'event': 'evaluation', 'member': 0, 'measures': {'score': score}}
-            for step, score in ((10, 20.0), (20, last))
-        ]
-        (run / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
-    shutil.copy(SHIPPED_RUN / 'problem.json', offline)
-    monkeypatch.setattr(experiments, 'FIGURES', tmp_path)
-    offline_to_online.main(['', str(tmp_path / 'online')])
+def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, plotted):
+    steps = np.array([10, 20])
+    stages = [(steps, np.array([[20.0], [last]])) for last in (40.0, 80.0)]
+    offline_to_online.draw(stages, 'title', tmp_path / 'o.png')
     assert plotted == [([-0.01, 0], [20, 40]), ([0, 0.01, 0.02], [40, 20, 80])]
-    assert (tmp_path / 'offline-to-online.png').exists()
-    with pytest.raises(UserError, match='continues no offline run'):
-        offline_to_online.main(['', str(SHIPPED_RUN)])
-
-
-def test_online_curves_are_drawn_with_or_without_offline_ones(tmp_path, plotted):
-    online_against_offline.draw([(SHIPPED_RUN,), (SHIPPED_RUN, SHIPPED_RUN)], tmp_path / 'o.png')
-    steps, scores = experiments.curve(SHIPPED_RUN)
-    assert plotted == [(list(steps / 1_000), scores[:, 0].tolist())] * 3
     assert (tmp_path / 'o.png').exists()
-    with pytest.raises(UserError, match='ONLINE_RUN:OFFLINE_RUN'):
-        online_against_offline.main(['', 'a:b:c'])
+    config = offline_to_online.config(tmp_path)
+    train_online.validate(config)
+    assert config.from_run == str(tmp_path)
+
+
+def test_sac_is_the_same_online_and_offline_and_ships_with_what_it_left(tmp_path, plotted):
+    curves = {}
+    for env_id in online_against_offline.ENVIRONMENTS:
+        acting, logged = both = online_against_offline.configs(env_id)
+        for key in ('hparams', 'network', 'batch_size'):
+            assert acting[key] == logged[key]
+        for config in both:
+            path = Path(config.run_dir)
+            assert directory.holds(path, config, resume=True)
+            assert experiments.trained(config) == path
+        curves[env_id] = [metrics.curve(Path(config.run_dir)) for config in both]
+    online_against_offline.draw(curves, tmp_path / 'o.png')
+    steps, scores = curves['Hopper-v5'][0]
+    assert plotted[0] == (list(steps / 1_000), scores[:, 0].tolist()) and len(plotted) == 6
+    assert (tmp_path / 'o.png').exists()
+
+
+def test_a_config_is_trained_where_it_learns(monkeypatch):
+    monkeypatch.setattr(train, 'train', lambda config: 'offline')
+    monkeypatch.setattr(train_online, 'train_online', lambda config: 'online')
+    assert experiments.trained(bc.get_config()) == 'offline'
+    assert experiments.trained(offline_to_online.config(Path('somewhere'))) == 'online'

@@ -7,12 +7,16 @@ from ml_collections import ConfigDict
 from algorithms import importance_sampling
 from data import behaviour, loading
 from data.types import DatasetError
-from launch import evaluate, exact, off_policy, ope, policies, rollout, train
+from launch import evaluate, ope, train
 from launch.cli import UserError
 from launch.configs import ope as ope_config
+from launch.estimate import behaviour as behaviours
+from launch.estimate import estimators, exact
+from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
+from launch.estimate.fitted_q import Schedule
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
-from launch.off_policy import ESTIMATORS, Estimate, Judged
-from tests.launch.helpers import run, small_config
+from launch.run import policies, rollouts
+from tests.launch.helpers import program, small_config
 
 SEPSIS = 'local/icu-sepsis/clinician-60-v0'
 # What the runs earn is of no interest here.
@@ -49,7 +53,7 @@ def clinical(tmp_path_factory):
 
 def test_estimates_are_those_of_the_estimators(clinical):
     config = config_for(SEPSIS)
-    judged = off_policy.evaluate(config, [clinical])
+    judged = ope.judge(config, [clinical])
     assert [each.name for each in judged] == [f'{clinical} seed 0', f'{clinical} seed 1']
     dataset = loading.load(SEPSIS)
     actions = policies.stateless(clinical).actions(np.asarray(dataset.transitions.observation))
@@ -73,7 +77,7 @@ def test_estimates_are_those_of_the_estimators(clinical):
 
 
 def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
-    judged = off_policy.evaluate(config_for(SEPSIS, min_effective_sample_size=1e6), [clinical])
+    judged = ope.judge(config_for(SEPSIS, min_effective_sample_size=1e6), [clinical])
     for each in judged:
         for name, estimate in each.estimates.items():
             assert (name == 'FQE') == np.isfinite(estimate.value) == (not estimate.refusal)
@@ -86,30 +90,33 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
 
 def test_a_policy_that_the_log_never_follows_is_not_believed():
     (judged,) = judged_as(0.5)
-    config = config_for(SEPSIS, min_mean_weight=0.5)
-    assert off_policy.believe(judged, config) == judged
-    unsure = off_policy.believe(judged._replace(mean_weight=0.2), config)
+    assert estimators.believe(judged, 0.5, 0.0) == judged
+    unsure = estimators.believe(judged._replace(mean_weight=0.2), 0.5, 0.0)
     assert all('weigh 0.20 on average' in unsure.estimates[name].refusal for name in ESTIMATORS)
     # Continuous actions have no weights.
     continuous = judged._replace(mean_weight=np.nan, effective_sample_size=np.nan)
-    assert off_policy.believe(continuous, config).estimates == judged.estimates
+    assert estimators.believe(continuous, 0.5, 0.0).estimates == judged.estimates
 
 
 def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
     dataset = loading.load(SEPSIS)
     config = config_for(SEPSIS, behaviour='fitted')
-    log_probs, used = off_policy._behaviour(config, dataset, np.random.default_rng(0))
+    model = config.behaviour_model
+    log_probs, used = behaviours.fitted(
+        dataset, model.hparams.to_dict(), model.network, Schedule(50, 20, model.batch_size), 0,
+        np.random.default_rng(0),
+    )  # fmt: skip
     assert used.sum() == 30
     assert log_probs.shape == dataset.transitions.reward.shape
     assert np.all(log_probs <= 0)
     # Better than chance among 25 actions, on what it has not seen.
     assert log_probs[np.repeat(used, dataset.episode_lengths)].mean() > np.log(1 / 25)
-    assert off_policy.evaluate(config, [clinical])[0].estimates['FQE'].value
+    assert ope.judge(config, [clinical])[0].estimates['FQE'].value
 
 
 def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
     path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
-    (judged,) = off_policy.evaluate(config_for(pendulum, num_refits=0), [path])
+    (judged,) = ope.judge(config_for(pendulum, num_refits=0), [path])
     assert np.isfinite(judged.estimates['FQE'].value)
     assert np.isnan(judged.estimates['FQE'].low)
     assert all('one continuous action' in judged.estimates[name].refusal for name in ESTIMATORS[1:])
@@ -118,7 +125,7 @@ def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
 def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
     path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(DatasetError, match="hold no 'log_prob' for each step"):
-        off_policy.evaluate(config_for(cartpole), [path])
+        ope.judge(config_for(cartpole), [path])
     with pytest.raises(UserError, match='values of policies in CartPole-v1 are not known'):
         exact.values(policies.stateless(path))
     remembering = train.train(
@@ -131,7 +138,7 @@ def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
 def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
     path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(UserError, match='cannot be judged from dataset test/cartpole-v0: its spec'):
-        off_policy.evaluate(config_for(cartpole), [path])
+        ope.judge(config_for(cartpole), [path])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +152,7 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
 )
 def test_bad_values_are_named(key, value, message, tmp_path):
     with pytest.raises(UserError, match=message):
-        off_policy.validate(config_for(SEPSIS, **{key: value}), [tmp_path])
+        ope.validate(config_for(SEPSIS, **{key: value}), [tmp_path])
 
 
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
@@ -155,12 +162,12 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
                  ('dataset', 'num_updates', 'log_interval', 'num_refits', 'output',
                   'min_mean_weight', 'min_effective_sample_size')]  # fmt: skip
     file.write_text('[]')
-    refused = run('launch.ope', *overrides, str(clinical))
+    refused = program('launch.ope', *overrides, str(clinical))
     assert refused.returncode == 1
     assert f'{file} holds something else' in refused.stderr
     assert file.read_text() == '[]'
     file.unlink()
-    result = run('launch.ope', *overrides, '--select', str(clinical))
+    result = program('launch.ope', *overrides, '--select', str(clinical))
     assert result.returncode == 0, result.stderr
     assert 'FQE chooses' in result.stdout
     written = json.loads(file.read_text())
@@ -171,11 +178,9 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
 
 def test_exact_values_are_what_is_earned(clinical):
     judged = policies.stateless(clinical)
-    learner, states, task, members, *_ = policies.load(clinical)
-    with rollout.Environments(task, len(members), 200) as envs:
-        episodes = rollout.evaluate(
-            learner, states, envs, task, np.array([0, 1]), np.ones(2, bool), 200
-        )
+    run = judged.run
+    with rollouts.Environments(run.problem, 2, 200) as envs:
+        episodes = rollouts.evaluate(run.learner, run.states, envs, np.ones(2, bool), 200)
     error = episodes.returns.std(axis=1) / np.sqrt(200) + 1e-3
     assert np.all(np.abs(exact.values(judged) - episodes.returns.mean(axis=1)) < 4 * error)
     evaluate.evaluate_exactly(clinical)
@@ -218,11 +223,11 @@ def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
         pendulum, num_seeds=2, run_dir=str(tmp_path / 'run'), reward_scale=0.01, **BRIEF
     )
     judged = policies.stateless(train.train(config))
-    with rollout.Environments(judged.problem, 2, 2) as envs:
-        episodes = rollout.evaluate(
-            judged.learner, judged.states, envs, judged.problem, np.array([0, 1]),
-            np.ones(2, bool), 2, stream=1,
-        )  # fmt: skip
+    run = judged.run
+    with rollouts.Environments(run.problem, 2, 2) as envs:
+        episodes = rollouts.evaluate(
+            run.learner, run.states, envs, np.ones(2, bool), 2, stream=1
+        )
     np.testing.assert_allclose(
         fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5
     )
@@ -230,7 +235,7 @@ def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
 
 def test_importance_sampling_of_an_unpadded_log():
     """Episodes of different lengths as rows."""
-    pad = off_policy._padder(np.array([2, 1, 3]), np.array([True, False, True]))
+    pad = estimators.padder(np.array([2, 1, 3]), np.array([True, False, True]))
     np.testing.assert_array_equal(pad(np.arange(6.0), -1.0), [[0, 1, -1], [3, 4, 5]])
     episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 4)
     assert episodes.reward.sum() == 5

@@ -7,24 +7,25 @@ import numpy as np
 import pytest
 
 from algorithms import ALGORITHMS
-from launch import problem, run_directory, train
+from launch import train
 from launch.cli import UserError
 from launch.experiments import return_conditioning
+from launch.run import metrics
 from tests.launch.helpers import small_config
-from tests.launch.test_rollout import evaluate, set_up
+from tests.launch.run.test_rollouts import evaluate, set_up
 
 DT = 'decision_transformer'
 
 
 def test_every_member_is_judged_for_every_target(pendulum, tmp_path):
-    """Three members on two devices; two targets make six of them on the same two."""
+    """Three members on two devices, one target after the other."""
     config = small_config(
         pendulum, DT, num_seeds=3, target_returns=(-200.0, -1500.0), run_dir=str(tmp_path / 'all')
     )
     # Scaled up, so that the target matters to a policy hardly trained.
     config.hparams.return_scale = 1.0
     path = train.train(config)
-    rows = [row for row in run_directory.read_metrics(path) if row['event'] == 'evaluation']
+    rows = [row for row in metrics.read(path) if row['event'] == 'evaluation']
     final = {(row['setting']['target_return'], row['seed']): row['measures']['return']
              for row in rows if row['step'] == config.num_updates}  # fmt: skip
     assert set(final) == {(target, seed) for target in (-200, -1500) for seed in range(3)}
@@ -41,23 +42,25 @@ def test_every_member_is_judged_for_every_target(pendulum, tmp_path):
         pendulum, DT, seed=1, target_returns=(-1500.0,), run_dir=str(tmp_path / 'alone')
     )
     alone.hparams.return_scale = 1.0
-    rows = run_directory.read_metrics(train.train(alone))
+    rows = metrics.read(train.train(alone))
     assert rows[-1]['measures']['return'] == pytest.approx(final[-1500, 1], rel=1e-4)
 
 
 def test_delayed_rewards_come_with_the_last_step(cartpole, monkeypatch):
     """A policy that remembers the sum of the rewards it has seen and acts on it: never right."""
     algorithm = ALGORITHMS['bc']
-    monkeypatch.setattr(algorithm, 'init_memory', lambda state, num_envs: jnp.zeros(num_envs))
+    monkeypatch.setattr(
+        algorithm, 'init_memory', lambda state, num_envs: jnp.zeros(num_envs), raising=False
+    )
 
     def act(state, memory, observation, reward, key):
         del state, observation, key
         return (memory + reward > 0.5).astype(jnp.int32), memory + reward
 
     monkeypatch.setattr(algorithm, 'act', act)
-    task, run, learner, states = set_up(cartpole, 'bc')
-    at_once = evaluate(task, run, learner, states, 5)
-    delayed = evaluate(task._replace(delayed_rewards=True), run, learner, states, 5)
+    task, learner, states = set_up(cartpole, 'bc')
+    at_once = evaluate(task, learner, states, 5)
+    delayed = evaluate(task._replace(delayed_rewards=True), learner, states, 5)
     # Always left: 8 to 10 steps. Right from the second step on is no better, but not the same.
     assert set(delayed.lengths.ravel()) <= {8, 9, 10, 11}
     np.testing.assert_array_equal(delayed.returns, delayed.lengths)
@@ -66,13 +69,13 @@ def test_delayed_rewards_come_with_the_last_step(cartpole, monkeypatch):
 
 def test_critics_are_held_against_delayed_rewards_where_they_learned_from_them(cartpole):
     config = small_config(cartpole, delayed_rewards=True)
-    data = problem.load_dataset(config)
-    plain = problem.load_dataset(small_config(cartpole))
+    data = train.load_dataset(config)
+    plain = train.load_dataset(small_config(cartpole))
     np.testing.assert_allclose(data.episode_returns, plain.episode_returns)
     paid = np.flatnonzero(data.transitions.reward)
     np.testing.assert_array_equal(paid, data.episode_offsets[1:] - 1)
-    task, run, learner, states = set_up(cartpole, delayed_rewards=True)
-    found = evaluate(task, run, learner, states, 4)
+    task, learner, states = set_up(cartpole, delayed_rewards=True)
+    found = evaluate(task, learner, states, 4)
     expected = 0.99 ** (found.lengths - 1) * found.returns
     np.testing.assert_allclose(found.discounted, expected, rtol=1e-5)
 

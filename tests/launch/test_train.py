@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 from data.types import DatasetError
-from launch import cli, policies, run_directory, train
+from launch import cli, train
 from launch.cli import UserError
+from launch.run import metrics, policies
+from launch.run.directory import Checkpoints
 from tests.conftest import collect, store
-from tests.launch.helpers import ROOT, algorithms_and_actions, command, run, small_config
+from tests.launch.helpers import ROOT, command, run, small_config
 
 
 def final_states(path):
-    states = policies.load(path)[1]
+    states = policies.restore(path).states
     return jax.tree.map(
         lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x,
         states,
@@ -32,30 +34,11 @@ def timeless(rows):
     return rows
 
 
-@pytest.mark.parametrize('algorithm, kind', algorithms_and_actions())
-def test_a_run_leaves_a_complete_directory(algorithm, kind, tmp_path, request, capsys):
-    fixture = {'continuous': 'pendulum', 'discrete': 'cartpole'}[kind]
-    config = small_config(
-        request.getfixturevalue(fixture), algorithm, num_seeds=2, run_dir=str(tmp_path / 'run')
-    )
-    path = train.train(config)
-    assert {'config.json', 'problem.json', 'metrics.jsonl', 'summary.json', 'learning_curves.png',
-            'checkpoints', 'tensorboard'} <= {entry.name for entry in path.iterdir()}  # fmt: skip
-    rows = run_directory.read_metrics(path)
-    assert [row['step'] for row in rows if row['event'] == 'evaluation'] == [20, 20, 40, 40]
-    assert [row['step'] for row in rows if row['event'] == 'training'][::2] == [10, 20, 30, 40]
-    summary = json.loads((path / 'summary.json').read_text())
-    final = [row['measures']['return'] for row in rows[-2:]]
-    (setting,) = summary['settings']
-    assert setting['return']['mean'] == pytest.approx(np.mean(final))
-    assert f'{np.mean(final):.3f}' in capsys.readouterr().out
-
-
 def test_host_sampling_trains_as_device_sampling_does(pendulum, tmp_path):
     for where in ('device', 'host'):
         train.train(small_config(pendulum, dataset_on=where, run_dir=str(tmp_path / where)))
     on_device, on_host = (
-        timeless(run_directory.read_metrics(tmp_path / where)) for where in ('device', 'host')
+        timeless(metrics.read(tmp_path / where)) for where in ('device', 'host')
     )
     for a, b in zip(on_device, on_host, strict=True):
         for name, value in a['measures'].items():
@@ -84,14 +67,14 @@ def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = len(run_directory.read_metrics(tmp_path / 'killed'))
+    before = len(metrics.read(tmp_path / 'killed'))
 
     resumed = run(*interrupted)
     assert resumed.returncode == 0, resumed.stderr
     assert 'Resuming' in resumed.stdout
-    expected = timeless(run_directory.read_metrics(tmp_path / 'whole'))
+    expected = timeless(metrics.read(tmp_path / 'whole'))
     assert 0 < before < len(expected)
-    assert timeless(run_directory.read_metrics(tmp_path / 'killed')) == expected
+    assert timeless(metrics.read(tmp_path / 'killed')) == expected
     pairs = zip(
         jax.tree.leaves(final_states(tmp_path / 'whole')),
         jax.tree.leaves(final_states(tmp_path / 'killed')),
@@ -106,7 +89,7 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
     config.sweep.critic_learning_rate = (3e-4, 1e30)
     path = train.train(config)
     printed = capsys.readouterr().out
-    assert 'DIVERGED after 10 steps: seed 0 with critic_learning_rate=1e+30' in printed
+    assert 'DIVERGED after 10 updates: seed 0 with critic_learning_rate=1e+30' in printed
     summary = json.loads((path / 'summary.json').read_text())
     assert [s['diverged_seeds'] for s in summary['settings']] == [[], [0]]
     train.train(small_config(pendulum, run_dir=str(tmp_path / 'alone')))
@@ -116,12 +99,14 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
     )
 
 
-def test_a_finished_run_is_not_trained_again(pendulum, tmp_path):
+def test_a_finished_run_is_shown_and_not_trained_again(pendulum, tmp_path, monkeypatch, capsys):
     config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'))
     train.train(config)
-    rows = run_directory.read_metrics(tmp_path / 'run')
+    rows, table = metrics.read(tmp_path / 'run'), capsys.readouterr().out
+    monkeypatch.setattr('data.loading.load', lambda name: pytest.fail('the dataset was read'))
     train.train(config)
-    assert run_directory.read_metrics(tmp_path / 'run') == rows
+    assert metrics.read(tmp_path / 'run') == rows
+    assert capsys.readouterr().out == table
     config.resume = False
     with pytest.raises(UserError, match='holds this run already'):
         train.train(config)
@@ -146,7 +131,7 @@ def test_a_truncated_checkpoint_is_named(pendulum, tmp_path):
         if file.is_file() and file.stat().st_size > 4096:
             os.truncate(file, file.stat().st_size // 2)
     with pytest.raises(UserError, match='checkpoint .*40 cannot be read.*truncated'):
-        policies.load(path)
+        policies.restore(path)
     assert (path / 'summary.json').exists()
 
 
@@ -173,7 +158,7 @@ def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, 'argv', ['launch.train', argument])
     with pytest.raises(SystemExit) as ended:
-        cli.run_with_config(train.main, 'launch/configs/iql.py:sepsis')
+        cli.start_with_config(train.main, 'iql.py:sepsis')
     assert ended.value.code.startswith('error: ') and message in ended.value.code
     assert len(ended.value.code.splitlines()) == 1
 
@@ -248,7 +233,7 @@ def test_nan_rewards_stop_the_run_before_it_begins(storage, tmp_path):
 
 def test_metrics_cut_in_the_middle_of_a_line_are_read(tmp_path):
     (tmp_path / 'metrics.jsonl').write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert run_directory.read_metrics(tmp_path) == [{'step': 1}, {'step': 2}]
+    assert metrics.read(tmp_path) == [{'step': 1}, {'step': 2}]
 
 
 def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
@@ -257,4 +242,4 @@ def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
     shutil.copytree(
         path / 'checkpoints' / '40', path / 'checkpoints' / '60.orbax-checkpoint-tmp-1'
     )
-    assert run_directory.Checkpoints(path).latest() == 40
+    assert Checkpoints(path).latest() == 40

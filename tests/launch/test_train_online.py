@@ -4,12 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data import loading
+from data import loading, problem
 from data.types import DatasetError
-from launch import problem, run_directory, train, train_online
+from launch import train, train_online
 from launch.cli import UserError
 from launch.configs import online
-from tests.launch.helpers import run, small_config
+from launch.run import metrics, replays
+from launch.run.directory import Checkpoints
+from tests.launch.helpers import program, small_config
 from tests.launch.test_train import final_states, timeless
 
 SCHEDULE = {
@@ -33,24 +35,26 @@ def online_config(path, algorithm='sac', **values):
 
 def buffer_of(path, config):
     task = problem.load(path / 'problem.json')
-    empty = train_online.build_memory(config, task, config.num_seeds, None).empty()
-    return run_directory.Checkpoints(path).restore(replay=empty)['replay']
+    buffers = replays.build(
+        task.spec, config.num_seeds, config.replay_capacity, config.batch_size, None, 0.0
+    )
+    return Checkpoints(path).restore(replay=buffers.empty())['replay']
 
 
 def stop_at(step, monkeypatch):
     """A run interrupted before the checkpoint of a step."""
-    save = run_directory.Checkpoints.save
+    save = Checkpoints.save
 
     def interrupted(self, at, **trees):
         if at == step:
             raise KeyboardInterrupt
         save(self, at, **trees)
 
-    monkeypatch.setattr(run_directory.Checkpoints, 'save', interrupted)
+    monkeypatch.setattr(Checkpoints, 'save', interrupted)
 
 
 def rows(path):
-    found = timeless(run_directory.read_metrics(path))
+    found = timeless(metrics.read(path))
     for row in found:
         row['measures'].pop('steps_per_second', None)
     return found
@@ -104,18 +108,18 @@ def test_an_offline_run_goes_on_with_its_data(pendulum, tmp_path, monkeypatch, s
         )
     )
     batches = []
-    build = train_online.build_memory
+    build = replays.build
 
     def spied(*args):
-        memory = build(*args)
+        buffers = build(*args)
 
         def sample(*args):
-            batches.append(memory.sample(*args))
+            batches.append(buffers.sample(*args))
             return batches[-1]
 
-        return memory._replace(sample=sample)
+        return buffers._replace(sample=sample)
 
-    monkeypatch.setattr(train_online, 'build_memory', spied)
+    monkeypatch.setattr(replays, 'build', spied)
     config = online_config(
         tmp_path / 'online', 'iql', from_run=str(offline), offline_share=share,
         replay_capacity=1_000, **{'hparams.inverse_temperature': 7.0},
@@ -173,6 +177,6 @@ def test_what_cannot_be_trained_is_named(pendulum, tmp_path):
         train.train(online_config(path))
     with pytest.raises(UserError, match='is for launch.train'):
         train_online.train_online(small_config(pendulum))
-    result = run('launch.train_online', '--config=launch/configs/online.py:bc')
+    result = program('launch.train_online', '--config=launch/configs/online.py:bc')
     assert result.returncode == 1
     assert "unknown algorithm 'bc'; valid ones: sac, td3" in result.stderr

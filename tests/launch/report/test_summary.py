@@ -3,52 +3,53 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from launch import report
-from launch.members import Member
-from launch.rollout import Episodes
+from launch.report import summary
+from launch.run import rollouts
+from launch.run.members import Member, by_setting
+from launch.run.rollouts import Episodes
 
 
 def test_interval_of_known_scores():
     scores = np.array([1.0, 2.0, 3.0, 100.0])
-    result = report.interval(scores)
+    result = summary.interval(scores)
     assert result['mean'] == pytest.approx(26.5)
     assert result['iqm'] == pytest.approx(2.5)
     assert result['mean_low'] < 26.5 < result['mean_high'] <= 100
     assert 1 <= result['iqm_low'] < result['iqm_high']
-    assert result == report.interval(scores)
+    assert result == summary.interval(scores)
 
 
 def test_interval_of_normal_scores_is_about_two_standard_errors():
     scores = np.random.default_rng(0).normal(5, 1, 400)
-    result = report.interval(scores)
+    result = summary.interval(scores)
     assert result['mean_high'] - result['mean_low'] == pytest.approx(4 / np.sqrt(400), rel=0.15)
 
 
 def test_diverged_seeds_are_left_out_and_counted():
-    result = report.interval(np.array([1.0, np.nan, 3.0]))
+    result = summary.interval(np.array([1.0, np.nan, 3.0]))
     assert result['mean'] == 2 and result['seeds'] == 2
-    assert report.interval(np.array([np.nan]))['seeds'] == 0
-    one = report.interval(np.array([4.0]))
+    assert summary.interval(np.array([np.nan]))['seeds'] == 0
+    one = summary.interval(np.array([4.0]))
     assert one['mean'] == 4 and np.isnan(one['mean_low'])
 
 
 def test_settings_group_their_seeds():
     members = [Member({'x': x}, seed) for x in (0.1, 0.2) for seed in (3, 4)]
-    assert report.by_setting(members) == {'x=0.1': [0, 1], 'x=0.2': [2, 3]}
+    assert by_setting(members) == {'x=0.1': [0, 1], 'x=0.2': [2, 3]}
 
 
 def a_summary(claimed=None):
     setting = {
         'setting': {},
         'label': '',
-        'return': report.interval(np.array([0.1, 0.3])),
-        'score': report.interval(np.array([10.0, 30.0])),
+        'return': summary.interval(np.array([0.1, 0.3])),
+        'score': summary.interval(np.array([10.0, 30.0])),
         'returns_by_seed': {0: 0.1, 1: 0.3},
         'diverged_seeds': [],
     }
     if claimed is not None:
-        setting['claimed_value'] = report.interval(np.array([claimed, claimed]))
-        setting['discounted_return'] = report.interval(np.array([0.15, 0.25]))
+        setting['claimed_value'] = summary.interval(np.array([claimed, claimed]))
+        setting['discounted_return'] = summary.interval(np.array([0.15, 0.25]))
     return {
         'dataset': 'test/some-v0',
         'updates': 10,
@@ -59,11 +60,11 @@ def a_summary(claimed=None):
 
 
 def test_a_table_of_runs_with_and_without_critics():
-    lines = report.table({'BC': a_summary(), 'DQN': a_summary(claimed=1e6)}).splitlines()
+    lines = summary.table({'BC': a_summary(), 'DQN': a_summary(claimed=1e6)}).splitlines()
     assert lines[0].split()[-2:] == ['claimed', 'measured']
     assert lines[2].startswith('BC') and '[0.100, 0.300]' in lines[2] and '1e+06' not in lines[2]
     assert lines[3].startswith('DQN') and lines[3].split()[-2:] == ['1e+06', '0.2']
-    assert 'claimed' not in report.table({'BC': a_summary()})
+    assert 'claimed' not in summary.table({'BC': a_summary()})
 
 
 def test_measures_hold_the_claim_against_the_discounted_return():
@@ -74,8 +75,8 @@ def test_measures_hold_the_claim_against_the_discounted_return():
         initial_observations=np.zeros((1, 2, 1)),
     )
     problem = SimpleNamespace(scores=(0.0, 4.0))
-    (row,) = report.measures(episodes, np.array([3.0]), problem)
+    (row,) = rollouts.measures(episodes, np.array([3.0]), problem)
     assert row['return'] == 2 and row['score'] == 50 and row['length'] == 5
     assert row['discounted_return'] == 1 and row['value_overestimation'] == 2
-    (row,) = report.measures(episodes, None, problem)
+    (row,) = rollouts.measures(episodes, None, problem)
     assert 'claimed_value' not in row

@@ -1,0 +1,78 @@
+"""What a policy faces, as it is kept with a run."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from data import loading, problem, transforms
+from data.types import DatasetError, Spec
+from tests.data import helpers
+
+
+def assert_same(a, b):
+    if isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b):
+            assert_same(x, y)
+    else:
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('fixture', ['pendulum', 'cartpole'])
+def test_a_problem_comes_back_as_it_was(fixture, request, tmp_path):
+    dataset = transforms.preprocess(
+        loading.load(request.getfixturevalue(fixture)), True, True, 2.0, -1.0
+    )
+    before = transforms.delay_rewards(dataset).problem
+    problem.save(before, tmp_path / 'problem.json')
+    after = problem.load(tmp_path / 'problem.json')
+    for name in problem.Problem._fields:
+        if name != 'env_spec':
+            assert_same(getattr(before, name), getattr(after, name))
+    assert after.env_spec.id == before.env_spec.id
+    assert after.preprocessing.observation_mean.dtype == np.float32
+
+
+def test_one_without_environment_or_scores_comes_back(tmp_path):
+    before = helpers.problem(Spec(2, 1, discrete=False))
+    problem.save(before, tmp_path / 'problem.json')
+    after = problem.load(tmp_path / 'problem.json')
+    assert after.env_spec is None and after.scores is None and after.lines == {}
+
+
+def test_one_of_another_version_is_named(tmp_path):
+    file = tmp_path / 'problem.json'
+    problem.save(helpers.problem(Spec(2, 1, discrete=False)), file)
+    fields = json.loads(file.read_text())
+    fields['action_low'] = fields.pop('action_map')['low']
+    file.write_text(json.dumps(fields))
+    with pytest.raises(DatasetError, match='another version of this code: it has action_low'):
+        problem.load(file)
+
+
+def test_lines_are_the_references_or_the_scores():
+    made = helpers.problem(Spec(2, 1, discrete=False), scores=(1.0, 3.0))
+    assert made.lines == {'random': 1.0, 'expert': 3.0}
+    assert made._replace(reference_lines={'doctor': 2.0}).lines == {'doctor': 2.0}
+
+
+def test_an_environment_makes_a_problem_of_its_own():
+    made = problem.from_environment('Pendulum-v1')
+    assert made.spec == Spec(3, 1, discrete=False) and made.scores is None
+    np.testing.assert_array_equal(made.action_map.high, [2])
+    with pytest.raises(DatasetError, match='Pendulum-v1: no reference scores'):
+        problem.check_judge(made)
+    with pytest.raises(DatasetError, match='CartPole-v1: .* not supported online'):
+        problem.from_environment('CartPole-v1')
+
+
+def test_a_judge_needs_an_environment_and_scores():
+    made = helpers.problem(Spec(4, 2, discrete=True), scores=(0.0, 1.0))
+    with pytest.raises(DatasetError, match='test/made-v0: it names no environment'):
+        problem.check_judge(made)
+    there = made._replace(env_spec=gym.spec('CartPole-v1'))
+    problem.check_judge(there)
+    with pytest.raises(DatasetError, match='test/made-v0: no reference scores'):
+        problem.check_judge(there._replace(scores=None))

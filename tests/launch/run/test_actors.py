@@ -1,0 +1,29 @@
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+
+from data import loading
+from launch.run.actors import Actors
+from tests.launch.helpers import learner_of, small_config
+
+
+def test_a_time_limit_ends_an_episode_and_terminates_nothing(pendulum):
+    """Three members, filled up to four; episodes of 7 steps; actions drawn at random."""
+    spec = dataclasses.replace(gym.spec('Pendulum-v1'), max_episode_steps=7)
+    short = loading.load(pendulum).problem._replace(env_spec=spec)
+    learner = learner_of(small_config(pendulum, 'td3', num_seeds=3), short)
+    actors = Actors(short, learner, 100)
+    actors.restart(0)
+    steps = [actors.step(None, step) for step in range(20)]
+    actors.close()
+    observation, action, reward, discount, following = (np.stack(x) for x in zip(*steps))
+    assert observation.shape == (20, 4, 3) and action.shape == (20, 4, 1) and (discount == 1).all()
+    goes_on = (following[:-1] == observation[1:]).all(axis=2)
+    np.testing.assert_array_equal(~goes_on, np.isin(np.arange(19), (6, 13))[:, None].repeat(4, 1))
+    assert not np.array_equal(action[:, 0], action[:, 1])
+    assert not np.array_equal(action[:, 1], action[:, 2])
+    np.testing.assert_array_equal(action[:, 2], action[:, 3])
+    returns = reward[:14, :3].reshape(2, 7, 3).sum(axis=1).mean(axis=0)
+    np.testing.assert_allclose(actors.mean_returns(), returns, rtol=1e-5)
+    assert np.isnan(actors.mean_returns()).all()

@@ -1,0 +1,104 @@
+"""What a run of any algorithm must do, over all of them and both kinds of actions."""
+
+import json
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from algorithms import ALGORITHMS
+from data import sequences
+from data.loading import Dataset
+from launch import train
+from launch.report import summary
+from launch.run import feeds, learners, loop, metrics, policies, rollouts
+from tests.conftest import collect, store
+from tests.launch.helpers import algorithms_and_actions, learner_of, small_config
+
+# Three members on two devices.
+SEEDS = 3
+
+
+class Run(NamedTuple):
+    """A finished run, and what it printed."""
+
+    config: ConfigDict
+    dataset: Dataset
+    restored: policies.Restored
+    printed: str
+
+
+@pytest.fixture(scope='module', params=algorithms_and_actions(), ids='-'.join)
+def run(request, tmp_path_factory):
+    algorithm, kind = request.param
+    path = tmp_path_factory.mktemp('contract')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MINARI_DATASETS_PATH', str(path / 'minari'))
+        if kind == 'continuous':
+            store('test/log-v0', collect('Pendulum-v1', 10, 30), 'Pendulum-v1')
+        else:
+            store('test/log-v0', collect('CartPole-v1', 30, 30), 'CartPole-v1', scores=(20.0, 500.0))
+        config = small_config(
+            'test/log-v0', algorithm, num_seeds=SEEDS, run_dir=str(path / 'run'),
+            standardize_observations=True, num_updates=20, eval_interval=10,
+        )  # fmt: skip
+        printed = []
+        patch.setattr('builtins.print', lambda *words: printed.append(' '.join(map(str, words))))
+        restored = policies.restore(train.train(config))
+        yield Run(config, train.load_dataset(config), restored, '\n'.join(printed))
+
+
+def test_it_leaves_a_complete_directory(run):
+    path = run.restored.path
+    assert {'config.json', 'problem.json', 'metrics.jsonl', 'summary.json', 'learning_curves.png',
+            'checkpoints', 'tensorboard'} == {entry.name for entry in path.iterdir()}  # fmt: skip
+    rows = metrics.read(path)
+    steps = {event: [row['step'] for row in rows if row['event'] == event]
+             for event in ('training', 'evaluation')}  # fmt: skip
+    assert steps == dict.fromkeys(steps, [10] * SEEDS + [20] * SEEDS)
+    (setting,) = summary.read(path)['settings']
+    final = [row['measures'] for row in rows[-SEEDS:]]
+    assert setting['return']['mean'] == pytest.approx(np.mean([each['return'] for each in final]))
+    assert f'{setting["return"]["mean"]:.3f}' in run.printed
+    assert ALGORITHMS[run.config.algorithm].NAME in run.printed
+    assert all(np.isfinite(list(each.values())).all() for each in final)
+    module = ALGORITHMS[run.config.algorithm]
+    assert ('claimed_value' in final[0]) == hasattr(module, 'claimed_value')
+    training = next(row for row in rows if row['event'] == 'training')
+    assert set(module.METRICS) < set(training['measures'])
+    assert json.loads((path / 'config.json').read_text())['algorithm'] == run.config.algorithm
+
+
+def test_each_member_equals_the_single_run_with_its_seed(run):
+    config = run.config.copy_and_resolve_references()
+    config.seed, config.num_seeds = 2, 1
+    alone = learner_of(config, run.dataset.problem)
+    data = run.dataset.transitions
+    if 'context' in config.network:
+        data = sequences.steps(run.dataset)
+    states = loop.train(
+        {'states': alone.init()}, feeds.on_device(alone, data), alone.members, 20, 20, 'alone'
+    )
+    together = run.restored.states
+    for a, b in zip(jax.tree.leaves(states), jax.tree.leaves(together), strict=True):
+        if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(a[0], b[2], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(*(np.asarray(together.metrics['actor_loss'
+        if 'actor_loss' in together.metrics else 'critic_loss'])[:2]))  # fmt: skip
+
+
+def test_its_policies_are_restored_as_they_were_judged(run):
+    restored = run.restored
+    assert restored.finite.all() and restored.updates == 20
+    assert learners.all_finite(restored.states, SEEDS).all()
+    with rollouts.Environments(restored.problem, SEEDS, 3) as envs:
+        judged = rollouts.judge(
+            restored.learner, restored.states, envs, restored.finite, 3, 0, restored.target_returns
+        )
+    final = [row for row in metrics.read(restored.path) if row['event'] == 'evaluation'][-SEEDS:]
+    for (member, measured), row in zip(judged, final, strict=True):
+        assert (member.setting, member.seed) == (row['setting'], row['seed'])
+        assert measured == pytest.approx(row['measures'])
