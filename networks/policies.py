@@ -69,3 +69,11 @@ class DeterministicPolicy(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
         return jnp.tanh(MLP(self.hidden_sizes, self.action_size)(observation))
+
+
+def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Array) -> jax.Array:
+    """Target policy smoothing: actions with clipped noise, within the bounds  (TD3, section 5.3).
+
+    `noise` is standard normal, in the shape of the actions.
+    """
+    return jnp.clip(action + jnp.clip(scale * noise, -clip, clip), -1, 1)
