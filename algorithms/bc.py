@@ -11,32 +11,24 @@ highest return (`config.top_fraction`), as in Chen et al. 2021, https://arxiv.or
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
-import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import CategoricalPolicy, GaussianPolicy
 
+NAME = 'BC'
 ACTIONS = ('continuous', 'discrete')
 METRICS = ('actor_loss', 'log_prob_std')
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        learning_rate: Adam's.
-    """
-
-    learning_rate: jax.Array
+    learning_rate: jax.Array  # Adam's
 
 
 class BCState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -44,17 +36,8 @@ class BCState(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> BCState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, dropout_rate.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCState:
+    """Reads of `config`: hidden_sizes, dropout_rate."""
     key, actor_key = jax.random.split(key)
     network = CategoricalPolicy if spec.discrete else GaussianPolicy
     policy = network(config.hidden_sizes, spec.action_size, config.dropout_rate)
@@ -62,11 +45,7 @@ def init(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        actor=TrainState.create(
-            apply_fn=policy.apply,
-            params=policy.init(actor_key, jnp.zeros((1, spec.observation_size))),
-            tx=optax.scale_by_adam(),
-        ),
+        actor=adam(policy.apply, policy.init(actor_key, jnp.zeros((1, spec.observation_size)))),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
 
@@ -89,11 +68,6 @@ def update(state: BCState, batch: Transition) -> BCState:
         actor=descend(state.actor, gradients, state.hparams.learning_rate),
         metrics=metrics,
     )
-
-
-def init_memory(state: BCState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(state: BCState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

@@ -7,8 +7,7 @@ Q-learning, with one behavioural cloning.
 
     pi(s)      = argmax over a_i + xi(s, a_i) of Q_1,  a_1 .. a_n ~ G(s)                    (eq. 11)
     L_xi       = -E[ Q_1(s, a + xi(s, a)) ],  a ~ G(s)                                      (eq. 12)
-    y          = r + gamma max_i [ lambda min_j Q'_j(s', a_i) + (1 - lambda) max_j Q'_j(s', a_i) ]
-                                                                                            (eq. 13)
+    y          = r + gamma max_i [ lambda min_j Q'_j + (1 - lambda) max_j Q'_j ](s', a_i)   (eq. 13)
     L_Q(theta) = sum_j E[ (y - Q_j(s, a))^2 ]
     L_G(omega) = E[ (a - decode(s, z))^2 ] + 1/2 KL( q(z | s, a) || N(0, 1) ),  z ~ q
 
@@ -21,68 +20,43 @@ moved by a target network of their own, which follows at the critics' target rat
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import DeterministicPolicy
 from networks.vae import ConditionalVAE, kl_to_standard_normal
 from networks.values import ActionValue, ensemble
 
+NAME = 'BCQ'
 ACTIONS = ('continuous',)
 METRICS = (
-    'vae_loss',
-    'critic_loss',
-    'actor_loss',
-    'reconstruction_error',
-    'kl',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-)
-
-# Proposals decode the middle of the prior alone.
-_MAX_LATENT = 0.5
-_KL_WEIGHT = 0.5
-# No loss needs the policy's own actions: those of the whole batch would cost the backup once more.
-_ROWS_COMPARED = 32
+    'vae_loss', 'critic_loss', 'actor_loss', 'reconstruction_error', 'kl', 'q_data', 'q_policy',
+    'q_gap', 'td_error',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        minimum_weight: lambda of eq. 13; 1 is clipped double Q-learning.
-        max_perturbation: phi, how far each dimension of a proposal may be moved.
-        target_rate: how far the target networks move at each update.
-        vae_learning_rate, actor_learning_rate, critic_learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    minimum_weight: jax.Array
-    max_perturbation: jax.Array
-    target_rate: jax.Array
-    vae_learning_rate: jax.Array
-    actor_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    minimum_weight: jax.Array  # lambda of eq. 13, in [0, 1]; 1 is clipped double Q-learning
+    max_perturbation: jax.Array  # phi, how far each dimension of a proposal may move
+    target_rate: jax.Array  # share of the way to a network that its target goes per update, in [0, 1]
+    vae_learning_rate: jax.Array  # Adam's
+    actor_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
 
 
 class BCQState(struct.PyTreeNode):
-    """All that one learner is; `actor` is the perturbation network."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
     vae: TrainState
-    actor: TrainState
+    actor: TrainState  # the perturbation network
     critic: TrainState
     target_actor_params: Any
     target_critic_params: Any
@@ -92,38 +66,23 @@ class BCQState(struct.PyTreeNode):
     num_act_actions: int = struct.field(pytree_node=False)
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> BCQState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes (of critics and perturbation network), vae_hidden_sizes, num_critics,
-            num_backup_actions (n of eq. 13), num_act_actions (n of eq. 11).
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCQState:
+    """Reads of `config`: hidden_sizes (of critics and perturbation network), vae_hidden_sizes,
+    num_critics, num_backup_actions (n of eq. 13), num_act_actions (n of eq. 11)."""
     key, vae_key, actor_key, critic_key = jax.random.split(key, 4)
-    observation = jnp.zeros((1, spec.observation_size))
-    action = jnp.zeros((1, spec.action_size))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     latent = jnp.zeros((1, 2 * spec.action_size))
     generator = ConditionalVAE(config.vae_hidden_sizes, spec.action_size, latent.shape[-1])
     perturbation = DeterministicPolicy(config.hidden_sizes, spec.action_size)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-
-    def train_state(network: nn.Module, params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
-
-    actor = train_state(
-        perturbation, perturbation.init(actor_key, jnp.concatenate([observation, action], axis=-1))
-    )
-    critic = train_state(q, q.init(critic_key, observation, action))
+    proposal = jnp.concatenate([observation, action], axis=-1)
+    actor = adam(perturbation.apply, perturbation.init(actor_key, proposal))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return BCQState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        vae=train_state(generator, generator.init(vae_key, observation, action, latent)),
+        vae=adam(generator.apply, generator.init(vae_key, observation, action, latent)),
         actor=actor,
         critic=critic,
         target_actor_params=jax.tree.map(jnp.copy, actor.params),
@@ -143,7 +102,7 @@ def vae_loss(
     chex.assert_equal_shape((reconstruction, batch.action))
     error = jnp.mean(jnp.square(reconstruction - batch.action))
     kl = jnp.mean(kl_to_standard_normal(posterior))
-    loss = error + _KL_WEIGHT * kl
+    loss = error + 0.5 * kl
     return loss, {'vae_loss': loss, 'reconstruction_error': error, 'kl': kl}
 
 
@@ -176,7 +135,11 @@ def backup(state: BCQState, batch: Transition, noise: jax.Array) -> jax.Array:
     weight = state.hparams.minimum_weight
     soft_minimum = weight * jnp.min(q, axis=0) + (1 - weight) * jnp.max(q, axis=0)
     next_q = jnp.max(soft_minimum, axis=0)
-    return batch.reward + state.hparams.discount * batch.discount * next_q
+    return batch.reward + state.hparams.gamma * batch.discount * next_q
+
+
+# Proposals decode the middle of the prior alone.
+_MAX_LATENT = 0.5
 
 
 def proposals(actor_params, state: BCQState, observation: jax.Array, noise: jax.Array) -> jax.Array:
@@ -208,22 +171,13 @@ def best_proposal(
     return action[best, rows], jnp.min(q, axis=0)[best, rows]
 
 
-def compare_actions(state: BCQState, batch: Transition, key: jax.Array) -> dict:
-    """The smallest critic's values of the data's actions and of the best proposals, on a few rows."""
-    observation, action = (array[:_ROWS_COMPARED] for array in (batch.observation, batch.action))
-    q = state.critic.apply_fn(state.critic.params, observation, action)
-    q_data = jnp.mean(jnp.min(q, axis=0))
-    q_policy = jnp.mean(best_proposal(state, observation, key, state.num_backup_actions)[1])
-    return {'q_data': q_data, 'q_policy': q_policy, 'q_gap': q_policy - q_data}
-
-
 def update(state: BCQState, batch: Transition) -> BCQState:
     """One gradient step of VAE, critics and perturbation network, in the authors' order."""
     hparams = state.hparams
     key = jax.random.fold_in(state.key, state.step)
     vae_key, critic_key, actor_key, comparison_key = jax.random.split(key, 4)
     latents = (len(batch.reward), state.latent_size)
-    comparison = compare_actions(state, batch, comparison_key)
+    before = state
 
     noise = jax.random.normal(vae_key, latents)
     gradients, vae_metrics = jax.grad(vae_loss, has_aux=True)(state.vae.params, state, batch, noise)
@@ -244,6 +198,7 @@ def update(state: BCQState, batch: Transition) -> BCQState:
     def follow(params, target_params):
         return optax.incremental_update(params, target_params, hparams.target_rate)
 
+    comparison = compare_actions(before, batch, comparison_key)
     return state.replace(
         step=state.step + 1,
         target_actor_params=follow(state.actor.params, state.target_actor_params),
@@ -252,9 +207,17 @@ def update(state: BCQState, batch: Transition) -> BCQState:
     )
 
 
-def init_memory(state: BCQState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
+# No loss needs the policy's own actions: those of the whole batch would cost the backup once more.
+_ROWS_COMPARED = 32
+
+
+def compare_actions(state: BCQState, batch: Transition, key: jax.Array) -> dict:
+    """The smallest critic's values of the data's actions and of the best proposals, on a few rows."""
+    observation, action = (array[:_ROWS_COMPARED] for array in (batch.observation, batch.action))
+    q = state.critic.apply_fn(state.critic.params, observation, action)
+    q_data = jnp.mean(jnp.min(q, axis=0))
+    q_policy = jnp.mean(best_proposal(state, observation, key, state.num_backup_actions)[1])
+    return {'q_data': q_data, 'q_policy': q_policy, 'q_gap': q_policy - q_data}
 
 
 def act(state: BCQState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

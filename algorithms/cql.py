@@ -1,26 +1,25 @@
 """Conservative Q-Learning, CQL(H) on SAC  (Kumar et al. 2020, https://arxiv.org/abs/2006.04779).
 
 A policy that maximises Q on a fixed dataset finds the actions at which Q errs upwards, and no
-experience ever corrects it. CQL pushes Q down where the policy might go and up where the data is:
-the soft maximum of Q(s, .) above the data's own action is a penalty beside the TD error, and with
-enough of it the policy's value is a lower bound of the truth.
+experience ever corrects it. CQL pushes Q down where the policy might go and up where the data is;
+with enough of it the policy's value is a lower bound of the truth.
 
     penalty(theta) = E[ log int_a exp Q(s, a) da - Q(s, a_data) ]
     L_Q(theta)     = alpha penalty + E[ (r + gamma Q_targ(s', a') - Q(s, a))^2 ],  a' ~ pi   (eq. 4)
     L_pi(phi)      = E[ temperature log pi(a | s) - min_i Q_i(s, a) ],   a ~ pi          (SAC's actor)
 
-The integral is an importance-weighted mean over actions drawn uniformly and from pi(. | s), the
-logarithm of each one's density subtracted from its Q (appendix F). In the Lagrange
-version (config.lagrange) the penalty's weight is learned: it grows while alpha * penalty is above
-`target_gap` and shrinks below it.
+The integral is an importance-weighted mean over sampled actions (appendix F). In the Lagrange version
+(config.lagrange) the penalty's weight is learned, to hold alpha * penalty at `target_gap`.
 
-Where paper and code differ this file follows the released code (aviralkumar2907/CQL, d4rl): actions of
-pi(. | s') are among the samples; the TD error has no factor 1/2 beside alpha; the sum over samples is
-not divided by their number, which shifts the penalty by a constant; log std is at least -5; the backup
-carries no entropy; under the Lagrangian alpha still multiplies the penalty before the gap is taken off;
-for the first `bc_warm_start_updates` the actor clones the data. All losses see the parameters of before
-the update, but for the temperature, which moves first. The maximising backup (config.max_backup) is the
-code's: each critic takes the best of its values at num_sampled_actions next actions.
+As in the released code (aviralkumar2907/CQL, d4rl) and unlike the paper: actions of pi(. | s') are
+among the samples, whose sum is not divided by their number, a constant shift of the penalty; the TD
+error has no factor 1/2; log std is at least -5; the backup carries no entropy; alpha multiplies the
+penalty before the gap is taken off; the actor begins by cloning the data; all losses see the
+parameters of before the update, but for the temperature, which moves first. config.max_backup is its
+maximising backup: each critic takes the best of its values at num_sampled_actions next actions.
+Unlike that code: weights start uniform in +-1/sqrt(fan-in) (rlkit: hidden biases 0.1, last layers in
++-3e-3, the policy's in +-1e-3); log pi is exact (rlkit adds 1e-6 inside the logarithm); cloning lasts
+for all of `bc_warm_start_updates` (rlkit: one less).
 """
 
 from typing import Any, NamedTuple
@@ -28,66 +27,40 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import TanhGaussianPolicy
 from networks.values import ActionValue, ensemble
 
+NAME = 'CQL'
 ACTIONS = ('continuous',)
 METRICS = (
-    'temperature_loss',
-    'actor_loss',
-    'critic_loss',
-    'temperature',
-    'entropy',
-    'conservative_penalty',
-    'alpha',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-)
-
-# Where the released code stops the Lagrange multiplier.
-_MAX_MULTIPLIER = 1e6
+    'temperature_loss', 'actor_loss', 'critic_loss', 'temperature', 'entropy',
+    'conservative_penalty', 'alpha', 'q_data', 'q_policy', 'q_gap', 'td_error',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        cql_alpha: alpha of eq. 4, min_q_weight in the authors' code; 0 is SAC without entropy in
-            the backup.
-        target_gap: tau of the Lagrange version, unused without it.
-        bc_warm_start_updates: updates for which the actor clones the data; 0 for none.
-        target_rate: how far the target critics move towards the critics at each update.
-        actor_learning_rate: Adam's, also the temperature's.
-        critic_learning_rate: Adam's, also the Lagrange multiplier's.
-    """
-
-    discount: jax.Array
-    cql_alpha: jax.Array
-    target_gap: jax.Array
-    bc_warm_start_updates: jax.Array
-    target_rate: jax.Array
-    actor_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    cql_alpha: jax.Array  # alpha of eq. 4, at least 0 (the code's min_q_weight)
+    target_gap: jax.Array  # tau of the Lagrange version, unused without it
+    bc_warm_start_updates: jax.Array  # updates for which the actor clones the data; 0 for none
+    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
+    actor_learning_rate: jax.Array  # Adam's, also the temperature's
+    critic_learning_rate: jax.Array  # Adam's, also the Lagrange multiplier's
 
 
 class CQLState(struct.PyTreeNode):
-    """All that one learner is; temperature and multiplier are kept as logarithms."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
-    temperature: TrainState
+    temperature: TrainState  # its parameter is the logarithm, as is the multiplier's
     actor: TrainState
     critic: TrainState
     target_critic_params: Any
@@ -98,54 +71,22 @@ class CQLState(struct.PyTreeNode):
     max_backup: bool = struct.field(pytree_node=False)
 
 
-class Noise(NamedTuple):
-    """All that one update draws; standard normal but for `uniform`, which is in [-1, 1).
-
-    Attributes:
-        actor: (batch, action_size).
-        backup: (K, batch, action_size); K is 1, or num_sampled_actions for the maximising backup.
-        uniform, current, following: (num_sampled_actions, batch, action_size), the penalty's
-            actions: uniform ones, the policy's in s and the policy's in s'.
-    """
-
-    actor: jax.Array
-    backup: jax.Array
-    uniform: jax.Array
-    current: jax.Array
-    following: jax.Array
-
-
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> CQLState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, num_critics, num_sampled_actions (of each of the penalty's three
-            kinds), lagrange, max_backup.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> CQLState:
+    """Reads of `config`: hidden_sizes, num_critics, num_sampled_actions, lagrange, max_backup."""
     key, actor_key, critic_key = jax.random.split(key, 3)
-    observation = jnp.zeros((1, spec.observation_size))
-    action = jnp.zeros((1, spec.action_size))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size, log_std_min=-5.0)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-
-    def train_state(apply_fn, params) -> TrainState:
-        return TrainState.create(apply_fn=apply_fn, params=params, tx=optax.scale_by_adam())
-
-    critic = train_state(q.apply, q.init(critic_key, observation, action))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return CQLState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        temperature=train_state(jnp.exp, jnp.zeros(())),
-        actor=train_state(policy.apply, policy.init(actor_key, observation)),
+        temperature=adam(jnp.exp, jnp.zeros(())),
+        actor=adam(policy.apply, policy.init(actor_key, observation)),
         critic=critic,
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
-        multiplier=train_state(bounded_exp, jnp.zeros(())),
+        multiplier=adam(bounded_exp, jnp.zeros(())),
         metrics={name: jnp.zeros(()) for name in METRICS},
         num_sampled_actions=config.num_sampled_actions,
         lagrange=config.lagrange,
@@ -153,42 +94,9 @@ def init(
     )
 
 
-def draw_noise(key: jax.Array, state: CQLState, batch: Transition) -> Noise:
-    """All that one update draws."""
-    normal_key, uniform_key = jax.random.split(key)
-    shape, samples = batch.action.shape, state.num_sampled_actions
-    sizes = np.array([1, samples if state.max_backup else 1, samples, samples])
-    normal = jax.random.normal(normal_key, (sizes.sum(), *shape))
-    actor, backup, current, following = jnp.split(normal, sizes.cumsum()[:-1])
-    uniform = jax.random.uniform(uniform_key, (samples, *shape), minval=-1.0, maxval=1.0)
-    return Noise(actor[0], backup, uniform, current, following)
-
-
-def temperature_loss(
-    log_temperature, state: CQLState, batch: Transition, noise: Noise
+def critic_loss(
+    params, state: CQLState, batch: Transition, noise: 'Noise'
 ) -> tuple[jax.Array, dict]:
-    """Moves the policy's entropy towards minus the number of action dimensions  (SAC)."""
-    policy = state.actor.apply_fn(state.actor.params, batch.observation)
-    _, log_prob = policy.transform_and_log_prob(noise.actor)
-    target_entropy = -batch.action.shape[-1]
-    loss = -log_temperature * jnp.mean(log_prob + target_entropy)
-    return loss, {'temperature_loss': loss, 'entropy': -jnp.mean(log_prob)}
-
-
-def actor_loss(params, state: CQLState, batch: Transition, noise: Noise) -> tuple[jax.Array, dict]:
-    """SAC's policy improvement; during the warm start the likelihood of the data replaces Q."""
-    policy = state.actor.apply_fn(params, batch.observation)
-    action, log_prob = policy.transform_and_log_prob(noise.actor)
-    q = jnp.min(state.critic.apply_fn(state.critic.params, batch.observation, action), axis=0)
-    cloning = state.step < state.hparams.bc_warm_start_updates
-    objective = jnp.where(cloning, policy.log_prob(batch.action), q)
-    chex.assert_equal_shape((log_prob, objective, batch.reward))
-    temperature = state.temperature.apply_fn(state.temperature.params)
-    loss = jnp.mean(temperature * log_prob - objective)
-    return loss, {'actor_loss': loss, 'temperature': temperature}
-
-
-def critic_loss(params, state: CQLState, batch: Transition, noise: Noise) -> tuple[jax.Array, dict]:
     """TD error of every critic and its weighted penalty  (eq. 4)."""
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     target = backup(state, batch, noise)
@@ -213,22 +121,53 @@ def critic_loss(params, state: CQLState, batch: Transition, noise: Noise) -> tup
 
 
 def multiplier_loss(log_multiplier, state: CQLState, penalty: jax.Array) -> jax.Array:
-    """Dual ascent on the multiplier: the penalty, averaged over critics, against its target."""
+    """Dual ascent on the multiplier: the penalty, averaged over critics, against `target_gap`."""
     excess = state.hparams.cql_alpha * penalty - state.hparams.target_gap
     return -state.multiplier.apply_fn(log_multiplier) * excess
 
 
-def backup(state: CQLState, batch: Transition, noise: Noise) -> jax.Array:
+def bounded_exp(log_multiplier: jax.Array) -> jax.Array:
+    """The Lagrange multiplier, which the authors' code stops at a million."""
+    return jnp.minimum(jnp.exp(log_multiplier), 1e6)
+
+
+def actor_loss(
+    params, state: CQLState, batch: Transition, noise: 'Noise'
+) -> tuple[jax.Array, dict]:
+    """SAC's policy improvement; during the warm start the likelihood of the data replaces Q."""
+    policy = state.actor.apply_fn(params, batch.observation)
+    action, log_prob = policy.transform_and_log_prob(noise.actor)
+    q = jnp.min(state.critic.apply_fn(state.critic.params, batch.observation, action), axis=0)
+    cloning = state.step < state.hparams.bc_warm_start_updates
+    objective = jnp.where(cloning, policy.log_prob(batch.action), q)
+    chex.assert_equal_shape((log_prob, objective, batch.reward))
+    temperature = state.temperature.apply_fn(state.temperature.params)
+    loss = jnp.mean(temperature * log_prob - objective)
+    return loss, {'actor_loss': loss, 'temperature': temperature}
+
+
+def temperature_loss(
+    log_temperature, state: CQLState, batch: Transition, noise: 'Noise'
+) -> tuple[jax.Array, dict]:
+    """Moves the policy's entropy towards minus the number of action dimensions  (SAC)."""
+    policy = state.actor.apply_fn(state.actor.params, batch.observation)
+    _, log_prob = policy.transform_and_log_prob(noise.actor)
+    target_entropy = -batch.action.shape[-1]
+    loss = -log_temperature * jnp.mean(log_prob + target_entropy)
+    return loss, {'temperature_loss': loss, 'entropy': -jnp.mean(log_prob)}
+
+
+def backup(state: CQLState, batch: Transition, noise: 'Noise') -> jax.Array:
     """r + gamma Q_targ(s', a'), (batch,): the smallest critic, each at its best of K actions."""
     policy = state.actor.apply_fn(state.actor.params, batch.next_observation)
     action, _ = policy.transform_and_log_prob(noise.backup)
     q = q_of_samples(state, state.target_critic_params, batch.next_observation, action)
     next_q = jnp.min(jnp.max(q, axis=1), axis=0)
-    return batch.reward + state.hparams.discount * batch.discount * next_q
+    return batch.reward + state.hparams.gamma * batch.discount * next_q
 
 
 def log_integral(
-    params, state: CQLState, batch: Transition, noise: Noise
+    params, state: CQLState, batch: Transition, noise: 'Noise'
 ) -> tuple[jax.Array, jax.Array]:
     """log sum_a exp(Q(s, a) - log density(a)), (critics, batch); mean smallest Q of the policy.
 
@@ -257,9 +196,26 @@ def q_of_samples(state: CQLState, params, observation: jax.Array, action: jax.Ar
     return q.reshape(-1, samples, batch)
 
 
-def bounded_exp(log_multiplier: jax.Array) -> jax.Array:
-    """The Lagrange multiplier, bounded as in the authors' code."""
-    return jnp.minimum(jnp.exp(log_multiplier), _MAX_MULTIPLIER)
+class Noise(NamedTuple):
+    """All that one update draws; standard normal but for `uniform`, which is in [-1, 1)."""
+
+    actor: jax.Array  # (batch, action_size)
+    backup: jax.Array  # (K, batch, action_size); K is num_sampled_actions with max_backup, else 1
+    # The penalty's actions, (num_sampled_actions, batch, action_size): uniform ones, the policy's in s
+    # and the policy's in s'.
+    uniform: jax.Array
+    current: jax.Array
+    following: jax.Array
+
+
+def draw_noise(key: jax.Array, state: CQLState, batch: Transition) -> Noise:
+    normal_key, uniform_key = jax.random.split(key)
+    shape, samples = batch.action.shape, state.num_sampled_actions
+    ends = np.cumsum([1, samples if state.max_backup else 1, samples, samples])
+    normal = jax.random.normal(normal_key, (ends[-1], *shape))
+    actor, backup, current, following = jnp.split(normal, ends[:-1])
+    uniform = jax.random.uniform(uniform_key, (samples, *shape), minval=-1.0, maxval=1.0)
+    return Noise(actor[0], backup, uniform, current, following)
 
 
 def update(state: CQLState, batch: Transition) -> CQLState:
@@ -299,11 +255,6 @@ def update(state: CQLState, batch: Transition) -> CQLState:
         ),
         metrics=temperature_metrics | actor_metrics | critic_metrics,
     )
-
-
-def init_memory(state: CQLState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(state: CQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

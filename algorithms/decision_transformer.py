@@ -10,10 +10,10 @@ A trajectory is a sequence of returns-to-go, observations and actions,
 and a causal transformer predicts each action from the last K triples up to its observation. At test
 time it is asked for a return: R_1 is that target, and each reward received is subtracted from it.
 
-    L(theta) = E[ mean_t || a_t - pi_theta(R_{<=t}, s_{<=t}, a_{<t}) ||^2 ]     (Algorithm 1)
+    L(theta) = E[ || a_t - pi_theta(R_{<=t}, s_{<=t}, a_{<t}) ||^2 / dim(A) ]           (Algorithm 1)
 
-with cross-entropy in its place for discrete actions. No values, no bootstrapping: nothing is
-extrapolated, and nothing is stitched together either.
+with cross-entropy in its place for discrete actions; the expectation is over all steps of all windows
+in a batch. No values, no bootstrapping: nothing is extrapolated, and nothing is stitched together.
 
 Where paper and code differ, this follows the code that produced the D4RL numbers
 (kzl/decision-transformer, gym/): weight decay reaches every parameter, biases, normalisations and
@@ -25,57 +25,86 @@ serves everywhere (theirs stays 0.1 on the embedded tokens); and observations ar
 1e-3 added to the standard deviations (theirs: 1e-6).
 """
 
-import math
 from typing import NamedTuple
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Sequence, Spec
 from networks.distributions import Categorical
 from networks.gpt2 import GPT2
 from networks.mlp import Linear
+from networks.optimization import adam
 
+NAME = 'Decision Transformer'
 ACTIONS = ('continuous', 'discrete')
 BATCH = Sequence
 METRICS = ('actor_loss', 'gradient_norm', 'learning_rate')
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
+    return_scale: jax.Array  # what returns-to-go are divided by before they are embedded, positive
+    learning_rate: jax.Array  # AdamW's, after the warm-up
+    weight_decay: jax.Array  # AdamW's
+    warmup_updates: jax.Array  # updates over which the learning rate grows linearly
+    max_gradient_norm: jax.Array  # longer gradients are shortened to this
+    target_return: jax.Array  # R_1 at test time, in the environment's units; `act` alone reads it
 
-    Attributes:
-        return_scale: returns-to-go are divided by this before they are embedded.
-        learning_rate: AdamW's, after the warm-up.
-        weight_decay: AdamW's.
-        warmup_updates: over which the learning rate grows linearly.
-        max_gradient_norm: longer gradients are shortened to this.
-        target_return: R_1 at test time, in the environment's units; training has none.
-    """
 
-    return_scale: jax.Array
-    learning_rate: jax.Array
-    weight_decay: jax.Array
-    warmup_updates: jax.Array
-    max_gradient_norm: jax.Array
-    target_return: jax.Array | float = math.nan
+class DecisionTransformerState(struct.PyTreeNode):
+    step: jax.Array
+    key: jax.Array
+    hparams: Hyperparameters
+    actor: TrainState
+    metrics: dict[str, jax.Array]
+    spec: Spec = struct.field(pytree_node=False)
+    context: int = struct.field(pytree_node=False)
+
+
+def init(
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
+) -> DecisionTransformerState:
+    """Reads of `config`: context, embedding_size, num_layers, num_heads, dropout_rate, max_timestep."""
+    key, actor_key = jax.random.split(key)
+    model = TrajectoryTransformer(
+        spec, config.embedding_size, config.num_layers, config.num_heads, config.dropout_rate,
+        config.max_timestep,
+    )  # fmt: skip
+    window = _window(_empty_memory(spec, 1, config.context))
+    return DecisionTransformerState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        hparams=hparams,
+        actor=adam(model.apply, model.init(actor_key, window)),
+        metrics={name: jnp.zeros(()) for name in METRICS},
+        spec=spec,
+        context=config.context,
+    )
+
+
+def actor_loss(params, state: DecisionTransformerState, batch: Sequence, key: jax.Array) -> jax.Array:
+    """Mean error of the actions predicted, over dimensions and steps; `key` draws the dropout."""
+    scaled = batch._replace(return_to_go=batch.return_to_go / state.hparams.return_scale)
+    prediction = state.actor.apply_fn(params, scaled, training=True, rngs={'dropout': key})
+    if state.spec.discrete:
+        error = -Categorical(prediction).log_prob(batch.action)
+    else:
+        chex.assert_equal_shape((prediction, batch.action))
+        error = jnp.mean(jnp.square(prediction - batch.action), axis=-1)
+    chex.assert_equal_shape((error, batch.mask))
+    return jnp.sum(jnp.where(batch.mask, error, 0.0)) / jnp.sum(batch.mask)
 
 
 class TrajectoryTransformer(nn.Module):
     """Windows of K steps to what predicts each of their actions, (batch, K, action_size).
 
     That is the action itself, in (-1, 1), or logits if actions are discrete.
-
-    Attributes:
-        spec: of the problem.
-        embedding_size, num_layers, num_heads, dropout_rate: of the transformer.
-        max_timestep: later timesteps share the embedding of this one.
     """
 
     spec: Spec
@@ -83,7 +112,7 @@ class TrajectoryTransformer(nn.Module):
     num_layers: int
     num_heads: int
     dropout_rate: float
-    max_timestep: int
+    max_timestep: int  # later timesteps share the embedding of this one
 
     @nn.compact
     def __call__(self, batch: Sequence, training: bool = False) -> jax.Array:
@@ -105,61 +134,6 @@ class TrajectoryTransformer(nn.Module):
         # What follows an observation is its action.
         prediction = Linear(self.spec.action_size)(features[:, 1::3])
         return prediction if self.spec.discrete else jnp.tanh(prediction)
-
-
-class DecisionTransformerState(struct.PyTreeNode):
-    """All that one learner is."""
-
-    step: jax.Array
-    key: jax.Array
-    hparams: Hyperparameters
-    actor: TrainState
-    metrics: dict[str, jax.Array]
-    spec: Spec = struct.field(pytree_node=False)
-    context: int = struct.field(pytree_node=False)
-
-
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> DecisionTransformerState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: context, embedding_size, num_layers, num_heads, dropout_rate, max_timestep.
-    """
-    key, actor_key = jax.random.split(key)
-    model = TrajectoryTransformer(
-        spec, config.embedding_size, config.num_layers, config.num_heads, config.dropout_rate,
-        config.max_timestep,
-    )  # fmt: skip
-    window = _window(_empty_memory(spec, 1, config.context))
-    return DecisionTransformerState(
-        step=jnp.zeros((), jnp.int32),
-        key=key,
-        hparams=hparams,
-        actor=TrainState.create(
-            apply_fn=model.apply, params=model.init(actor_key, window), tx=optax.scale_by_adam()
-        ),
-        metrics={name: jnp.zeros(()) for name in METRICS},
-        spec=spec,
-        context=config.context,
-    )
-
-
-def actor_loss(params, state: DecisionTransformerState, batch: Sequence, key: jax.Array) -> jax.Array:
-    """Mean error of the predicted actions of all steps in the windows; `key` draws the dropout."""
-    scaled = batch._replace(return_to_go=batch.return_to_go / state.hparams.return_scale)
-    prediction = state.actor.apply_fn(params, scaled, training=True, rngs={'dropout': key})
-    if state.spec.discrete:
-        error = -Categorical(prediction).log_prob(batch.action)
-    else:
-        chex.assert_equal_shape((prediction, batch.action))
-        error = jnp.mean(jnp.square(prediction - batch.action), axis=-1)
-    chex.assert_equal_shape((error, batch.mask))
-    return jnp.sum(jnp.where(batch.mask, error, 0.0)) / jnp.sum(batch.mask)
 
 
 def update(state: DecisionTransformerState, batch: Sequence) -> DecisionTransformerState:

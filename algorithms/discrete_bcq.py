@@ -17,54 +17,36 @@ the update; pi(s') is chosen with the online networks, only its value is the tar
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import CategoricalPolicy
 from networks.values import DiscreteActionValue
 
+NAME = 'discrete BCQ'
 ACTIONS = ('discrete',)
 METRICS = (
-    'behaviour_loss',
-    'critic_loss',
-    'allowed_actions',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-)
+    'critic_loss', 'behaviour_loss', 'allowed_actions', 'q_data', 'q_policy', 'q_gap', 'td_error',
+)  # fmt: skip
 
 _LOGIT_PENALTY = 0.01
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        threshold: in [0, 1), likelihood relative to the most likely action's above which one is
-            allowed.
-        target_rate: how far the target critic moves towards the critic at each update.
-        behaviour_learning_rate, critic_learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    threshold: jax.Array
-    target_rate: jax.Array
-    behaviour_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    threshold: jax.Array  # in [0, 1): allowed are actions this likely beside the likeliest
+    target_rate: jax.Array  # share of the way to the critic that its target goes per update, in [0, 1]
+    behaviour_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
 
 
 class DiscreteBCQState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -75,43 +57,23 @@ class DiscreteBCQState(struct.PyTreeNode):
 
 
 def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteBCQState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes.
-    """
+    """Reads of `config`: hidden_sizes."""
     key, behaviour_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
     classifier = CategoricalPolicy(config.hidden_sizes, spec.action_size)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
-
-    def train_state(network: nn.Module, params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
-
-    critic = train_state(q, q.init(critic_key, observation, action))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return DiscreteBCQState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        behaviour=train_state(classifier, classifier.init(behaviour_key, observation)),
+        behaviour=adam(classifier.apply, classifier.init(behaviour_key, observation)),
         critic=critic,
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
-
-
-def behaviour_loss(params, state: DiscreteBCQState, batch: Transition) -> tuple[jax.Array, dict]:
-    """Cross-entropy with the data's actions, and a small penalty on the logits."""
-    behaviour = state.behaviour.apply_fn(params, batch.observation)
-    log_prob = behaviour.log_prob(batch.action)
-    chex.assert_equal_shape((log_prob, batch.reward))
-    loss = _LOGIT_PENALTY * jnp.mean(jnp.square(behaviour.logits)) - jnp.mean(log_prob)
-    return loss, {'behaviour_loss': loss}
 
 
 def critic_loss(params, state: DiscreteBCQState, batch: Transition) -> tuple[jax.Array, dict]:
@@ -127,11 +89,20 @@ def critic_loss(params, state: DiscreteBCQState, batch: Transition) -> tuple[jax
     }
 
 
+def behaviour_loss(params, state: DiscreteBCQState, batch: Transition) -> tuple[jax.Array, dict]:
+    """Cross-entropy with the data's actions, and a small penalty on the logits."""
+    behaviour = state.behaviour.apply_fn(params, batch.observation)
+    log_prob = behaviour.log_prob(batch.action)
+    chex.assert_equal_shape((log_prob, batch.reward))
+    loss = _LOGIT_PENALTY * jnp.mean(jnp.square(behaviour.logits)) - jnp.mean(log_prob)
+    return loss, {'behaviour_loss': loss}
+
+
 def backup(state: DiscreteBCQState, batch: Transition) -> jax.Array:
     """r + gamma Q_targ(s', pi(s')), (batch,)."""
     action, _ = choose(state, batch.next_observation)
     next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, action)
-    return batch.reward + state.hparams.discount * batch.discount * next_q
+    return batch.reward + state.hparams.gamma * batch.discount * next_q
 
 
 def choose(state: DiscreteBCQState, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -176,11 +147,6 @@ def update(state: DiscreteBCQState, batch: Transition) -> DiscreteBCQState:
         ),
         metrics=critic_metrics | behaviour_metrics | policy_metrics,
     )
-
-
-def init_memory(state: DiscreteBCQState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(

@@ -21,48 +21,31 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.values import DiscreteActionValue
 
+NAME = 'discrete CQL'
 ACTIONS = ('discrete',)
 METRICS = (
-    'critic_loss',
-    'conservative_penalty',
-    'alpha',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-)
+    'critic_loss', 'conservative_penalty', 'alpha', 'q_data', 'q_policy', 'q_gap', 'td_error',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        cql_alpha: alpha of eq. 4; 0 is double DQN.
-        target_period: updates between replacements of the target network.
-        error_clip: where the gradient of the squared error is clipped.
-        learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    cql_alpha: jax.Array
-    target_period: jax.Array
-    error_clip: jax.Array
-    learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    cql_alpha: jax.Array  # alpha of eq. 4; 0 is double DQN
+    target_period: jax.Array  # updates between replacements of the target network, at least 1
+    error_clip: jax.Array  # of Huber's loss: where the gradient of the squared error is clipped
+    learning_rate: jax.Array  # Adam's
 
 
 class DiscreteCQLState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -72,22 +55,13 @@ class DiscreteCQLState(struct.PyTreeNode):
 
 
 def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
+    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteCQLState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes.
-    """
+    """Reads of `config`: hidden_sizes."""
     key, critic_key = jax.random.split(key)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
-    critic = TrainState.create(
-        apply_fn=q.apply, params=q.init(critic_key, observation, action), tx=optax.scale_by_adam()
-    )
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return DiscreteCQLState(
         step=jnp.zeros((), jnp.int32),
         key=key,
@@ -124,7 +98,7 @@ def backup(state: DiscreteCQLState, batch: Transition) -> jax.Array:
     """r + gamma Q_targ(s', a') with the action that the online network takes, (batch,)."""
     action = jnp.argmax(all_values(state.critic.params, state, batch.next_observation), axis=-1)
     next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, action)
-    return batch.reward + state.hparams.discount * batch.discount * next_q
+    return batch.reward + state.hparams.gamma * batch.discount * next_q
 
 
 def all_values(params, state: DiscreteCQLState, observation: jax.Array) -> jax.Array:
@@ -146,11 +120,6 @@ def update(state: DiscreteCQLState, batch: Transition) -> DiscreteCQLState:
         ),
         metrics=metrics,
     )
-
-
-def init_memory(state: DiscreteCQLState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(

@@ -18,38 +18,28 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.values import DiscreteActionValue
 
+NAME = 'DQN'
 ACTIONS = ('discrete',)
 METRICS = ('critic_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        target_period: updates between replacements of the target network.
-        error_clip: where the gradient of the squared error is clipped.
-        learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    target_period: jax.Array
-    error_clip: jax.Array
-    learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    target_period: jax.Array  # updates between replacements of the target network, at least 1
+    error_clip: jax.Array  # of Huber's loss: where the gradient of the squared error is clipped
+    learning_rate: jax.Array  # Adam's
 
 
 class DQNState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -58,26 +48,18 @@ class DQNState(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> DQNState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> DQNState:
+    """Reads of `config`: hidden_sizes."""
     key, critic_key = jax.random.split(key)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
-    params = q.init(critic_key, jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return DQNState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        critic=TrainState.create(apply_fn=q.apply, params=params, tx=optax.scale_by_adam()),
-        target_critic_params=jax.tree.map(jnp.copy, params),
+        critic=critic,
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
 
@@ -87,7 +69,7 @@ def critic_loss(params, state: DQNState, batch: Transition) -> tuple[jax.Array, 
     hparams = state.hparams
     next_action = greedy_action(state, batch.next_observation)
     next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action)
-    target = batch.reward + hparams.discount * batch.discount * next_q
+    target = batch.reward + hparams.gamma * batch.discount * next_q
     all_q = state.critic.apply_fn(params, batch.observation, method='all_actions')
     q = jnp.take_along_axis(all_q, batch.action[:, None], axis=-1).squeeze(-1)
     chex.assert_equal_shape((q, target))
@@ -121,11 +103,6 @@ def update(state: DQNState, batch: Transition) -> DQNState:
         ),
         metrics=metrics,
     )
-
-
-def init_memory(state: DQNState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(state: DQNState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

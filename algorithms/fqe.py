@@ -21,15 +21,16 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Array, Spec
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.values import ActionValue, DiscreteActionValue
 
+NAME = 'FQE'
 METRICS = ('critic_loss', 'q_data', 'next_q', 'td_error')
 
 
@@ -54,26 +55,14 @@ class Batch(NamedTuple):
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        policy: which of the batch's policies is evaluated, from 0.
-        resample: which of the batch's resamples is learned from, from 0.
-        discount: gamma.
-        target_rate: how far the target network moves towards the network at each update.
-        learning_rate: Adam's.
-    """
-
-    policy: jax.Array
-    resample: jax.Array
-    discount: jax.Array
-    target_rate: jax.Array
-    learning_rate: jax.Array
+    policy: jax.Array  # which of the batch's policies is evaluated, from 0
+    resample: jax.Array  # which of the batch's resamples is learned from, from 0
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    target_rate: jax.Array  # share of the way to the critic that its target goes per update, in [0, 1]
+    learning_rate: jax.Array  # Adam's
 
 
 class FQEState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -82,17 +71,8 @@ class FQEState(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> FQEState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> FQEState:
+    """Reads of `config`: hidden_sizes."""
     key, critic_key = jax.random.split(key)
     if spec.discrete:
         q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
@@ -100,13 +80,13 @@ def init(
     else:
         q = ActionValue(config.hidden_sizes)
         action = jnp.zeros((1, spec.action_size))
-    params = q.init(critic_key, jnp.zeros((1, spec.observation_size)), action)
+    critic = adam(q.apply, q.init(critic_key, jnp.zeros((1, spec.observation_size)), action))
     return FQEState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        critic=TrainState.create(apply_fn=q.apply, params=params, tx=optax.scale_by_adam()),
-        target_critic_params=jax.tree.map(jnp.copy, params),
+        critic=critic,
+        target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
 
@@ -117,7 +97,7 @@ def critic_loss(params, state: FQEState, batch: Batch) -> tuple[jax.Array, dict]
     next_action = jnp.take(batch.next_actions, hparams.policy.astype(jnp.int32), axis=1)
     chex.assert_equal_shape((next_action, batch.action))
     next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action)
-    target = batch.reward + hparams.discount * batch.discount * next_q
+    target = batch.reward + hparams.gamma * batch.discount * next_q
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q, target))
     counts = jnp.take(batch.counts, hparams.resample.astype(jnp.int32), axis=1)

@@ -28,19 +28,12 @@ import numpy as np
 
 
 class Episodes(NamedTuple):
-    """n episodes, padded to T steps, float64 (n, T).
+    """n episodes, padded to T steps, float64 (n, T)."""
 
-    Attributes:
-        reward: 0 where an episode is over.
-        ratio: pi(a | s) / mu(a | s); 1 where an episode is over.
-        q: Q(s_t, a_t) of pi; 0 where an episode is over.
-        v: V(s_t) of pi, likewise.
-    """
-
-    reward: np.ndarray
-    ratio: np.ndarray
-    q: np.ndarray
-    v: np.ndarray
+    reward: np.ndarray  # 0 where an episode is over
+    ratio: np.ndarray  # pi(a | s) / mu(a | s); 1 where an episode is over
+    q: np.ndarray  # Q(s_t, a_t) of pi; 0 where an episode is over
+    v: np.ndarray  # V(s_t) of pi, likewise
 
 
 def _rho(episodes: Episodes) -> np.ndarray:
@@ -48,38 +41,37 @@ def _rho(episodes: Episodes) -> np.ndarray:
     return np.cumprod(episodes.ratio, axis=1)
 
 
-def _discounts(episodes: Episodes, discount: float) -> np.ndarray:
-    return discount ** np.arange(episodes.reward.shape[1])
+def _discounts(episodes: Episodes, gamma: float) -> np.ndarray:
+    """gamma^t, (T,)."""
+    return gamma ** np.arange(episodes.reward.shape[1])
 
 
-def ordinary(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
+def ordinary(episodes: Episodes, gamma: float, counts: np.ndarray) -> np.ndarray:
     """Ordinary importance sampling."""
-    returns = episodes.reward @ _discounts(episodes, discount)
+    returns = episodes.reward @ _discounts(episodes, gamma)
     return counts @ (_rho(episodes)[:, -1] * returns) / counts.sum(axis=1)
 
 
-def weighted(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
+def weighted(episodes: Episodes, gamma: float, counts: np.ndarray) -> np.ndarray:
     """Weighted importance sampling; NaN where no episode that counts has any weight."""
     weights = _rho(episodes)[:, -1]
-    returns = episodes.reward @ _discounts(episodes, discount)
+    returns = episodes.reward @ _discounts(episodes, gamma)
     return _quotient(counts @ (weights * returns), counts @ weights)
 
 
-def per_decision(episodes: Episodes, discount: float, counts: np.ndarray) -> np.ndarray:
+def per_decision(episodes: Episodes, gamma: float, counts: np.ndarray) -> np.ndarray:
     """Per-decision importance sampling."""
-    earned = (_rho(episodes) * episodes.reward) @ _discounts(episodes, discount)
+    earned = (_rho(episodes) * episodes.reward) @ _discounts(episodes, gamma)
     return counts @ earned / counts.sum(axis=1)
 
 
-def weighted_doubly_robust(
-    episodes: Episodes, discount: float, counts: np.ndarray
-) -> np.ndarray:
+def weighted_doubly_robust(episodes: Episodes, gamma: float, counts: np.ndarray) -> np.ndarray:
     """Weighted doubly robust estimator; NaN where no episode that counts has any weight."""
     weights = _rho(episodes)
     before = np.concatenate([np.ones_like(weights[:, :1]), weights[:, :-1]], axis=1)
     corrections = _quotient(counts @ (weights * (episodes.reward - episodes.q)), counts @ weights)
     values = _quotient(counts @ (before * episodes.v), counts @ before)
-    return (corrections + values) @ _discounts(episodes, discount)
+    return (corrections + values) @ _discounts(episodes, gamma)
 
 
 def effective_sample_size(episodes: Episodes) -> float:

@@ -11,9 +11,9 @@ The policy is then read off by advantage-weighted regression, again on the data'
 
 Q_targ is the smaller of two critics' slowly moving averages. Where the paper leaves room this file
 follows the authors' code (ikostrikov/implicit_q_learning): V first; the policy and the critics then
-see the new V, the policy with the old critics; weights are clipped at 100; the policy's standard
-deviation does not depend on the state, its mean passes through tanh; its learning rate decays to 0 on
-a cosine. Weights start uniform in +-1/sqrt(fan-in) where that code has orthogonal ones.
+see the new V, the policy with the old target critics; weights are clipped at 100; the policy's
+standard deviation does not depend on the state, its mean passes through tanh; its learning rate
+decays to 0 on a cosine. Weights start uniform in +-1/sqrt(fan-in) where that code has orthogonal ones.
 
 Discrete actions: Q(s, .) returns all values, the policy is categorical, the equations are the same.
 """
@@ -21,63 +21,39 @@ Discrete actions: Q(s, .) returns all values, the policy is categorical, the equ
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import CategoricalPolicy, GaussianPolicy
 from networks.values import ActionValue, DiscreteActionValue, StateValue, ensemble
 
+NAME = 'IQL'
 ACTIONS = ('continuous', 'discrete')
 METRICS = (
-    'value_loss',
-    'critic_loss',
-    'actor_loss',
-    'value',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-    'advantage',
-    'advantage_weight',
-)
-# No loss needs Q of the policy's actions: asking for the whole batch would cost a fifth of an update.
-_ROWS_COMPARED = 32
+    'value_loss', 'critic_loss', 'actor_loss', 'value', 'q_data', 'q_policy', 'q_gap', 'td_error',
+    'advantage', 'advantage_weight',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        expectile: tau of eq. 5, in (0, 1); 0.5 evaluates the behaviour policy.
-        inverse_temperature: beta of eq. 7; 0 clones the behaviour.
-        max_advantage_weight: where exp(beta A) is clipped.
-        target_rate: how far the target critics move towards the critics at each update.
-        actor_learning_rate, value_learning_rate, critic_learning_rate: Adam's.
-        actor_decay_updates: updates over which the actor's learning rate falls to 0.
-    """
-
-    discount: jax.Array
-    expectile: jax.Array
-    inverse_temperature: jax.Array
-    max_advantage_weight: jax.Array
-    target_rate: jax.Array
-    actor_learning_rate: jax.Array
-    value_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
-    actor_decay_updates: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    expectile: jax.Array  # tau of eq. 5, in (0, 1); 0.5 evaluates the behaviour policy
+    inverse_temperature: jax.Array  # beta of eq. 7, at least 0; 0 clones the behaviour
+    max_advantage_weight: jax.Array  # where exp(beta A) is clipped
+    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
+    actor_learning_rate: jax.Array  # Adam's
+    value_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
+    actor_decay_updates: jax.Array  # updates until the actor's learning rate is 0; may be infinite
 
 
 class IQLState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -88,17 +64,8 @@ class IQLState(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> IQLState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, dropout_rate (of the actor), num_critics.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> IQLState:
+    """Reads of `config`: hidden_sizes, dropout_rate (of the actor), num_critics."""
     key, actor_key, value_key, critic_key = jax.random.split(key, 4)
     observation = jnp.zeros((1, spec.observation_size))
     if spec.discrete:
@@ -110,17 +77,13 @@ def init(
         policy = GaussianPolicy(config.hidden_sizes, spec.action_size, config.dropout_rate)
         q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
     v = StateValue(config.hidden_sizes)
-
-    def train_state(network: nn.Module, params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
-
-    critic = train_state(q, q.init(critic_key, observation, action))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return IQLState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        actor=train_state(policy, policy.init(actor_key, observation)),
-        value=train_state(v, v.init(value_key, observation)),
+        actor=adam(policy.apply, policy.init(actor_key, observation)),
+        value=adam(v.apply, v.init(value_key, observation)),
         critic=critic,
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
@@ -144,7 +107,7 @@ def value_loss(params, state: IQLState, batch: Transition) -> tuple[jax.Array, d
 def critic_loss(params, state: IQLState, batch: Transition) -> tuple[jax.Array, dict]:
     """Squared TD error of every critic, bootstrapped from V(s')  (eq. 6)."""
     next_v = state.value.apply_fn(state.value.params, batch.next_observation)
-    target = batch.reward + state.hparams.discount * batch.discount * next_v
+    target = batch.reward + state.hparams.gamma * batch.discount * next_v
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q[0], target))
     error = q - target
@@ -176,20 +139,10 @@ def target_q(state: IQLState, batch: Transition) -> jax.Array:
     return jnp.min(q, axis=0)
 
 
-def compare_actions(state: IQLState, batch: Transition) -> dict:
-    """The smallest critic's values of the data's and of the policy's actions, on a few rows."""
-    observation, action = (array[:_ROWS_COMPARED] for array in (batch.observation, batch.action))
-    q = state.critic.apply_fn(state.critic.params, observation, action)
-    q_data = jnp.mean(jnp.min(q, axis=0))
-    q_policy = jnp.mean(claimed_value(state, observation, state.key))
-    return {'q_data': q_data, 'q_policy': q_policy, 'q_gap': q_policy - q_data}
-
-
 def update(state: IQLState, batch: Transition) -> IQLState:
     """One gradient step of V, the policy and the critics, in the order of the authors' code."""
     hparams = state.hparams
-    dropout_key = jax.random.fold_in(state.key, state.step)
-    comparison = compare_actions(state, batch)
+    before, dropout_key = state, jax.random.fold_in(state.key, state.step)
 
     gradients, value_metrics = jax.grad(value_loss, has_aux=True)(state.value.params, state, batch)
     value = descend(state.value, gradients, hparams.value_learning_rate)
@@ -206,6 +159,7 @@ def update(state: IQLState, batch: Transition) -> IQLState:
     )
     critic = descend(state.critic, gradients, hparams.critic_learning_rate)
 
+    metrics = value_metrics | actor_metrics | critic_metrics | compare_actions(before, batch)
     return state.replace(
         step=state.step + 1,
         actor=actor,
@@ -213,13 +167,21 @@ def update(state: IQLState, batch: Transition) -> IQLState:
         target_critic_params=optax.incremental_update(
             critic.params, state.target_critic_params, hparams.target_rate
         ),
-        metrics=value_metrics | actor_metrics | critic_metrics | comparison,
+        metrics=metrics,
     )
 
 
-def init_memory(state: IQLState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
+# No loss needs Q of the policy's actions: asking for the whole batch would cost a fifth of an update.
+_ROWS_COMPARED = 32
+
+
+def compare_actions(state: IQLState, batch: Transition) -> dict:
+    """The smallest critic's values of the data's and of the policy's actions, on a few rows."""
+    observation, action = (array[:_ROWS_COMPARED] for array in (batch.observation, batch.action))
+    q = state.critic.apply_fn(state.critic.params, observation, action)
+    q_data = jnp.mean(jnp.min(q, axis=0))
+    q_policy = jnp.mean(claimed_value(state, observation, state.key))
+    return {'q_data': q_data, 'q_policy': q_policy, 'q_gap': q_policy - q_data}
 
 
 def act(state: IQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

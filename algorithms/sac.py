@@ -12,8 +12,9 @@ On a fixed dataset this is a naive baseline: nothing keeps a' where the data has
 that of the authors' code (rail-berkeley/softlearning): critics with the old policy and temperature;
 the policy with the new critics and the old temperature; the temperature with fresh actions of the
 new policy; target critics last. The policy's loss takes the smaller critic as in the paper, where
-that code takes their mean. alpha is exp of what is learned. Weights start uniform in
-+-1/sqrt(fan-in) where that code has Glorot's initialisation.
+that code takes their mean. alpha is exp of what is learned. sigma is exp of an output clipped to
+[-20, 2], as in that code's older versions (its last one adds 1e-5 to the softplus of the output).
+Weights start uniform in +-1/sqrt(fan-in) where that code has Glorot's initialisation.
 """
 
 from typing import Any
@@ -21,91 +22,59 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import TanhGaussianPolicy
 from networks.values import ActionValue, ensemble
 
+NAME = 'SAC'
 ACTIONS = ('continuous',)
 METRICS = (
-    'critic_loss',
-    'actor_loss',
-    'temperature_loss',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-    'entropy',
-    'temperature',
-)
+    'critic_loss', 'actor_loss', 'temperature_loss', 'q_data', 'q_policy', 'q_gap', 'td_error',
+    'entropy', 'temperature',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        target_entropy_per_dimension: H / dim(A).
-        initial_temperature: alpha before the first update; with temperature_learning_rate 0, always.
-        target_rate: how far the target critics move towards the critics at each update.
-        actor_learning_rate, critic_learning_rate, temperature_learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    target_entropy_per_dimension: jax.Array
-    initial_temperature: jax.Array
-    target_rate: jax.Array
-    actor_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
-    temperature_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    target_entropy_per_dimension: jax.Array  # H / dim(A), below log 2, the entropy of uniform actions
+    initial_temperature: jax.Array  # alpha before the first update, positive
+    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
+    actor_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
+    temperature_learning_rate: jax.Array  # Adam's; at 0 alpha stays as it is
 
 
 class SACState(struct.PyTreeNode):
-    """All that one learner is; the temperature's parameter is its logarithm."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
     actor: TrainState
     critic: TrainState
-    temperature: TrainState
+    temperature: TrainState  # its parameter is log alpha
     target_critic_params: Any
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> SACState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, num_critics.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> SACState:
+    """Reads of `config`: hidden_sizes, num_critics."""
     key, actor_key, critic_key = jax.random.split(key, 3)
-    observation = jnp.zeros((1, spec.observation_size))
-    action = jnp.zeros((1, spec.action_size))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-
-    def train_state(apply_fn, params) -> TrainState:
-        return TrainState.create(apply_fn=apply_fn, params=params, tx=optax.scale_by_adam())
-
-    critic = train_state(q.apply, q.init(critic_key, observation, action))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return SACState(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        actor=train_state(policy.apply, policy.init(actor_key, observation)),
+        actor=adam(policy.apply, policy.init(actor_key, observation)),
         critic=critic,
-        temperature=train_state(jnp.exp, jnp.log(hparams.initial_temperature)),
+        temperature=adam(jnp.exp, jnp.log(hparams.initial_temperature)),
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
@@ -127,7 +96,7 @@ def critic_loss(
     )
     alpha = state.temperature.apply_fn(state.temperature.params)
     next_v = next_q - alpha * next_log_prob
-    target = batch.reward + hparams.discount * batch.discount * next_v
+    target = batch.reward + hparams.gamma * batch.discount * next_v
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q[0], target))
     error = q - target
@@ -200,11 +169,6 @@ def update(state: SACState, batch: Transition) -> SACState:
         ),
         metrics=critic_metrics | actor_metrics | temperature_metrics | {'q_gap': gap},
     )
-
-
-def init_memory(state: SACState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(state: SACState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

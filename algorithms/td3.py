@@ -5,9 +5,12 @@ measures against that: the target is the smaller of two critics (clipped double 
 4.2); noise on the target policy's action averages over peaks of the critic (section 5.3); policy and
 target networks move at every d-th update only, when the critics have settled (section 5.2).
 
-    a'           = clip(pi_targ(s') + clip(sigma e, -c, c), -1, 1),   e ~ N(0, I)            (sec. 5.3)
-    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}    (eq. 15)
-    L_pi(phi)    = -E[ Q_1(s, pi(s)) ]                                                  (algorithm 1)
+    a'           = clip(pi_targ(s') + clip(sigma e, -c, c), -1, 1),   e ~ N(0, I)
+    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}
+    L_pi(phi)    = -E[ Q_1(s, pi(s)) ]
+
+They are those of Algorithm 1, where the smaller of two critics (eq. 10) meets the smoothed action
+(eq. 15, which has one critic).
 
 On a fixed dataset this is a naive baseline: nothing keeps pi(s') where the data has been. It follows
 the authors' code (sfujim/TD3): critics first; at updates d, 2d, ... the policy sees the new critics,
@@ -18,49 +21,35 @@ clipped.
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import descend, tree_where
-from networks.policies import DeterministicPolicy
+from networks.optimization import adam, descend, tree_where
+from networks.policies import DeterministicPolicy, smoothed
 from networks.values import ActionValue, ensemble
 
+NAME = 'TD3'
 ACTIONS = ('continuous',)
 METRICS = ('critic_loss', 'actor_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        target_rate: how far the target networks move towards the networks when they move.
-        policy_noise: sigma, the target policy's noise.
-        noise_clip: c, where that noise is clipped.
-        policy_delay: d, critic updates for each update of the policy and of the targets.
-        exploration_noise: standard deviation of what `explore` adds; no part of learning.
-        actor_learning_rate, critic_learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    target_rate: jax.Array
-    policy_noise: jax.Array
-    noise_clip: jax.Array
-    policy_delay: jax.Array
-    exploration_noise: jax.Array
-    actor_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    target_rate: jax.Array  # share of the way to a network that its target goes, in [0, 1]
+    policy_noise: jax.Array  # sigma, standard deviation of the target policy's noise
+    noise_clip: jax.Array  # c, where that noise is clipped
+    policy_delay: jax.Array  # d, critic updates for each update of policy and targets, at least 1
+    exploration_noise: jax.Array  # standard deviation of what `explore` adds; no part of learning
+    actor_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
 
 
 class TD3State(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -71,28 +60,14 @@ class TD3State(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> TD3State:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, num_critics.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> TD3State:
+    """Reads of `config`: hidden_sizes, num_critics."""
     key, actor_key, critic_key = jax.random.split(key, 3)
-    observation = jnp.zeros((1, spec.observation_size))
-    action = jnp.zeros((1, spec.action_size))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-
-    def train_state(network: nn.Module, params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
-
-    actor = train_state(policy, policy.init(actor_key, observation))
-    critic = train_state(q, q.init(critic_key, observation, action))
+    actor = adam(policy.apply, policy.init(actor_key, observation))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return TD3State(
         step=jnp.zeros((), jnp.int32),
         key=key,
@@ -105,18 +80,10 @@ def init(
     )
 
 
-def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Array) -> jax.Array:
-    """The target policy's action with clipped noise, within the bounds  (section 5.3)."""
-    return jnp.clip(action + jnp.clip(scale * noise, -clip, clip), -1, 1)
-
-
 def critic_loss(
     params, state: TD3State, batch: Transition, noise: jax.Array
 ) -> tuple[jax.Array, dict]:
-    """Squared TD error of every critic towards the smallest target  (eq. 15).
-
-    `noise` is standard normal, (batch, action_size).
-    """
+    """Squared TD error of every critic; `noise` is standard normal, (batch, action_size)."""
     hparams = state.hparams
     next_action = smoothed(
         state.actor.apply_fn(state.target_actor_params, batch.next_observation),
@@ -126,7 +93,7 @@ def critic_loss(
         state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action),
         axis=0,
     )
-    target = batch.reward + hparams.discount * batch.discount * next_q
+    target = batch.reward + hparams.gamma * batch.discount * next_q
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q[0], target))
     error = q - target
@@ -139,7 +106,7 @@ def critic_loss(
 
 
 def actor_loss(params, state: TD3State, batch: Transition) -> tuple[jax.Array, dict]:
-    """The first critic's value of the policy's actions, negated  (algorithm 1)."""
+    """The first critic's value of the policy's actions, negated."""
     action = state.actor.apply_fn(params, batch.observation)
     q = state.critic.apply_fn(state.critic.params, batch.observation, action)
     chex.assert_equal_shape((q[0], batch.reward))
@@ -177,11 +144,6 @@ def update(state: TD3State, batch: Transition) -> TD3State:
         ),
         metrics=critic_metrics | actor_metrics | {'q_gap': gap},
     )
-
-
-def init_memory(state: TD3State, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(state: TD3State, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

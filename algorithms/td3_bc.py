@@ -4,72 +4,52 @@ The smallest change that makes TD3 an offline algorithm: its policy is also regr
 actions. The weight of the value is divided by the mean size of the critic's values, so that one alpha
 serves rewards of any scale; alpha = 0 clones the data, large alpha is TD3.
 
-    L_Q(theta_i) = TD3's                                                       (algorithms/td3.py)
-    L_pi(phi)    = E[ -lambda Q_1(s, pi(s)) + (pi(s) - a)^2 ]                              (eq. 3)
-    lambda       = alpha / E[ |Q_1(s, pi(s))| ],   no gradient through lambda              (eq. 5)
+    L_Q(theta_i) = E[ (r + gamma min_j Q_targ,j(s', a') - Q_i(s, a))^2 ],   i, j in {1, 2}     (TD3's)
+                   a' = clip(pi_targ(s') + clip(sigma e, -c, c), -1, 1),   e ~ N(0, I)
+    L_pi(phi)    = E[ -lambda Q_1(s, pi(s)) + (pi(s) - a)^2 ]                                  (eq. 3)
+    lambda       = alpha / E[ |Q_1(s, pi(s))| ],   no gradient through lambda                  (eq. 5)
 
-Observations are standardised (`config.standardize_observations`, eq. 4). Where they differ this file
-follows the authors' code (sfujim/TD3_BC) rather than the paper: lambda averages over the policy's
-actions, not the data's, and (pi(s) - a)^2 is the mean over the action's dimensions, not their sum.
+As in TD3 policy and target networks move at every d-th update only. Observations are standardised
+(`config.standardize_observations`, eq. 4). Where they differ this file follows the authors' code
+(sfujim/TD3_BC) rather than the paper: lambda averages over the policy's actions, not the data's, and
+(pi(s) - a)^2 is the mean over the action's dimensions, not their sum.
 """
 
 from typing import Any
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
+from ml_collections import ConfigDict
 
-from algorithms.td3 import critic_loss
 from data.types import Spec, Transition
-from networks.optimization import descend, tree_where
-from networks.policies import DeterministicPolicy
+from networks.optimization import adam, descend, tree_where
+from networks.policies import DeterministicPolicy, smoothed
 from networks.values import ActionValue, ensemble
 
+NAME = 'TD3+BC'
 ACTIONS = ('continuous',)
 METRICS = (
-    'critic_loss',
-    'actor_loss',
-    'cloning_error',
-    'q_data',
-    'q_policy',
-    'q_gap',
-    'td_error',
-)
+    'critic_loss', 'actor_loss', 'cloning_error', 'q_data', 'q_policy', 'q_gap', 'td_error',
+)  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    """What a user may tune.
-
-    Attributes:
-        discount: gamma.
-        alpha: weight of the value against cloning.
-        target_rate: how far the target networks move towards the networks when they move.
-        policy_noise: the target policy's noise.
-        noise_clip: where that noise is clipped.
-        policy_delay: critic updates for each update of the policy and of the targets.
-        exploration_noise: standard deviation of what `explore` adds; no part of learning.
-        actor_learning_rate, critic_learning_rate: Adam's.
-    """
-
-    discount: jax.Array
-    alpha: jax.Array
-    target_rate: jax.Array
-    policy_noise: jax.Array
-    noise_clip: jax.Array
-    policy_delay: jax.Array
-    exploration_noise: jax.Array
-    actor_learning_rate: jax.Array
-    critic_learning_rate: jax.Array
+    gamma: jax.Array  # the discount factor, in [0, 1]
+    alpha: jax.Array  # weight of the value against cloning, at least 0
+    target_rate: jax.Array  # share of the way to a network that its target goes, in [0, 1]
+    policy_noise: jax.Array  # sigma, standard deviation of the target policy's noise
+    noise_clip: jax.Array  # c, where that noise is clipped
+    policy_delay: jax.Array  # d, critic updates for each update of policy and targets, at least 1
+    exploration_noise: jax.Array  # standard deviation of what `explore` adds; no part of learning
+    actor_learning_rate: jax.Array  # Adam's
+    critic_learning_rate: jax.Array  # Adam's
 
 
 class TD3BCState(struct.PyTreeNode):
-    """All that one learner is."""
-
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
@@ -80,28 +60,14 @@ class TD3BCState(struct.PyTreeNode):
     metrics: dict[str, jax.Array]
 
 
-def init(
-    key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ml_collections.ConfigDict
-) -> TD3BCState:
-    """Builds a learner.
-
-    Args:
-        key: a PRNG key.
-        spec: the problem's sizes.
-        hparams: float scalars.
-        config: hidden_sizes, num_critics.
-    """
+def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> TD3BCState:
+    """Reads of `config`: hidden_sizes, num_critics."""
     key, actor_key, critic_key = jax.random.split(key, 3)
-    observation = jnp.zeros((1, spec.observation_size))
-    action = jnp.zeros((1, spec.action_size))
+    observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)
     q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-
-    def train_state(network: nn.Module, params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.scale_by_adam())
-
-    actor = train_state(policy, policy.init(actor_key, observation))
-    critic = train_state(q, q.init(critic_key, observation, action))
+    actor = adam(policy.apply, policy.init(actor_key, observation))
+    critic = adam(q.apply, q.init(critic_key, observation, action))
     return TD3BCState(
         step=jnp.zeros((), jnp.int32),
         key=key,
@@ -112,6 +78,31 @@ def init(
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
+
+
+def critic_loss(
+    params, state: TD3BCState, batch: Transition, noise: jax.Array
+) -> tuple[jax.Array, dict]:
+    """TD3's squared TD error of every critic; `noise` is standard normal, (batch, action_size)."""
+    hparams = state.hparams
+    next_action = smoothed(
+        state.actor.apply_fn(state.target_actor_params, batch.next_observation),
+        noise, hparams.policy_noise, hparams.noise_clip,
+    )  # fmt: skip
+    next_q = jnp.min(
+        state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action),
+        axis=0,
+    )
+    target = batch.reward + hparams.gamma * batch.discount * next_q
+    q = state.critic.apply_fn(params, batch.observation, batch.action)
+    chex.assert_equal_shape((q[0], target))
+    error = q - target
+    loss = jnp.sum(jnp.mean(jnp.square(error), axis=1))
+    return loss, {
+        'critic_loss': loss,
+        'q_data': jnp.mean(jnp.min(q, axis=0)),
+        'td_error': jnp.mean(jnp.abs(error)),
+    }
 
 
 def actor_loss(params, state: TD3BCState, batch: Transition) -> tuple[jax.Array, dict]:
@@ -159,11 +150,6 @@ def update(state: TD3BCState, batch: Transition) -> TD3BCState:
         ),
         metrics=critic_metrics | actor_metrics | {'q_gap': gap},
     )
-
-
-def init_memory(state: TD3BCState, num_envs: int) -> tuple:
-    """A feed-forward policy carries nothing between steps."""
-    return ()
 
 
 def act(

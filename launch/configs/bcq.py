@@ -22,7 +22,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'bcq',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'minimum_weight': 0.75,
             'max_perturbation': 0.05,
             'target_rate': 0.005,

@@ -43,7 +43,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'cql',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'cql_alpha': 5.0,
             'target_gap': 5.0,
             'bc_warm_start_updates': 40_000,

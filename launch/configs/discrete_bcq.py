@@ -24,7 +24,7 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     config = base.get_config(
         'discrete_bcq',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'threshold': 0.3,
             'target_rate': 0.005,
             'behaviour_learning_rate': 3e-4,

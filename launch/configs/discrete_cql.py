@@ -24,7 +24,7 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     config = base.get_config(
         'discrete_cql',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'cql_alpha': 1.0,
             'target_period': 1_000,
             'error_clip': 1.0,

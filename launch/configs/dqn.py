@@ -16,7 +16,7 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     config = base.get_config(
         'dqn',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'target_period': 1_000,
             'error_clip': 1.0,
             'learning_rate': 3e-4,

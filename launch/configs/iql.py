@@ -40,7 +40,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'iql',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'expectile': 0.7,
             'inverse_temperature': 3.0,
             'max_advantage_weight': 100.0,

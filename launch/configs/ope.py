@@ -8,7 +8,7 @@ DOMAINS = {
     # Survival is the undiscounted return, and so is what is estimated.
     'sepsis': {
         'dataset': 'local/icu-sepsis/clinician-v0',
-        'hparams.discount': 1.0,
+        'hparams.gamma': 1.0,
         'hparams.target_rate': 0.05,
         'hparams.learning_rate': 1e-3,
         'network.hidden_sizes': (128, 128),
@@ -28,7 +28,7 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     config.seed = 0
 
     # Of fitted Q evaluation.
-    config.hparams = ConfigDict({'discount': 0.99, 'target_rate': 0.005, 'learning_rate': 3e-4})
+    config.hparams = ConfigDict({'gamma': 0.99, 'target_rate': 0.005, 'learning_rate': 3e-4})
     config.network = ConfigDict({'hidden_sizes': (256, 256)})
     config.num_updates = 100_000
     config.batch_size = 256

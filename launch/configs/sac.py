@@ -21,7 +21,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'sac',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'target_entropy_per_dimension': -1.0,
             'initial_temperature': 1.0,
             'target_rate': 0.005,

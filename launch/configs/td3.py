@@ -21,7 +21,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'td3',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'target_rate': 0.005,
             'policy_noise': 0.2,
             'noise_clip': 0.5,

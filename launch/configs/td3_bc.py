@@ -22,7 +22,7 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     config = base.get_config(
         'td3_bc',
         hparams={
-            'discount': 0.99,
+            'gamma': 0.99,
             'alpha': 2.5,
             'target_rate': 0.005,
             'policy_noise': 0.2,

@@ -39,6 +39,8 @@ def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None
     """A learner with small networks and the config's hyperparameters but for those given."""
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
     values = config.hparams.to_dict() | hparams
+    if 'target_returns' in config and 'target_return' not in values:
+        values['target_return'] = config.target_returns[0]
     small = {'hidden_sizes': (16, 16)} if 'hidden_sizes' in config.network else {}
     network = config.network.to_dict() | small | (network or {})
     hparams = algorithm.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})

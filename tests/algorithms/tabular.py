@@ -35,19 +35,19 @@ class Tabular(NamedTuple):
             next_observation=self.observations[self.next_state[s, a]],
         )
 
-    def value_of(self, policy: np.ndarray, discount: float) -> np.ndarray:
+    def value_of(self, policy: np.ndarray, gamma: float) -> np.ndarray:
         """The true V of a deterministic policy (S,), float64."""
         states = np.arange(len(policy))
         transition = np.eye(len(policy))[self.next_state[states, policy]]
         return np.linalg.solve(
-            np.eye(len(policy)) - discount * transition, self.reward[states, policy]
+            np.eye(len(policy)) - gamma * transition, self.reward[states, policy]
         )
 
-    def best_seen(self, discount: float) -> tuple[np.ndarray, np.ndarray]:
+    def best_seen(self, gamma: float) -> tuple[np.ndarray, np.ndarray]:
         """V and policy of value iteration over the seen actions alone."""
         v = np.zeros(len(self.reward))
         for _ in range(500):
-            q = np.where(self.seen, self.reward + discount * v[self.next_state], -np.inf)
+            q = np.where(self.seen, self.reward + gamma * v[self.next_state], -np.inf)
             v = q.max(axis=1)
         return v, q.argmax(axis=1)
 

@@ -54,7 +54,7 @@ def test_vae_loss_is_the_weighted_evidence_bound():
 
 @pytest.mark.parametrize('minimum_weight', [1.0, 0.75])
 def test_critic_loss_is_the_td_error_of_equation_13(minimum_weight):
-    state = state_with_distinct_targets(minimum_weight=minimum_weight, discount=0.9)
+    state = state_with_distinct_targets(minimum_weight=minimum_weight, gamma=0.9)
     batch = random_batch(CONTINUOUS)
     noise = drawn(3, 16, 4)
     values = []

@@ -61,7 +61,7 @@ def penalties(state, batch, noise):
 @pytest.mark.parametrize('max_backup', [False, True])
 def test_critic_loss_is_equation_4(lagrange, max_backup):
     state = state_with_distinct_target(
-        {'lagrange': lagrange, 'max_backup': max_backup}, cql_alpha=2.0, discount=0.9
+        {'lagrange': lagrange, 'max_backup': max_backup}, cql_alpha=2.0, gamma=0.9
     )
     batch = random_batch(CONTINUOUS)
     noise = drawn(state, batch)

@@ -7,7 +7,7 @@ from algorithms import discrete_bcq
 from tests.algorithms.helpers import DISCRETE, changed, make_state, random_batch
 from tests.algorithms.tabular import random_problem
 
-DISCOUNT = 0.8
+GAMMA = 0.8
 update = jax.jit(discrete_bcq.update)
 
 
@@ -41,7 +41,7 @@ def restricted_choice(q, logits, threshold):
 
 
 def test_critic_loss_is_hubers_on_the_restricted_backup():
-    state = state_with_distinct_target(discount=0.9, threshold=0.3)
+    state = state_with_distinct_target(gamma=0.9, threshold=0.3)
     batch = random_batch(DISCRETE)
     rows = np.arange(16)
     q = outputs(state, batch.observation)[0][rows, np.asarray(batch.action)]
@@ -115,7 +115,7 @@ def test_it_never_picks_an_action_that_its_states_data_lacks():
             discrete_bcq,
             problem.spec,
             network={'hidden_sizes': (32,)},
-            discount=DISCOUNT,
+            gamma=GAMMA,
             threshold=threshold,
             target_rate=0.05,
             behaviour_learning_rate=3e-3,
@@ -133,9 +133,9 @@ def test_it_never_picks_an_action_that_its_states_data_lacks():
     actions, values = jax.jit(jax.vmap(learn))(thresholds)
     seen = np.take_along_axis(problem.seen, np.asarray(actions).T, axis=1).T
     assert not seen[0].all() and seen[1].all()
-    best_value, best_action = problem.best_seen(DISCOUNT)
+    best_value, best_action = problem.best_seen(GAMMA)
     np.testing.assert_array_equal(actions[1], best_action)
     np.testing.assert_allclose(values[1], best_value, atol=0.03)
     # What nobody tried costs nothing, thinks double DQN, and all of its values rise with it.
-    truth = problem.value_of(np.asarray(actions[0]), DISCOUNT)
+    truth = problem.value_of(np.asarray(actions[0]), GAMMA)
     assert (np.asarray(values[0]) > truth + 0.1).all()

@@ -7,7 +7,7 @@ from algorithms import discrete_cql, dqn
 from tests.algorithms.helpers import DISCRETE, changed, make_state, random_batch
 from tests.algorithms.tabular import random_problem
 
-DISCOUNT = 0.8
+GAMMA = 0.8
 
 
 def state_with_distinct_target(**hparams):
@@ -23,7 +23,7 @@ def all_values(params, state, observation):
 
 @pytest.mark.parametrize('alpha', [0.0, 3.0])
 def test_critic_loss_is_equation_4(alpha):
-    state = state_with_distinct_target(cql_alpha=alpha, discount=0.9, error_clip=0.5)
+    state = state_with_distinct_target(cql_alpha=alpha, gamma=0.9, error_clip=0.5)
     batch = random_batch(DISCRETE)
     rows, action = np.arange(16), np.asarray(batch.action)
     values = all_values(state.critic.params, state, batch.observation)
@@ -77,7 +77,7 @@ def fixed_point(problem, alpha):
     """Q where the TD error balances the penalty: y - Q = alpha (softmax(Q) / behaviour - 1)."""
     q = np.zeros(problem.reward.shape)
     for _ in range(20_000):
-        y = problem.reward + DISCOUNT * q.max(-1)[problem.next_state]
+        y = problem.reward + GAMMA * q.max(-1)[problem.next_state]
         softmax = np.exp(q) / np.exp(q).sum(-1, keepdims=True)
         q += 0.02 * (y - alpha * (softmax * q.shape[1] - 1) - q)
     return q
@@ -93,7 +93,7 @@ def test_values_are_below_the_truth_and_the_more_so_the_larger_alpha():
             discrete_cql,
             problem.spec,
             network={'hidden_sizes': (32,)},
-            discount=DISCOUNT,
+            gamma=GAMMA,
             cql_alpha=alpha,
             target_period=50.0,
         )
@@ -111,7 +111,7 @@ def test_values_are_below_the_truth_and_the_more_so_the_larger_alpha():
     gaps = []
     for alpha, q in zip(alphas, learned):
         np.testing.assert_allclose(q, fixed_point(problem, float(alpha)), atol=0.02)
-        gaps.append(problem.value_of(q.argmax(-1), DISCOUNT) - q.max(-1))
+        gaps.append(problem.value_of(q.argmax(-1), GAMMA) - q.max(-1))
     np.testing.assert_allclose(gaps[0], 0, atol=0.02)
     assert (np.array(gaps[1:]) > 0).all()
     for smaller, larger in zip(gaps, gaps[1:]):

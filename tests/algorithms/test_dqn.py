@@ -20,16 +20,16 @@ def all_values(state, params, observation):
     return np.asarray(q, np.float64)
 
 
-def td_target(state, batch, discount):
+def td_target(state, batch, gamma):
     rows = np.arange(len(batch.reward))
     chosen = all_values(state, state.critic.params, batch.next_observation).argmax(axis=-1)
     q = all_values(state, state.target_critic_params, batch.next_observation)[rows, chosen]
     reward, ongoing = (np.asarray(a, np.float64) for a in (batch.reward, batch.discount))
-    return reward + discount * ongoing * q
+    return reward + gamma * ongoing * q
 
 
 def test_critic_loss_is_hubers_towards_the_double_estimator():
-    state, batch = state_with_distinct_targets(discount=0.9, error_clip=0.7), random_batch(DISCRETE)
+    state, batch = state_with_distinct_targets(gamma=0.9, error_clip=0.7), random_batch(DISCRETE)
     q = all_values(state, state.critic.params, batch.observation)
     next_q = all_values(state, state.target_critic_params, batch.next_observation)
     target = td_target(state, batch, 0.9)
@@ -120,22 +120,22 @@ def mdp_with_a_harmful_action(num_states=8, num_actions=3, seed=0):
     return next_state, np.where(harmful, -6, reward), 1.0 - harmful
 
 
-def evaluate(next_state, reward, ongoing, discount, backup):
+def evaluate(next_state, reward, ongoing, gamma, backup):
     """V by iterating v <- backup(q), and its Q."""
     v = np.zeros(len(reward))
     for _ in range(300):
-        q = reward + discount * ongoing * v[next_state]
+        q = reward + gamma * ongoing * v[next_state]
         v = backup(q)
     return v, q
 
 
-def learn(data, num_states, discount):
+def learn(data, num_states, gamma):
     """What DQN claims in every state, and the actions it takes there."""
     state = make_state(
         dqn,
         Spec(num_states, 3, discrete=True),
         network={'hidden_sizes': (64,)},
-        discount=discount,
+        gamma=gamma,
         target_period=50.0,
         learning_rate=3e-3,
     )
@@ -148,7 +148,7 @@ def learn(data, num_states, discount):
 
 def test_values_are_optimal_with_full_coverage_and_too_high_without():
     next_state, reward, ongoing = mdp_with_a_harmful_action()
-    num_states, discount = len(reward), 0.8
+    num_states, gamma = len(reward), 0.8
     s, a = (index.ravel() for index in np.indices(reward.shape))
     # The same number of transitions with the harmful actions and without.
     harmless = np.flatnonzero(ongoing[s, a] == 1)
@@ -163,16 +163,16 @@ def test_values_are_optimal_with_full_coverage_and_too_high_without():
         next_observation=one_hot[next_state[s, a]],
     )
     data = jax.tree.map(jnp.asarray, data)
-    claimed, action, q = jax.jit(jax.vmap(lambda d: learn(d, num_states, discount)))(data)
+    claimed, action, q = jax.jit(jax.vmap(lambda d: learn(d, num_states, gamma)))(data)
 
-    best, best_q = evaluate(next_state, reward, ongoing, discount, lambda q: q.max(-1))
+    best, best_q = evaluate(next_state, reward, ongoing, gamma, lambda q: q.max(-1))
     np.testing.assert_allclose(q[0], best_q, atol=0.05)
     np.testing.assert_allclose(claimed[0], best, atol=0.05)
 
     # Who never does harm leaves no record of it, and what was never tried looks free of cost.
     taken = np.asarray(action[1])
     rows = np.arange(num_states)
-    true, _ = evaluate(next_state, reward, ongoing, discount, lambda q: q[rows, taken])
+    true, _ = evaluate(next_state, reward, ongoing, gamma, lambda q: q[rows, taken])
     assert np.mean(ongoing[rows, taken] == 0) > 0.2
     assert np.mean(claimed[1] - true) > 1
     assert np.mean(claimed[1]) > np.mean(best)

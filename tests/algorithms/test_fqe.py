@@ -12,7 +12,7 @@ POLICIES = 3
 
 
 def state_of(spec, hidden_sizes=(16, 16), **hparams):
-    values = {'policy': 1, 'resample': 1, 'discount': 0.9, 'target_rate': 0.01} | hparams
+    values = {'policy': 1, 'resample': 1, 'gamma': 0.9, 'target_rate': 0.01} | hparams
     values = {'learning_rate': 1e-3} | values
     hparams = fqe.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})
     config = ConfigDict({'hidden_sizes': hidden_sizes})
@@ -60,7 +60,7 @@ def test_a_learner_reads_the_actions_of_its_policy_alone():
 
 def test_tabular_policies_have_the_values_of_the_linear_system():
     """All of three policies at once, vmapped."""
-    problem, discount = random_problem(), 0.8
+    problem, gamma = random_problem(), 0.8
     rng = np.random.default_rng(1)
     policies = rng.integers(problem.spec.action_size, size=(POLICIES, len(problem.reward)))
     data = problem.data()
@@ -71,7 +71,7 @@ def test_tabular_policies_have_the_values_of_the_linear_system():
         counts=jnp.ones((len(reached), 2)),
     )
     states = jax.vmap(
-        lambda policy: state_of(problem.spec, (64,), policy=policy, discount=discount, target_rate=0.1)
+        lambda policy: state_of(problem.spec, (64,), policy=policy, gamma=gamma, target_rate=0.1)
     )(jnp.arange(POLICIES))
 
     @jax.jit
@@ -86,5 +86,5 @@ def test_tabular_policies_have_the_values_of_the_linear_system():
 
     actions = jnp.asarray(policies, jnp.int32)
     values = jax.vmap(fqe.action_value, (0, None, 0))(train(states), problem.observations, actions)
-    expected = [problem.value_of(policy, discount) for policy in policies]
+    expected = [problem.value_of(policy, gamma) for policy in policies]
     np.testing.assert_allclose(values, expected, atol=0.02)

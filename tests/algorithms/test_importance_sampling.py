@@ -6,7 +6,7 @@ import pytest
 from algorithms import importance_sampling as ips
 
 ESTIMATORS = (ips.ordinary, ips.weighted, ips.per_decision, ips.weighted_doubly_robust)
-DISCOUNT = 0.9
+GAMMA = 0.9
 # P(s' | s, a) of two states and two actions; reward of (s, a); each episode has 3 steps, or ends
 # before with probability END.
 NEXT = np.array([[[0.8, 0.2], [0.3, 0.7]], [[0.5, 0.5], [0.1, 0.9]]])
@@ -20,7 +20,7 @@ def exact(policy):
     """Q (T, S, A) and V (T, S) of a policy, by backward induction."""
     q, v = np.zeros((STEPS, 2, 2)), np.zeros((STEPS + 1, 2))
     for step in reversed(range(STEPS)):
-        q[step] = REWARD + DISCOUNT * (1 - END) * NEXT @ v[step + 1]
+        q[step] = REWARD + GAMMA * (1 - END) * NEXT @ v[step + 1]
         v[step] = (policy * q[step]).sum(axis=1)
     return q, v
 
@@ -52,8 +52,8 @@ def once(episodes):
 @pytest.mark.parametrize('estimator', ESTIMATORS)
 def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
     episodes = collect(50, 0, policy=BEHAVIOUR, with_values=False)
-    returns = episodes.reward @ DISCOUNT ** np.arange(STEPS)
-    (estimate,) = estimator(episodes, DISCOUNT, once(episodes))
+    returns = episodes.reward @ GAMMA ** np.arange(STEPS)
+    (estimate,) = estimator(episodes, GAMMA, once(episodes))
     assert estimate == pytest.approx(returns.mean(), rel=1e-12)
     assert ips.effective_sample_size(episodes) == pytest.approx(50)
 
@@ -62,7 +62,7 @@ def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
 def test_unbiased(estimator):
     """Many datasets of one episode each."""
     episodes = collect(5_000, 1)
-    estimates = estimator(episodes, DISCOUNT, np.eye(len(episodes.reward)))
+    estimates = estimator(episodes, GAMMA, np.eye(len(episodes.reward)))
     value = exact(POLICY)[1][0, 0]
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert np.mean(estimates) == pytest.approx(value, abs=3.5 * error)
@@ -73,7 +73,7 @@ def test_consistent(estimator):
     value = exact(POLICY)[1][0, 0]
     errors = {
         size: np.mean([
-            abs(estimator(episodes, DISCOUNT, once(episodes))[0] - value)
+            abs(estimator(episodes, GAMMA, once(episodes))[0] - value)
             for episodes in (collect(size, seed) for seed in range(30))
         ])
         for size in (30, 480)
@@ -85,7 +85,7 @@ def test_consistent(estimator):
 def test_true_values_lower_the_variance():
     def spread(with_values):
         logs = [collect(100, seed, with_values=with_values) for seed in range(60)]
-        return np.std([ips.weighted_doubly_robust(log, DISCOUNT, once(log))[0] for log in logs])
+        return np.std([ips.weighted_doubly_robust(log, GAMMA, once(log))[0] for log in logs])
 
     assert spread(with_values=True) < 0.9 * spread(with_values=False)
 
@@ -98,10 +98,10 @@ def test_doubly_robust_is_the_papers_sum():
         for t in range(STEPS):
             now = weights[i, t] / weights[:, t].sum()
             before = weights[i, t - 1] / weights[:, t - 1].sum() if t else 1 / n
-            total += DISCOUNT**t * (
+            total += GAMMA**t * (
                 now * episodes.reward[i, t] - now * episodes.q[i, t] + before * episodes.v[i, t]
             )
-    (estimate,) = ips.weighted_doubly_robust(episodes, DISCOUNT, once(episodes))
+    (estimate,) = ips.weighted_doubly_robust(episodes, GAMMA, once(episodes))
     assert estimate == pytest.approx(total, rel=1e-12)
 
 
@@ -110,13 +110,13 @@ def test_counts_stand_for_repeated_episodes(estimator):
     episodes = collect(6, 3)
     counts = np.array([[2, 0, 1, 0, 3, 0], [1, 1, 1, 1, 1, 1]])
     repeated = ips.Episodes(*(np.repeat(array, counts[0], axis=0) for array in episodes))
-    expected = [estimator(log, DISCOUNT, once(log))[0] for log in (repeated, episodes)]
-    np.testing.assert_allclose(estimator(episodes, DISCOUNT, counts), expected, rtol=1e-12)
+    expected = [estimator(log, GAMMA, once(log))[0] for log in (repeated, episodes)]
+    np.testing.assert_allclose(estimator(episodes, GAMMA, counts), expected, rtol=1e-12)
 
 
 def test_a_policy_that_no_episode_follows_has_no_weight():
     episodes = collect(5, 0)._replace(ratio=np.zeros((5, STEPS)))
     assert ips.effective_sample_size(episodes) == 0
     for estimator in (ips.weighted, ips.weighted_doubly_robust):
-        assert np.isnan(estimator(episodes, DISCOUNT, once(episodes))).all()
-    assert ips.ordinary(episodes, DISCOUNT, once(episodes)) == 0
+        assert np.isnan(estimator(episodes, GAMMA, once(episodes))).all()
+    assert ips.ordinary(episodes, GAMMA, once(episodes)) == 0

@@ -42,7 +42,7 @@ def test_value_loss_is_equation_5(spec, expectile):
 
 @SPECS
 def test_critic_loss_is_equation_6(spec):
-    state, batch = state_with_distinct_targets(spec, discount=0.9), random_batch(spec)
+    state, batch = state_with_distinct_targets(spec, gamma=0.9), random_batch(spec)
     _, next_v, _, q = outputs(state, batch)
     target = np.asarray(batch.reward) + 0.9 * np.asarray(batch.discount) * next_v
     expected = np.mean((q[0] - target) ** 2) + np.mean((q[1] - target) ** 2)
@@ -195,19 +195,19 @@ def empirical_mdp(num_states=5, num_actions=3, steps=6_000, seed=0):
     return data, model, reward, visits / visits.sum(-1, keepdims=True)
 
 
-def solve(model, reward, discount, backup):
+def solve(model, reward, gamma, backup):
     """V by iterating v <- backup(q)."""
     v = np.zeros(len(reward))
     for _ in range(500):
-        v = backup(reward + discount * model @ v)
+        v = backup(reward + gamma * model @ v)
     return v
 
 
 def test_expectiles_span_the_behaviours_value_and_the_optimal_one():
     data, model, reward, behaviour = empirical_mdp()
-    discount = 0.8
-    v_behaviour = solve(model, reward, discount, lambda q: (behaviour * q).sum(-1))
-    v_optimal = solve(model, reward, discount, lambda q: q.max(-1))
+    gamma = 0.8
+    v_behaviour = solve(model, reward, gamma, lambda q: (behaviour * q).sum(-1))
+    v_optimal = solve(model, reward, gamma, lambda q: q.max(-1))
     spread = np.mean(v_optimal - v_behaviour)
     assert spread > 0.3
     spec = Spec(len(reward), reward.shape[1], discrete=True)
@@ -219,7 +219,7 @@ def test_expectiles_span_the_behaviours_value_and_the_optimal_one():
             iql,
             spec,
             network={'hidden_sizes': (32,)},
-            discount=discount,
+            gamma=gamma,
             expectile=expectile,
             target_rate=0.05,
             value_learning_rate=3e-3,

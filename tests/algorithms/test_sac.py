@@ -31,15 +31,15 @@ def values(state, params, observation, action):
     return np.asarray(state.critic.apply_fn(params, observation, action), np.float64)
 
 
-def td_target(state, batch, noise, discount, temperature):
+def td_target(state, batch, noise, gamma, temperature):
     action, log_prob = actions_and_log_probs(state, batch.next_observation, noise)
     q = values(state, state.target_critic_params, batch.next_observation, action).min(axis=0)
     reward, ongoing = (np.asarray(a, np.float64) for a in (batch.reward, batch.discount))
-    return reward + discount * ongoing * (q - temperature * log_prob)
+    return reward + gamma * ongoing * (q - temperature * log_prob)
 
 
 def test_critic_loss_is_equation_5():
-    state = state_with_distinct_targets(discount=0.9, initial_temperature=0.3)
+    state = state_with_distinct_targets(gamma=0.9, initial_temperature=0.3)
     batch = random_batch(CONTINUOUS)
     q = values(state, state.critic.params, batch.observation, batch.action)
     target = td_target(state, batch, NOISE, 0.9, 0.3)

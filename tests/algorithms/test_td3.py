@@ -20,7 +20,7 @@ def state_with_distinct_targets(**hparams):
     )
 
 
-def td_target(state, batch, noise, discount, scale, clip):
+def td_target(state, batch, noise, gamma, scale, clip):
     """r + gamma min_j Q_targ,j(s', clip(pi_targ(s') + clip(scale e))), in float64."""
     action = state.actor.apply_fn(state.target_actor_params, batch.next_observation)
     shift = np.clip(scale * np.asarray(noise, np.float64), -clip, clip)
@@ -29,11 +29,11 @@ def td_target(state, batch, noise, discount, scale, clip):
         state.target_critic_params, batch.next_observation, jnp.asarray(action, jnp.float32)
     )
     reward, ongoing = (np.asarray(a, np.float64) for a in (batch.reward, batch.discount))
-    return reward + discount * ongoing * np.asarray(q, np.float64).min(axis=0)
+    return reward + gamma * ongoing * np.asarray(q, np.float64).min(axis=0)
 
 
 def test_critic_loss_is_equation_15():
-    state = state_with_distinct_targets(discount=0.9, policy_noise=0.3, noise_clip=0.7)
+    state = state_with_distinct_targets(gamma=0.9, policy_noise=0.3, noise_clip=0.7)
     # Far out, so that the target policy's actions are near the bounds.
     batch = random_batch(CONTINUOUS)
     batch = batch._replace(next_observation=8 * batch.next_observation)
