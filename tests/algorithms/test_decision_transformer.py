@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import jax
@@ -5,10 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
 from algorithms import decision_transformer
 from data import sampling, sequences
 from data.types import Sequence
+from launch.configs import decision_transformer as config_file
 from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
 
 NETWORK = {
@@ -183,3 +187,45 @@ def test_it_learns_ten_episodes_by_heart():
 
     _, losses = train(state)
     assert losses[-20:].mean() < 0.01 * losses[0]
+
+
+def parsed(*arguments) -> ConfigDict:
+    """The config of a command line, by the way that every program reads it."""
+    arguments = ['program', f'--config={config_file.__file__}:mujoco', *arguments]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=arguments)
+    values(arguments)
+    return values.config
+
+
+@pytest.mark.parametrize('dataset, targets', [
+    ('local/hopper/medium-v0', (3600.0, 1800.0)),
+    ('local/halfcheetah/medium-v0', (12000.0, 6000.0)),
+    ('mujoco/walker2d/expert-v0', (5000.0, 2500.0)),
+    ('D4RL/hopper-medium-v2', (3600.0, 1800.0)),
+    ('mujoco/ant/expert-v0', ()),
+])  # fmt: skip
+def test_targets_are_those_of_the_datasets_body(dataset, targets):
+    assert parsed(f'--config.dataset={dataset}').target_returns == targets
+    config = config_file.get_config('mujoco')
+    config.dataset = dataset
+    assert config.target_returns == config.to_dict()['target_returns'] == targets
+    assert json.loads(config.to_json_best_effort())['target_returns'] == list(targets)
+    assert ConfigDict(config) == config.copy_and_resolve_references() == config
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_targets_of_the_command_line_replace_them(order):
+    arguments = ('--config.dataset=mujoco/ant/expert-v0', '--config.target_returns=(100.0,)')
+    config = parsed(*arguments[::order])
+    assert (config.dataset, config.target_returns) == ('mujoco/ant/expert-v0', (100.0,))
+
+
+def test_targets_that_are_set_stay_and_leave_the_dataset_alone():
+    assigned, updated = (config_file.get_config('mujoco') for _ in range(2))
+    assigned.target_returns = (1.0,)
+    updated.update_from_flattened_dict({'target_returns': (1.0,)})
+    for config in (assigned, updated):
+        assert config.dataset == 'local/hopper/medium-v0'
+        config.dataset = 'local/halfcheetah/medium-v0'
+        assert config.target_returns == (1.0,)
