@@ -48,13 +48,6 @@ def test_critic_loss_is_the_td_error_of_algorithm_1():
     assert metrics['q_data'] == pytest.approx(q.min(axis=0).mean(), rel=1e-5)
 
 
-def test_smoothing_clips_the_noise_and_then_the_action():
-    noise = jnp.array([-9.0, -1.0, 0.5, 9.0])
-    action = jnp.array([0.0, 0.3, 0.95, 0.8])
-    smoothed = td3.smoothed(action, noise, jnp.float32(0.2), jnp.float32(0.5))
-    np.testing.assert_allclose(smoothed, [-0.5, 0.1, 1.0, 1.0], rtol=1e-5)
-
-
 def test_no_gradient_passes_through_the_target():
     state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
     # Targets that are the critics themselves, where a gradient would show.
