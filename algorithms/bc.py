@@ -37,7 +37,7 @@ class BCState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCState:
-    """Reads of `config`: hidden_sizes, dropout_rate."""
+    """Of `config` it reads hidden_sizes, dropout_rate."""
     key, actor_key = jax.random.split(key)
     network = CategoricalPolicy if spec.discrete else GaussianPolicy
     policy = network(config.hidden_sizes, spec.action_size, config.dropout_rate)

@@ -67,7 +67,7 @@ class BCQState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCQState:
-    """Reads of `config`: hidden_sizes (of critics and perturbation network), vae_hidden_sizes,
+    """Of `config` it reads hidden_sizes (of critics and perturbation network), vae_hidden_sizes,
     num_critics, num_backup_actions (n of eq. 13), num_act_actions (n of eq. 11)."""
     key, vae_key, actor_key, critic_key = jax.random.split(key, 4)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))

@@ -72,7 +72,7 @@ class CQLState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> CQLState:
-    """Reads of `config`: hidden_sizes, num_critics, num_sampled_actions, lagrange, max_backup."""
+    """Of `config` it reads hidden_sizes, num_critics, num_sampled_actions, lagrange, max_backup."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size, log_std_min=-5.0)

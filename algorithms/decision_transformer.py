@@ -70,7 +70,8 @@ class DecisionTransformerState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DecisionTransformerState:
-    """Reads of `config`: context, embedding_size, num_layers, num_heads, dropout_rate, max_timestep."""
+    """Of `config` it reads context, embedding_size, num_layers, num_heads, dropout_rate and
+    max_timestep."""
     key, actor_key = jax.random.split(key)
     model = TrajectoryTransformer(
         spec, config.embedding_size, config.num_layers, config.num_heads, config.dropout_rate,

@@ -59,7 +59,7 @@ class DiscreteBCQState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteBCQState:
-    """Reads of `config`: hidden_sizes."""
+    """Of `config` it reads hidden_sizes."""
     key, behaviour_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
     classifier = CategoricalPolicy(config.hidden_sizes, spec.action_size)

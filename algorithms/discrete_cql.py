@@ -57,7 +57,7 @@ class DiscreteCQLState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteCQLState:
-    """Reads of `config`: hidden_sizes."""
+    """Of `config` it reads hidden_sizes."""
     key, critic_key = jax.random.split(key)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)

@@ -72,7 +72,7 @@ class FQEState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> FQEState:
-    """Reads of `config`: hidden_sizes."""
+    """Of `config` it reads hidden_sizes."""
     key, critic_key = jax.random.split(key)
     if spec.discrete:
         q = DiscreteActionValue(config.hidden_sizes, spec.action_size)

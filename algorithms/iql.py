@@ -65,7 +65,7 @@ class IQLState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> IQLState:
-    """Reads of `config`: hidden_sizes, dropout_rate (of the actor), num_critics."""
+    """Of `config` it reads hidden_sizes, dropout_rate (of the actor), num_critics."""
     key, actor_key, value_key, critic_key = jax.random.split(key, 4)
     observation = jnp.zeros((1, spec.observation_size))
     if spec.discrete:

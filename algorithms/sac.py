@@ -62,7 +62,7 @@ class SACState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> SACState:
-    """Reads of `config`: hidden_sizes, num_critics."""
+    """Of `config` it reads hidden_sizes, num_critics."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)

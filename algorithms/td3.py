@@ -61,7 +61,7 @@ class TD3State(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> TD3State:
-    """Reads of `config`: hidden_sizes, num_critics."""
+    """Of `config` it reads hidden_sizes, num_critics."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)

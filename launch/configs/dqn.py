@@ -1,4 +1,4 @@
-"""Double DQN: the papers' discount and error clipping; the rest is ours, for records, not for Atari."""
+"""Double DQN: the papers' gamma and error clipping; the rest is ours, for records, not for Atari."""
 
 from ml_collections import ConfigDict
 

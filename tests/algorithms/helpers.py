@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import Spec, Transition
+from data.types import Sequence, Spec, Transition
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -35,6 +35,28 @@ def random_batch(spec: Spec, size: int = 16, seed: int = 0) -> Transition:
     )
 
 
+def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:
+    """Windows of noise; the first one has three steps of padding."""
+    rng = np.random.default_rng(seed)
+    if spec.discrete:
+        action = rng.integers(spec.action_size, size=(size, context)).astype(np.int32)
+    else:
+        action = rng.uniform(-1, 1, (size, context, spec.action_size)).astype(np.float32)
+    mask = np.ones((size, context), bool)
+    mask[0, :3] = False
+    first = rng.integers(0, 40, (size, 1)).astype(np.int32)
+    return jax.tree.map(
+        jnp.asarray,
+        Sequence(
+            observation=rng.standard_normal((size, context, spec.observation_size), np.float32),
+            action=action,
+            return_to_go=rng.normal(5, 3, (size, context)).astype(np.float32),
+            timestep=first + np.arange(context, dtype=np.int32),
+            mask=mask,
+        ),
+    )
+
+
 def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None, **hparams):
     """A learner with small networks and the config's hyperparameters but for those given."""
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
@@ -49,14 +71,17 @@ def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None
 
 @functools.cache
 def _init(algorithm, spec: Spec, network: tuple):
-    return jax.jit(
+    return quick_jit(
         lambda key, hparams: algorithm.init(key, spec, hparams, ConfigDict(dict(network)))
     )
+
+
+def quick_jit(function):
+    """jax.jit for what runs a few times: compiled in half the time to slower code."""
+    return jax.jit(function, compiler_options={'xla_backend_optimization_level': 0})
 
 
 def changed(before, after) -> bool:
     """Whether any leaf differs."""
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after))
     return any(not np.array_equal(a, b) for a, b in pairs)
-
-

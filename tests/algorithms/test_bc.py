@@ -49,12 +49,3 @@ def test_continuous_cloning_learns_mean_and_spread():
     policy = state.actor.apply_fn(state.actor.params, batch.observation[:1])
     np.testing.assert_allclose(policy.mean[0], action.mean(0), atol=1e-2)
     np.testing.assert_allclose(jnp.exp(policy.log_std[0]), action.std(0), rtol=0.05)
-
-
-@SPECS
-def test_the_order_of_a_batch_does_not_matter(spec):
-    state, batch = make_state(bc, spec), random_batch(spec)
-    a = bc.update(state, batch)
-    b = bc.update(state, jax.tree.map(lambda array: array[::-1], batch))
-    for x, y in zip(jax.tree.leaves(a.actor.params), jax.tree.leaves(b.actor.params)):
-        np.testing.assert_allclose(x, y, atol=2e-6)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from algorithms import bcq
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
+from tests.algorithms.helpers import CONTINUOUS, make_state, quick_jit, random_batch
 
-update = jax.jit(bcq.update)
+update = quick_jit(bcq.update)
 NETWORKS = ('vae', 'actor', 'critic')
 SMALL = {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5}
 
@@ -104,42 +104,21 @@ def test_no_proposal_is_moved_further_than_its_bound(phi):
     assert distance.max() == pytest.approx(phi, abs=1e-6)
 
 
-def test_each_loss_sees_the_parameters_that_the_authors_code_uses():
-    state, batch = state_with_distinct_targets(target_rate=0.1), random_batch(CONTINUOUS)
+def test_an_update_gives_its_losses_standard_normal_noise():
+    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
     after = update(state, batch)
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
     shapes = ((16, 4), (3, 16, 4), (1, 16, 4))
     noises = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes)]
     with_vae = state.replace(vae=after.vae)
     with_critic = with_vae.replace(critic=after.critic)
-    seen = {
+    expected = {
         'vae_loss': bcq.vae_loss(state.vae.params, state, batch, noises[0]),
         'critic_loss': bcq.critic_loss(state.critic.params, with_vae, batch, noises[1]),
         'actor_loss': bcq.actor_loss(state.actor.params, with_critic, batch, noises[2]),
     }
-    for name, (loss, _) in seen.items():
+    for name, (loss, _) in expected.items():
         assert after.metrics[name] == pytest.approx(float(loss), rel=1e-4)
-    for name in ('actor', 'critic'):
-        target = f'target_{name}_params'
-        expected = jax.tree.map(
-            lambda new, old: 0.1 * new + 0.9 * old,
-            getattr(after, name).params,
-            getattr(state, target),
-        )
-        for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(getattr(after, target))):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize('network', NETWORKS)
-def test_a_learning_rate_moves_its_own_network_only(network):
-    rates = {f'{name}_learning_rate': 0.0 for name in NETWORKS} | {'target_rate': 0.0}
-    state = state_with_distinct_targets(**(rates | {f'{network}_learning_rate': 1e-3}))
-    after = update(state, random_batch(CONTINUOUS))
-    for name in NETWORKS:
-        before_params, after_params = getattr(state, name).params, getattr(after, name).params
-        assert changed(before_params, after_params) == (name == network)
-    assert not changed(state.target_actor_params, after.target_actor_params)
-    assert not changed(state.target_critic_params, after.target_critic_params)
 
 
 def test_it_acts_on_the_first_critics_favourite_and_claims_the_smallest_value():

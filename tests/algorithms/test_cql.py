@@ -6,10 +6,10 @@ from scipy.special import logsumexp
 
 from algorithms import cql
 from data.types import Spec
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, quick_jit, random_batch
 
-update = jax.jit(cql.update)
-critic_loss = jax.jit(cql.critic_loss)
+update = quick_jit(cql.update)
+critic_loss = quick_jit(cql.critic_loss)
 NETWORKS = ('temperature', 'actor', 'critic', 'multiplier')
 
 
@@ -134,44 +134,6 @@ def test_the_warm_start_clones_the_data_and_ends():
     assert after == expected and after != loss
 
 
-def test_each_loss_sees_the_parameters_that_the_authors_code_uses():
-    state, batch = state_with_distinct_target({'lagrange': True}), random_batch(CONTINUOUS)
-    after = update(state, batch)
-    noise = cql.draw_noise(jax.random.fold_in(state.key, state.step), state, batch)
-    warmer = state.replace(temperature=after.temperature)
-    expected = {
-        'temperature_loss': cql.temperature_loss(state.temperature.params, state, batch, noise),
-        'actor_loss': cql.actor_loss(state.actor.params, warmer, batch, noise),
-        'critic_loss': critic_loss(state.critic.params, state, batch, noise),
-    }
-    for name, (loss, _) in expected.items():
-        assert after.metrics[name] == pytest.approx(float(loss), rel=1e-4)
-    moved = jax.tree.map(
-        lambda new, old: 0.005 * new + 0.995 * old,
-        after.critic.params,
-        state.target_critic_params,
-    )
-    for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(after.target_critic_params)):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    'rate, lagrange, moved',
-    [
-        ('actor_learning_rate', True, {'temperature', 'actor'}),
-        ('critic_learning_rate', True, {'critic', 'multiplier'}),
-        ('critic_learning_rate', False, {'critic'}),
-    ],
-)
-def test_a_learning_rate_moves_its_own_networks_only(rate, lagrange, moved):
-    rates = {'actor_learning_rate': 0.0, 'critic_learning_rate': 0.0, 'target_rate': 0.0}
-    state = state_with_distinct_target({'lagrange': lagrange}, **(rates | {rate: 1e-3}))
-    after = update(state, random_batch(CONTINUOUS))
-    names = {n for n in NETWORKS if changed(getattr(state, n).params, getattr(after, n).params)}
-    assert names == moved
-    assert not changed(state.target_critic_params, after.target_critic_params)
-
-
 def test_the_multiplier_grows_while_the_penalty_exceeds_its_target():
     batch = random_batch(CONTINUOUS)
 
@@ -189,15 +151,32 @@ def test_the_multiplier_loss_is_its_share_of_the_lagrangian():
     assert cql.multiplier_loss(jnp.float32(50.0), state, jnp.float32(7.0)) == -1e6 * 9
 
 
-def test_the_claim_is_the_smallest_value_of_the_action_taken():
+def test_an_update_gives_its_losses_the_noise_that_is_drawn():
+    state, batch = state_with_distinct_target({'lagrange': True}), random_batch(CONTINUOUS)
+    after = update(state, batch)
+    noise = cql.draw_noise(jax.random.fold_in(state.key, state.step), state, batch)
+    warmer = state.replace(temperature=after.temperature)
+    expected = {
+        'temperature_loss': cql.temperature_loss(state.temperature.params, state, batch, noise),
+        'actor_loss': cql.actor_loss(state.actor.params, warmer, batch, noise),
+        'critic_loss': critic_loss(state.critic.params, state, batch, noise),
+    }
+    for name, (loss, _) in expected.items():
+        assert after.metrics[name] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_without_the_lagrangian_the_multiplier_stays():
+    state = state_with_distinct_target()
+    after = update(state, random_batch(CONTINUOUS))
+    assert changed(state.critic.params, after.critic.params)
+    assert not changed(state.multiplier.params, after.multiplier.params)
+
+
+def test_the_policy_that_acts_is_the_mode():
     state, batch = state_with_distinct_target(), random_batch(CONTINUOUS)
-    key = jax.random.key(0)
-    action, _ = cql.act(state, (), batch.observation, batch.reward, key)
+    action, _ = cql.act(state, (), batch.observation, batch.reward, jax.random.key(0))
     policy = state.actor.apply_fn(state.actor.params, batch.observation)
     np.testing.assert_allclose(action, np.tanh(policy.mean), rtol=1e-6)
-    q = critic(state, state.critic.params, batch.observation, action)
-    claimed = cql.claimed_value(state, batch.observation, key)
-    np.testing.assert_allclose(claimed, q.min(axis=0), rtol=1e-5)
 
 
 def test_the_penalty_lowers_the_policys_values_against_the_datas():

@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import dqn
 from data.types import Spec, Transition
-from tests.algorithms.helpers import DISCRETE, changed, make_state, random_batch
+from tests.algorithms.helpers import DISCRETE, make_state, quick_jit, random_batch
 
-update = jax.jit(dqn.update)
+update = quick_jit(dqn.update)
 
 
 def state_with_distinct_targets(**hparams):
@@ -62,53 +62,11 @@ def test_no_gradient_passes_through_the_target():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_the_target_network_is_replaced_at_every_third_update_when_the_period_is_three():
-    state, batch = state_with_distinct_targets(target_period=3.0), random_batch(DISCRETE)
-    for step in range(1, 8):
-        after = update(state, batch)
-        assert changed(state.critic.params, after.critic.params)
-        source = after.critic.params if step % 3 == 0 else state.target_critic_params
-        assert not changed(source, after.target_critic_params)
-        state = after
-
-
-def test_members_replace_their_target_networks_each_in_its_own_period():
-    batch = random_batch(DISCRETE)
-    state = make_state(dqn, DISCRETE)
-    states = jax.vmap(lambda p: state.replace(hparams=state.hparams.replace(target_period=p)))(
-        jnp.array([1.0, 2.0])
-    )
-    states = jax.jit(jax.vmap(dqn.update, (0, None)))(states, batch)
-    leaves = zip(
-        jax.tree.leaves(states.critic.params), jax.tree.leaves(states.target_critic_params)
-    )
-    for critic, target in leaves:
-        np.testing.assert_array_equal(critic[0], target[0])
-        assert not np.array_equal(critic[1], target[1])
-
-
-def test_a_learning_rate_of_zero_moves_nothing():
-    state = make_state(dqn, DISCRETE, learning_rate=0.0)
-    after = update(state, random_batch(DISCRETE))
-    assert not changed(state.critic.params, after.critic.params)
-
-
-def test_the_order_of_a_batch_does_not_matter():
-    state, batch = state_with_distinct_targets(), random_batch(DISCRETE)
-    a = update(state, batch)
-    b = update(state, jax.tree.map(lambda array: array[::-1], batch))
-    for x, y in zip(jax.tree.leaves(a.critic.params), jax.tree.leaves(b.critic.params)):
-        np.testing.assert_allclose(x, y, atol=2e-6)
-
-
-def test_the_greedy_action_acts_and_its_value_is_claimed():
+def test_the_greedy_action_acts():
     state, batch = state_with_distinct_targets(), random_batch(DISCRETE)
     q = all_values(state, state.critic.params, batch.observation)
     action, _ = dqn.act(state, (), batch.observation, batch.reward, jax.random.key(0))
-    assert action.dtype == jnp.int32
     np.testing.assert_array_equal(action, q.argmax(axis=-1))
-    claimed = dqn.claimed_value(state, batch.observation, jax.random.key(0))
-    np.testing.assert_allclose(claimed, q.max(axis=-1), rtol=1e-5)
 
 
 def mdp_with_a_harmful_action(num_states=8, num_actions=3, seed=0):
@@ -129,16 +87,9 @@ def evaluate(next_state, reward, ongoing, gamma, backup):
     return v, q
 
 
-def learn(data, num_states, gamma):
+def learn(state, data):
     """What DQN claims in every state, and the actions it takes there."""
-    state = make_state(
-        dqn,
-        Spec(num_states, 3, discrete=True),
-        network={'hidden_sizes': (64,)},
-        gamma=gamma,
-        target_period=50.0,
-        learning_rate=3e-3,
-    )
+    num_states = data.observation.shape[-1]
     state = jax.lax.fori_loop(0, 4_000, lambda _, s: dqn.update(s, data), state)
     states = jnp.eye(num_states)
     action, _ = dqn.act(state, (), states, jnp.zeros(num_states), state.key)
@@ -163,7 +114,15 @@ def test_values_are_optimal_with_full_coverage_and_too_high_without():
         next_observation=one_hot[next_state[s, a]],
     )
     data = jax.tree.map(jnp.asarray, data)
-    claimed, action, q = jax.jit(jax.vmap(lambda d: learn(d, num_states, gamma)))(data)
+    state = make_state(
+        dqn,
+        Spec(num_states, 3, discrete=True),
+        network={'hidden_sizes': (64,)},
+        gamma=gamma,
+        target_period=50.0,
+        learning_rate=3e-3,
+    )
+    claimed, action, q = jax.jit(jax.vmap(learn, (None, 0)))(state, data)
 
     best, best_q = evaluate(next_state, reward, ongoing, gamma, lambda q: q.max(-1))
     np.testing.assert_allclose(q[0], best_q, atol=0.05)

@@ -5,9 +5,19 @@ import pytest
 
 from algorithms import bc, iql
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, DISCRETE, changed, make_state, random_batch
+from tests.algorithms.helpers import (
+    CONTINUOUS,
+    DISCRETE,
+    changed,
+    make_state,
+    quick_jit,
+    random_batch,
+)
 
 SPECS = pytest.mark.parametrize('spec', [CONTINUOUS, DISCRETE], ids=['continuous', 'discrete'])
+
+
+update = quick_jit(iql.update)
 
 
 def outputs(state, batch):
@@ -79,48 +89,13 @@ def test_at_inverse_temperature_zero_the_policy_is_cloned(spec):
     assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
 
 
-@SPECS
-def test_each_step_uses_the_parameters_that_the_authors_code_uses(spec):
-    state, batch = state_with_distinct_targets(spec), random_batch(spec)
-    after = iql.update(state, batch)
-    half_way = state.replace(value=after.value)
-    for loss, name in ((iql.critic_loss, 'critic_loss'), (iql.value_loss, 'value_loss')):
-        seen = state if name == 'value_loss' else half_way
-        params = seen.value.params if name == 'value_loss' else seen.critic.params
-        expected = float(loss(params, seen, batch)[0])
-        assert after.metrics[name] == pytest.approx(expected, rel=1e-5)
-    actor_loss, _ = iql.actor_loss(state.actor.params, half_way, batch, jax.random.key(0))
-    assert after.metrics['actor_loss'] == pytest.approx(float(actor_loss), rel=1e-5)
-    # Far enough apart that an old V would have been noticed.
-    stale, _ = iql.actor_loss(state.actor.params, state, batch, jax.random.key(0))
-    assert abs(stale - actor_loss) > 1e-4 * abs(actor_loss)
-    moved = jax.tree.map(
-        lambda new, old: 0.005 * new + 0.995 * old,
-        after.critic.params,
-        state.target_critic_params,
-    )
-    for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(after.target_critic_params)):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize('network', ['actor', 'value', 'critic'])
-def test_a_learning_rate_moves_its_own_network_only(network):
-    rates = {f'{name}_learning_rate': 0.0 for name in ('actor', 'value', 'critic')}
-    rates[f'{network}_learning_rate'] = 1e-3
-    state = make_state(iql, CONTINUOUS, **rates)
-    after = iql.update(state, random_batch(CONTINUOUS))
-    for name in ('actor', 'value', 'critic'):
-        before_params, after_params = getattr(state, name).params, getattr(after, name).params
-        assert changed(before_params, after_params) == (name == network)
-
-
 def test_the_actors_learning_rate_falls_to_zero_on_a_cosine():
     batch = random_batch(CONTINUOUS)
 
     def size_of_step(step):
         state = make_state(iql, CONTINUOUS, actor_decay_updates=100.0)
         state = state.replace(step=jnp.int32(step))
-        after = iql.update(state, batch)
+        after = update(state, batch)
         old, new = (jax.tree.leaves(s.actor.params)[0] for s in (state, after))
         return float(jnp.abs(new - old).max())
 
@@ -132,18 +107,9 @@ def test_the_actors_learning_rate_falls_to_zero_on_a_cosine():
 
 
 @SPECS
-def test_the_order_of_a_batch_does_not_matter(spec):
-    state, batch = make_state(iql, spec), random_batch(spec)
-    shuffled = jax.tree.map(lambda array: array[::-1], batch)
-    a, b = iql.update(state, batch), iql.update(state, shuffled)
-    for x, y in zip(jax.tree.leaves(a.critic.params), jax.tree.leaves(b.critic.params)):
-        np.testing.assert_allclose(x, y, atol=2e-6)
-
-
-@SPECS
 def test_the_gap_is_between_values_of_the_same_32_rows(spec):
     state, batch = make_state(iql, spec), random_batch(spec, size=40)
-    after = iql.update(state, batch)
+    after = update(state, batch)
     observation = batch.observation[:32]
     action, _ = iql.act(state, (), observation, batch.reward[:32], jax.random.key(0))
     q_policy, q_data = (
@@ -162,9 +128,11 @@ def test_dropout_changes_the_actor_alone_and_never_the_policy_that_acts():
     dry = make_state(iql, CONTINUOUS)
     wet = make_state(iql, CONTINUOUS, network={'dropout_rate': 0.5})
     assert not changed(dry.actor.params, wet.actor.params)
-    dry_after, wet_after = iql.update(dry, batch), iql.update(wet, batch)
-    assert changed(dry_after.actor.params, wet_after.actor.params)
-    assert not changed(dry_after.critic.params, wet_after.critic.params)
+    dry_after, wet_after = update(dry, batch), update(wet, batch)
+    for name, differ in {'actor': True, 'value': False, 'critic': False}.items():
+        # Adam's first moments are the gradients.
+        a, b = (jax.tree.leaves(getattr(s, name).opt_state.mu) for s in (dry_after, wet_after))
+        assert all(np.allclose(x, y, rtol=1e-4, atol=1e-8) for x, y in zip(a, b)) != differ
     act = iql.act(wet, (), batch.observation, batch.reward, jax.random.key(0))[0]
     again = iql.act(wet, (), batch.observation, batch.reward, jax.random.key(1))[0]
     np.testing.assert_array_equal(act, again)
@@ -214,17 +182,10 @@ def test_expectiles_span_the_behaviours_value_and_the_optimal_one():
     data = jax.tree.map(jnp.asarray, data)
     expectiles = jnp.array([0.5, 0.9, 0.99])
 
+    start = make_state(iql, spec, network={'hidden_sizes': (32,)}, gamma=gamma, target_rate=0.05)
+
     def learn(expectile):
-        state = make_state(
-            iql,
-            spec,
-            network={'hidden_sizes': (32,)},
-            gamma=gamma,
-            expectile=expectile,
-            target_rate=0.05,
-            value_learning_rate=3e-3,
-            critic_learning_rate=3e-3,
-        )
+        state = start.replace(hparams=start.hparams.replace(expectile=expectile))
 
         def body(state, key):
             # Decaying steps let the stochastic regression settle.

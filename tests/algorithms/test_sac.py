@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import sac
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
+from tests.algorithms.helpers import CONTINUOUS, make_state, quick_jit, random_batch
 
-update = jax.jit(sac.update)
+update = quick_jit(sac.update)
 
 NOISE = jax.random.normal(jax.random.key(3), (16, 2))
 
@@ -94,73 +94,29 @@ def test_the_temperature_moves_against_the_distance_to_the_target_entropy(target
     assert (after.temperature.params > state.temperature.params) == rises
 
 
-def test_each_step_uses_the_parameters_that_the_authors_code_uses():
-    rates = dict.fromkeys(('actor_learning_rate', 'critic_learning_rate'), 1e-2)
-    state = state_with_distinct_targets(**rates)
-    batch = random_batch(CONTINUOUS)
+def test_an_update_gives_its_losses_standard_normal_noise():
+    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
     after = update(state, batch)
     keys = jax.random.split(jax.random.fold_in(state.key, 0), 3)
     noises = [jax.random.normal(key, batch.action.shape) for key in keys]
-    new_critics = state.replace(critic=after.critic)
-    new_policy = new_critics.replace(actor=after.actor)
-    for name, loss, params, seen, noise in (
-        ('critic_loss', sac.critic_loss, state.critic.params, state, noises[0]),
-        ('actor_loss', sac.actor_loss, state.actor.params, new_critics, noises[1]),
-        ('temperature_loss', sac.temperature_loss, state.temperature.params, new_policy, noises[2]),
-    ):
-        expected = float(loss(params, seen, batch, noise)[0])
-        assert after.metrics[name] == pytest.approx(expected, rel=1e-5)
-        # Far enough apart that stale parameters would have been noticed.
-        if seen is not state:
-            stale = float(loss(params, state, batch, noise)[0])
-            assert abs(stale - expected) > 1e-4 * abs(expected)
-    assert after.metrics['q_gap'] == pytest.approx(
-        float(after.metrics['q_policy'] - after.metrics['q_data'])
-    )
-    moved = jax.tree.map(
-        lambda new, old: 0.005 * new + 0.995 * old,
-        after.critic.params,
-        state.target_critic_params,
-    )
-    for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(after.target_critic_params)):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    with_critic = state.replace(critic=after.critic)
+    with_actor = with_critic.replace(actor=after.actor)
+    expected = {
+        'critic_loss': sac.critic_loss(state.critic.params, state, batch, noises[0]),
+        'actor_loss': sac.actor_loss(state.actor.params, with_critic, batch, noises[1]),
+        'temperature_loss': sac.temperature_loss(
+            state.temperature.params, with_actor, batch, noises[2]
+        ),
+    }
+    for name, (loss, _) in expected.items():
+        assert after.metrics[name] == pytest.approx(float(loss), rel=1e-5)
 
 
-@pytest.mark.parametrize('network', ['actor', 'critic', 'temperature'])
-def test_a_learning_rate_moves_its_own_network_only(network):
-    networks = ('actor', 'critic', 'temperature')
-    rates = {f'{name}_learning_rate': 0.0 for name in networks}
-    rates[f'{network}_learning_rate'] = 1e-3
-    state = make_state(sac, CONTINUOUS, **rates)
-    after = update(state, random_batch(CONTINUOUS))
-    for name in networks:
-        before_params, after_params = getattr(state, name).params, getattr(after, name).params
-        assert changed(before_params, after_params) == (name == network)
-
-
-def test_the_order_of_a_batch_does_not_matter():
-    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
-    shuffled = jax.tree.map(lambda array: array[::-1], batch)
-    for loss, params in (
-        (sac.critic_loss, state.critic.params),
-        (sac.actor_loss, state.actor.params),
-        (sac.temperature_loss, state.temperature.params),
-    ):
-        gradient = jax.grad(loss, has_aux=True)
-        a = gradient(params, state, batch, NOISE)[0]
-        b = gradient(params, state, shuffled, NOISE[::-1])[0]
-        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
-            np.testing.assert_allclose(x, y, atol=2e-6)
-
-
-def test_the_policy_that_acts_is_the_mode_and_the_claim_is_its_value():
+def test_the_policy_that_acts_is_the_mode():
     state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
     action, _ = sac.act(state, (), batch.observation, batch.reward, jax.random.key(0))
     policy = state.actor.apply_fn(state.actor.params, batch.observation)
     np.testing.assert_allclose(action, np.tanh(policy.mean), rtol=1e-5, atol=1e-6)
-    q = values(state, state.critic.params, batch.observation, action)
-    claimed = sac.claimed_value(state, batch.observation, jax.random.key(0))
-    np.testing.assert_allclose(claimed, q.min(axis=0), rtol=1e-5)
 
 
 def test_a_one_step_problem_is_solved_at_the_target_entropy():

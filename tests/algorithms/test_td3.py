@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import td3
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, quick_jit, random_batch
 
-update = jax.jit(td3.update)
+update = quick_jit(td3.update)
 
 # Wide enough for both clips of the smoothed action to bite.
 NOISE = 4 * jax.random.normal(jax.random.key(3), (16, 2))
@@ -32,7 +32,7 @@ def td_target(state, batch, noise, gamma, scale, clip):
     return reward + gamma * ongoing * np.asarray(q, np.float64).min(axis=0)
 
 
-def test_critic_loss_is_equation_15():
+def test_critic_loss_is_the_td_error_of_algorithm_1():
     state = state_with_distinct_targets(gamma=0.9, policy_noise=0.3, noise_clip=0.7)
     # Far out, so that the target policy's actions are near the bounds.
     batch = random_batch(CONTINUOUS)
@@ -46,13 +46,6 @@ def test_critic_loss_is_equation_15():
     assert loss == pytest.approx(expected, rel=1e-5)
     assert metrics['td_error'] == pytest.approx(np.abs(q - target).mean(), rel=1e-5)
     assert metrics['q_data'] == pytest.approx(q.min(axis=0).mean(), rel=1e-5)
-
-
-def test_smoothing_clips_the_noise_and_then_the_action():
-    noise = jnp.array([-9.0, -1.0, 0.5, 9.0])
-    action = jnp.array([0.0, 0.3, 0.95, 0.8])
-    smoothed = td3.smoothed(action, noise, jnp.float32(0.2), jnp.float32(0.5))
-    np.testing.assert_allclose(smoothed, [-0.5, 0.1, 1.0, 1.0], rtol=1e-5)
 
 
 def test_no_gradient_passes_through_the_target():
@@ -94,60 +87,12 @@ def test_policy_and_targets_move_at_every_third_update_when_the_delay_is_three()
     assert state.critic.step == 7 and state.actor.step == 2
 
 
-def test_the_policy_sees_the_new_critics_and_the_targets_the_new_networks():
-    state, batch = state_with_distinct_targets(policy_delay=1.0), random_batch(CONTINUOUS)
-    after = update(state, batch)
-    half_way = state.replace(critic=after.critic)
-    actor_loss = float(td3.actor_loss(state.actor.params, half_way, batch)[0])
-    assert after.metrics['actor_loss'] == pytest.approx(actor_loss, rel=1e-5)
-    gap = after.metrics['q_policy'] - after.metrics['q_data']
-    assert after.metrics['q_gap'] == pytest.approx(float(gap))
-    for name in ('actor', 'critic'):
-        moved = jax.tree.map(
-            lambda new, old: 0.005 * new + 0.995 * old,
-            getattr(after, name).params,
-            getattr(state, f'target_{name}_params'),
-        )
-        target = getattr(after, f'target_{name}_params')
-        for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(target)):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize('network', ['actor', 'critic'])
-def test_a_learning_rate_moves_its_own_network_only(network):
-    rates = {'actor_learning_rate': 0.0, 'critic_learning_rate': 0.0}
-    rates[f'{network}_learning_rate'] = 1e-3
-    state = make_state(td3, CONTINUOUS, policy_delay=1.0, **rates)
-    after = update(state, random_batch(CONTINUOUS))
-    for name in ('actor', 'critic'):
-        before_params, after_params = getattr(state, name).params, getattr(after, name).params
-        assert changed(before_params, after_params) == (name == network)
-
-
-def test_the_order_of_a_batch_does_not_matter():
+def test_an_update_gives_its_loss_standard_normal_noise():
     state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
-    shuffled = jax.tree.map(lambda array: array[::-1], batch)
-    critic = jax.grad(lambda p, b, e: td3.critic_loss(p, state, b, e)[0])
-    actor = jax.grad(lambda p, b: td3.actor_loss(p, state, b)[0])
-    pairs = (
-        (
-            critic(state.critic.params, batch, NOISE),
-            critic(state.critic.params, shuffled, NOISE[::-1]),
-        ),
-        (actor(state.actor.params, batch), actor(state.actor.params, shuffled)),
-    )
-    for a, b in pairs:
-        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
-            np.testing.assert_allclose(x, y, atol=2e-6)
-
-
-def test_the_claim_is_the_smallest_critics_value_of_the_action_that_acts():
-    state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
-    key = jax.random.key(0)
-    action, _ = td3.act(state, (), batch.observation, batch.reward, key)
-    q = state.critic.apply_fn(state.critic.params, batch.observation, action)
-    claimed = td3.claimed_value(state, batch.observation, key)
-    np.testing.assert_allclose(claimed, np.asarray(q).min(axis=0), rtol=1e-6)
+    noise = jax.random.normal(jax.random.fold_in(state.key, state.step), batch.action.shape)
+    loss, _ = td3.critic_loss(state.critic.params, state, batch, noise)
+    metrics = update(state, batch).metrics
+    assert metrics['critic_loss'] == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_a_one_step_problem_is_solved():

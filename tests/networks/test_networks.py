@@ -6,12 +6,13 @@ import pytest
 from flax.training.train_state import TrainState
 
 from networks.mlp import MLP
-from networks.optimization import descend
+from networks.optimization import adam, descend
 from networks.policies import (
     CategoricalPolicy,
     DeterministicPolicy,
     GaussianPolicy,
     TanhGaussianPolicy,
+    smoothed,
 )
 from networks.values import ActionValue, DiscreteActionValue, StateValue, ensemble
 
@@ -99,10 +100,17 @@ def test_shapes_and_bounds_of_policies():
     assert value.apply(value.init(key, far), far).shape == (5,)
 
 
+def test_target_policy_smoothing_clips_the_noise_and_then_the_action():
+    noise = jnp.array([-9.0, -1.0, 0.5, 9.0])
+    action = jnp.array([0.0, 0.3, 0.95, 0.8])
+    found = smoothed(action, noise, jnp.float32(0.2), jnp.float32(0.5))
+    np.testing.assert_allclose(found, [-0.5, 0.1, 1.0, 1.0], rtol=1e-5)
+
+
 def test_descend_is_adam_with_the_given_step():
     params = {'w': jnp.array([1.0, -2.0])}
     gradients = {'w': jnp.array([0.3, -0.1])}
-    ours = TrainState.create(apply_fn=None, params=params, tx=optax.scale_by_adam())
+    ours = adam(None, params)
     theirs = TrainState.create(apply_fn=None, params=params, tx=optax.adam(0.05))
     for _ in range(3):
         ours = descend(ours, gradients, jnp.float32(0.05))

@@ -1,0 +1,353 @@
+"""What every algorithm must do, tested once for all of algorithms.ALGORITHMS.
+
+A new algorithm is in here by being registered. What its losses are is tested in a file of its own, and
+which networks they see after a step of the same update is said in SEES_NEW.
+"""
+
+import ast
+import functools
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.training.train_state import TrainState
+
+import algorithms
+from algorithms import ALGORITHMS
+from data.types import Sequence, Transition
+from tests.algorithms.helpers import (
+    CONTINUOUS,
+    DISCRETE,
+    changed,
+    make_state,
+    quick_jit,
+    random_batch,
+    random_windows,
+)
+
+# Small where the config is large.
+NETWORK = {
+    'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
+    'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'decision_transformer': {
+        'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
+    },
+}  # fmt: skip
+# So that the first update does all that an update can do.
+EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
+# NETWORK_learning_rate moves NETWORK; these move more.
+MOVES = {
+    'cql': {
+        'actor_learning_rate': {'actor', 'temperature'},
+        'critic_learning_rate': {'critic', 'multiplier'},
+    },
+}
+# By algorithm and metric: the networks that are seen as the same update leaves them.
+SEES_NEW = {
+    'bcq': {'critic_loss': {'vae'}, 'actor_loss': {'vae', 'critic'}},
+    'cql': {'actor_loss': {'temperature'}},
+    'iql': {'critic_loss': {'value'}, 'actor_loss': {'value'}},
+    'sac': {'actor_loss': {'critic'}, 'q_policy': {'critic'}, 'temperature_loss': {'actor'}},
+    'td3': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
+    'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
+}
+# Those that draw noise in an update; dropout is off here.
+DRAWS = ('bcq', 'cql', 'sac', 'td3', 'td3_bc')
+
+
+class Case(NamedTuple):
+    """An algorithm with one kind of actions."""
+
+    name: str
+    kind: str
+
+    @property
+    def algorithm(self):
+        return ALGORITHMS[self.name]
+
+    @property
+    def spec(self):
+        return DISCRETE if self.kind == 'discrete' else CONTINUOUS
+
+    def batch(self, seed: int = 0, size: int = 16):
+        if getattr(self.algorithm, 'BATCH', Transition) is Sequence:
+            return random_windows(self.spec, size, seed=seed)
+        return random_batch(self.spec, size, seed)
+
+    def state(self, seed: int = 0, **hparams):
+        """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""
+        known = {
+            name: value for name, value in (EAGER | hparams).items() if name in hyperparameters(self)
+        }
+        network = NETWORK.get(self.name)
+        state = make_state(self.algorithm, self.spec, seed, network, **known)
+        other = make_state(self.algorithm, self.spec, seed + 100, network)
+        return state.replace(**{
+            field: getattr(other, network).params for field, network in targets(state).items()
+        })
+
+
+CASES = [Case(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
+EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
+
+
+def cases_with(condition):
+    return pytest.mark.parametrize('case', [case for case in CASES if condition(case)], ids='-'.join)
+
+
+def hyperparameters(case) -> list[str]:
+    return list(case.algorithm.Hyperparameters.__dataclass_fields__)
+
+
+def rates(case) -> list[str]:
+    return [name for name in hyperparameters(case) if name.endswith('learning_rate')]
+
+
+def still_of(case) -> dict[str, float]:
+    """Hyperparameters with which an update moves nothing."""
+    return dict.fromkeys(rates(case), 0.0) | {'target_rate': 0.0, 'target_period': 9.0}
+
+
+def networks(state) -> dict:
+    """Parameters by network."""
+    return {
+        name: getattr(state, name).params
+        for name in state.__dataclass_fields__
+        if isinstance(getattr(state, name), TrainState)
+    }
+
+
+def targets(state) -> dict[str, str]:
+    """Networks by the fields that hold their targets' parameters."""
+    return {
+        field: field.removeprefix('target_').removesuffix('_params')
+        for field in state.__dataclass_fields__
+        if field.startswith('target_')
+    }
+
+
+def moved_by(case, rate: str) -> set[str]:
+    if rate == 'learning_rate':
+        (only,) = networks(case.state())
+        return {only}
+    return MOVES.get(case.name, {}).get(rate, {rate.removesuffix('_learning_rate')})
+
+
+def alike(draw):
+    """A sampler whose draws (..., rows, size) are the same for all rows."""
+
+    def sample(key, shape, *arguments, **named):
+        one_row = shape if len(shape) < 2 else (*shape[:-2], 1, shape[-1])
+        return jnp.broadcast_to(draw(key, one_row, *arguments, **named), shape)
+
+    return sample
+
+
+@functools.cache
+def update_of(case, members: bool = False):
+    """`update`, compiled, with noise that is the same for all rows of a batch."""
+
+    def update(state, batch):
+        with (
+            mock.patch('jax.random.normal', alike(jax.random.normal)),
+            mock.patch('jax.random.uniform', alike(jax.random.uniform)),
+        ):
+            return case.algorithm.update(state, batch)
+
+    return quick_jit(jax.vmap(update, (0, None)) if members else update)
+
+
+@functools.cache
+def act_of(case):
+    return quick_jit(case.algorithm.act)
+
+
+def assert_close(a, b, **tolerance):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        np.testing.assert_allclose(x, y, **tolerance)
+
+
+@EVERY
+def test_a_learning_rate_moves_its_own_networks_alone(case):
+    for rate in (None, *rates(case)):
+        state = case.state(**(still_of(case) | ({rate: 1e-3} if rate else {})))
+        after = update_of(case)(state, case.batch())
+        before, now = networks(state), networks(after)
+        moved = {name for name in before if changed(before[name], now[name])}
+        assert moved == (moved_by(case, rate) if rate else set())
+        for field in targets(state):
+            assert not changed(getattr(state, field), getattr(after, field))
+
+
+@cases_with(lambda case: 'target_rate' in hyperparameters(case))
+def test_targets_go_their_rate_towards_the_new_networks(case):
+    state = case.state(target_rate=0.3)
+    after = update_of(case)(state, case.batch())
+    assert targets(state)
+    for field, network in targets(state).items():
+        new, old = networks(after)[network], getattr(state, field)
+        expected = jax.tree.map(lambda new, old: 0.3 * new + 0.7 * old, new, old)
+        assert_close(expected, getattr(after, field), rtol=1e-5, atol=1e-7)
+
+
+@cases_with(lambda case: 'target_period' in hyperparameters(case))
+def test_targets_are_replaced_once_a_period_and_untouched_between(case):
+    state, batch = case.state(target_period=3.0), case.batch()
+    assert targets(state)
+    for step in range(1, 8):
+        after = update_of(case)(state, batch)
+        for field, network in targets(state).items():
+            assert changed(networks(state)[network], networks(after)[network])
+            source = networks(after)[network] if step % 3 == 0 else getattr(state, field)
+            assert not changed(source, getattr(after, field))
+        state = after
+
+
+@EVERY
+def test_each_loss_sees_the_parameters_that_the_table_says(case):
+    """A metric depends on a network's learning rate if it was computed after that network's step."""
+    batch = case.batch()
+    names = [
+        name for name in case.algorithm.METRICS
+        if name.endswith('_loss') or name in ('q_data', 'q_policy')
+    ]  # fmt: skip
+
+    def metrics(**hparams):
+        return update_of(case)(case.state(**(still_of(case) | hparams)), batch).metrics
+
+    still, table = metrics(), SEES_NEW.get(case.name, {})
+    for rate in rates(case):
+        moving, moved = metrics(**{rate: 0.3}), moved_by(case, rate)
+        for name in names:
+            assert (moving[name] != still[name]) == bool(moved & table.get(name, set())), (name, rate)
+    # Targets are seen as they were.
+    moving = metrics(target_rate=0.9, target_period=1.0)
+    assert all(moving[name] == still[name] for name in names)
+
+
+@EVERY
+def test_the_order_of_a_batch_does_not_matter(case):
+    state, batch = case.state(), case.batch()
+    after, again = (
+        update_of(case)(state, each)
+        for each in (batch, jax.tree.map(lambda array: array[::-1], batch))
+    )
+    for name in networks(state):
+        # Adam's moments, that is the gradients; its steps hang on the signs of the smallest of them.
+        moments = (getattr(learner, name).opt_state for learner in (after, again))
+        assert_close(*moments, rtol=0, atol=2e-6)
+        steps = (getattr(learner, name).params for learner in (after, again))
+        assert_close(*steps, rtol=0, atol=1e-5)
+    assert_close(after.metrics, again.metrics, rtol=1e-4, atol=1e-5)
+
+
+@EVERY
+def test_metrics_are_finite_and_the_state_keeps_its_form(case):
+    """So that updates can be scanned."""
+    state = case.state()
+    assert set(state.metrics) == set(case.algorithm.METRICS)
+    after = update_of(case)(state, case.batch())
+    assert jax.tree.map(jax.typeof, after) == jax.tree.map(jax.typeof, state)
+    assert all(np.isfinite(value) and value.shape == () for value in after.metrics.values())
+    assert after.step == state.step + 1 == 1
+    if 'q_gap' in after.metrics:
+        gap = after.metrics['q_policy'] - after.metrics['q_data']
+        assert after.metrics['q_gap'] == pytest.approx(float(gap), rel=1e-4)
+
+
+@EVERY
+def test_noise_comes_from_the_key_and_the_step(case):
+    state, batch = case.state(), case.batch()
+    others = state.replace(key=jax.random.key(9)), state.replace(step=state.step + 9)
+    plain, other_key, other_step = (update_of(case)(each, batch).metrics for each in (state, *others))
+    assert changed(plain, other_key) == changed(plain, other_step) == (case.name in DRAWS)
+
+
+@EVERY
+def test_members_of_one_vmapped_run_equal_single_runs(case):
+    """Of different seeds and hyperparameters, periods and delays among them."""
+    varied = {'target_period': 2.0, 'policy_delay': 2.0}
+    second = {
+        name: varied.get(name, 0.9 * float(value))
+        for name, value in vars(case.state().hparams).items()
+    }
+    singles = [case.state(seed=0), case.state(seed=1, **second)]
+    members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
+    for step in range(3):
+        batch = case.batch(seed=step)
+        members = update_of(case, members=True)(members, batch)
+        singles = [update_of(case)(state, batch) for state in singles]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
+    assert_close(networks(members), networks(stacked), rtol=0, atol=1e-5)
+    assert_close(members.metrics, stacked.metrics, rtol=1e-3, atol=1e-5)
+    assert_close(members.step, stacked.step)
+
+
+@EVERY
+def test_actions_have_their_form_and_depend_on_their_own_row_alone(case):
+    state, key, reward = case.state(), jax.random.key(7), jnp.zeros(16)
+    observation = random_batch(case.spec).observation
+    # Far away, so that other actions are best there.
+    other = (-9 * observation).at[3].set(observation[3])
+    memory = case.algorithm.init_memory(state, 16) if hasattr(case.algorithm, 'init_memory') else ()
+    action, later = act_of(case)(state, memory, observation, reward, key)
+    among_others, _ = act_of(case)(state, memory, other, reward, key)
+    assert jax.tree.structure(later) == jax.tree.structure(memory)
+    np.testing.assert_allclose(among_others[3], action[3], rtol=1e-6)
+    assert case.spec.discrete or changed(among_others, action)
+    actions = [action]
+    if hasattr(case.algorithm, 'explore'):
+        actions.append(jax.jit(case.algorithm.explore)(state, observation, key))
+    for each in actions:
+        if case.spec.discrete:
+            assert each.shape == (16,) and each.dtype == jnp.int32
+            assert each.min() >= 0 and each.max() < case.spec.action_size
+        else:
+            assert each.shape == (16, case.spec.action_size) and each.dtype == jnp.float32
+            assert np.abs(each).max() <= 1
+
+
+@cases_with(lambda case: hasattr(case.algorithm, 'claimed_value'))
+def test_the_claim_is_the_smallest_critics_value_of_the_action_that_acts(case):
+    state, batch, key = case.state(), case.batch(), jax.random.key(7)
+    action, _ = act_of(case)(state, (), batch.observation, batch.reward, key)
+    claimed = jax.jit(case.algorithm.claimed_value)(state, batch.observation, key)
+    assert claimed.shape == (16,) and np.isfinite(claimed).all()
+    q = np.asarray(state.critic.apply_fn(state.critic.params, batch.observation, action))
+    np.testing.assert_allclose(claimed, q.min(axis=0) if q.ndim == 2 else q, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_only_a_policy_with_a_memory_makes_one(name):
+    for case in (case for case in CASES if case.name == name):
+        if hasattr(case.algorithm, 'init_memory'):
+            memory = jax.tree.leaves(case.algorithm.init_memory(case.state(), 3))
+            assert memory and all(len(leaf) == 3 for leaf in memory)
+
+
+def test_names_are_distinct():
+    names = [module.NAME for module in ALGORITHMS.values()]
+    assert all(names) and len(set(names)) == len(names)
+
+
+FILES = sorted(Path(algorithms.__file__).parent.glob('[!_]*.py'))
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_a_file_is_complete_in_itself_and_can_be_read_at_one_sitting(file):
+    tree = ast.parse(file.read_text())
+    imported = [node.module or '' for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    assert not any(name.split('.')[0] == 'algorithms' for name in imported)
+    assert len(file.read_text().splitlines()) <= 300
+    losses = [
+        node.lineno for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.endswith('_loss')
+    ]  # fmt: skip
+    assert min(losses, default=0) <= 100
+    assert losses or file.stem == 'importance_sampling'
