@@ -10,13 +10,96 @@ twice. Where both marks are set the termination counts.
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import h5py
 import numpy as np
+from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_dataset import parse_dataset_id
+from minari.storage.datasets_root_dir import get_dataset_path
+from tqdm import tqdm
 
+from data import actions, environments, reference_scores
+from data.locking import exclusive
+from data.recipes import storage
 from data.types import DatasetError
 
 _REQUIRED = ('observations', 'actions', 'rewards', 'terminals')
+
+
+def convert(
+    file: Path, dataset_id: str, env_id: str, max_episode_steps: int | None = None
+) -> Path:
+    """Writes the dataset, all or nothing, and returns its directory.
+
+    Args:
+        file: in D4RL's layout.
+        dataset_id: to give to the dataset.
+        env_id: gymnasium's, of the environment to evaluate in.
+        max_episode_steps: as in `episodes`.
+
+    Raises:
+        DatasetError: the id is malformed, one of a recipe, or taken; the file or the environment
+            cannot be used, or they do not fit each other.
+    """
+    try:
+        namespace, _, _ = parse_dataset_id(dataset_id)
+    # Minari raises a TypeError where the version is missing.
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f'--dataset={dataset_id}: not a Minari id; d4rl/name-v0 is one.') from error
+    if (namespace or '').split('/')[0] == 'local':
+        raise DatasetError(f'--dataset={dataset_id}: ids that begin with local/ are recipes.')
+    env_spec = environments.registered(env_id)
+    scores = reference_scores.known({}, env_id)
+    if scores is None:
+        raise DatasetError(reference_scores.none_for(dataset_id, env_id))
+    path = get_dataset_path(dataset_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        environments.make(env_spec) as env,
+        exclusive(path.with_name(f'.{path.name}.lock'), dataset_id),
+    ):
+        if path.exists():
+            raise DatasetError(f'--dataset={dataset_id} exists already: {path}.')
+        arrays = _fitting(file, read(file), env)
+        try:
+            found = list(episodes(arrays, max_episode_steps))
+        except DatasetError as error:
+            raise DatasetError(f'{file}: {error}') from error
+        if not found:
+            raise DatasetError(f'{file}: it holds no whole step.')
+        with storage.appearing(path) as data_path:
+            storage.write(
+                data_path,
+                env,
+                env_spec,
+                tqdm(found, desc=dataset_id, unit=' episodes'),
+                {
+                    'dataset_id': dataset_id,
+                    'description': f'D4RL, converted from {file.name}',
+                    'ref_min_score': scores[0],
+                    'ref_max_score': scores[1],
+                },
+            )
+    return path
+
+
+def _fitting(file: Path, arrays: dict[str, np.ndarray], env: gym.Env) -> dict[str, np.ndarray]:
+    """The arrays in the environment's number types, if they are of its spaces."""
+    spaces = {'observations': env.observation_space, 'actions': env.action_space}
+    if 'next_observations' in arrays:
+        spaces['next_observations'] = env.observation_space
+    for name, space in spaces.items():
+        if not isinstance(space, Box) or arrays[name].shape[1:] != space.shape:
+            raise DatasetError(
+                f'{file}: its {name} have the shape {arrays[name].shape[1:]}, those of '
+                f'{env.spec.id} are {space}.'
+            )
+    action_map = actions.from_space(env.action_space, f'environment {env.spec.id}')
+    outside = action_map.outside(arrays['actions'])
+    if outside.any():
+        raise DatasetError(f'{file}: its actions are out of bounds in row {outside.argmax()}.')
+    return arrays | {name: arrays[name].astype(space.dtype) for name, space in spaces.items()}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

@@ -70,34 +70,30 @@ def start_with_config(
 
 def as_python(config: ConfigDict) -> str:
     """A config as the text of a config file, which --config takes."""
-    shared: dict[int, str] = {}
-    references = []
-    lines = _lines(config, '', shared, references)
-    return '\n'.join([
-        'from ml_collections import ConfigDict', '', '', 'def get_config():',
-        '    config = ConfigDict({', *(f'        {line}' for line in lines), '    })',
-        *(f'    config.{path} = config.get_ref({source!r})' for path, source in references),
-        '    return config',
-    ])  # fmt: skip
+    lines, references, seen = [], [], {}
 
+    def write(node: ConfigDict, path: str, indent: str) -> None:
+        for key, value in node.items(preserve_field_references=True):
+            if isinstance(value, FieldReference):
+                source = seen.setdefault(id(value), path + key)
+                if source != path + key:
+                    references.append(f'    config.{path}{key} = config.get_ref({source!r})')
+                value = value.get()
+            if isinstance(value, ConfigDict):
+                lines.append(f'{indent}{key!r}: {{')
+                write(value, f'{path}{key}.', indent + '    ')
+                lines.append(f'{indent}}},')
+            else:
+                # Infinity is no literal of Python.
+                infinite = value in (math.inf, -math.inf)
+                text = f"float('{value}')" if infinite else repr(value)
+                lines.append(f'{indent}{key!r}: {text},')
 
-def _lines(config: ConfigDict, path: str, shared: dict, references: list) -> list[str]:
-    lines = []
-    leaves = [(key, value) for key, value in config.items() if not isinstance(value, ConfigDict)]
-    for key, value in leaves:
-        # A float that is no number of Python's: inf and nan.
-        text = f'float({str(value)!r})' if value in (math.inf, -math.inf) else repr(value)
-        lines.append(f'{key!r}: {text},')
-        reference = dict(config.items(preserve_field_references=True))[key]
-        if isinstance(reference, FieldReference):
-            source = shared.setdefault(id(reference), f'{path}{key}')
-            if source != f'{path}{key}':
-                references.append((f'{path}{key}', source))
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            inner = _lines(value, f'{path}{key}.', shared, references)
-            lines += [f'{key!r}: {{', *(f'    {line}' for line in inner), '},']
-    return lines
+    write(config, '', '        ')
+    return '\n'.join(
+        ['from ml_collections import ConfigDict', '', '', 'def get_config():',
+         '    config = ConfigDict({', *lines, '    })', *references, '    return config']
+    )  # fmt: skip
 
 
 def check_counts(

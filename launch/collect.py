@@ -7,19 +7,15 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from data import recipes
 from data.types import DatasetError
 from launch import cli
+from launch.report import tables
 
 
 def table() -> str:
     """All recipes, one a line: id, size, description."""
-    rows = [
+    return '\n'.join(tables.columns([
         (recipe.dataset_id, f'{recipe.size:,} {recipe.unit}', recipe.description)
         for recipe in recipes.RECIPES.values()
-    ]
-    id_width, size_width = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return '\n'.join(
-        f'{dataset_id:{id_width}}  {size:>{size_width}}  {description}'
-        for dataset_id, size, description in rows
-    )
+    ]))  # fmt: skip
 
 
 def main(argv: list[str]) -> None:

@@ -17,6 +17,7 @@ from launch.cli import UserError
 from launch.estimate import exact
 from launch.report import finished, summary
 from launch.run import policies, rollouts
+from launch.run.lanes import Lanes
 
 
 def main(argv: list[str]) -> None:
@@ -37,9 +38,9 @@ def main(argv: list[str]) -> None:
 def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     """Writes and prints what a run's policies earn in other episodes."""
     run = policies.restore(path)
-    with rollouts.Environments(run.problem, len(run.learner.members), num_episodes) as envs:
+    with Lanes(run.problem, len(run.learner.members), num_episodes) as lanes:
         judged = rollouts.judge(
-            run.learner, run.states, envs, run.finite, num_episodes, seed, run.target_returns
+            run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
         )
     found = summary.summarize(run.problem, judged, run.updates)
     file = path / f'evaluation-seed{seed}.json'

@@ -196,23 +196,11 @@ def ranking(judged: list[Judged]) -> str:
 
 def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
     """The estimates as plain data, what is unknown as None."""
-
-    def known(number: float) -> float | None:
-        return float(number) if np.isfinite(number) else None
-
-    return [
-        each._asdict()
-        | {
-            'mean_weight': known(each.mean_weight),
-            'effective_sample_size': known(each.effective_sample_size),
-            'estimates': {
-                name: {key: value if key == 'refusal' else known(value)
-                       for key, value in estimate._asdict().items()}
-                for name, estimate in each.estimates.items()
-            },
-        }
+    plain = [
+        each._asdict() | {'estimates': {name: e._asdict() for name, e in each.estimates.items()}}
         for each in judged
-    ]  # fmt: skip
+    ]
+    return json.loads(json.dumps(plain), parse_constant=lambda _: None)
 
 
 if __name__ == '__main__':

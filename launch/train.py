@@ -17,7 +17,7 @@ from launch.cli import UserError
 from launch.report import finished
 from launch.run import directory, feeds, learners, loop, members
 from launch.run.directory import Checkpoints
-from launch.run.recording import Evaluations, recording
+from launch.run.recording import recording
 
 
 def main(config: ConfigDict) -> None:
@@ -64,11 +64,11 @@ def train(config: ConfigDict) -> Path:
             advance = feeds.on_device(learner, data)
         else:
             advance = feeds.from_host(learner, data, config.batch_size, context)
-        evaluations = Evaluations(
-            config.eval_interval, config.eval_episodes, config.final_eval_episodes
-        )
         wandb = directory.identity(config) if config.wandb else None
-        with recording(path, task, learner, evaluations, targets, wandb) as record:
+        with recording(
+            path, learner, task, config.eval_interval, config.eval_episodes,
+            config.final_eval_episodes, targets, wandb,
+        ) as record:  # fmt: skip
             loop.train(
                 {'states': learner.init()}, advance, run, config.num_updates,
                 config.log_interval, config.algorithm, record,

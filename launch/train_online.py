@@ -32,7 +32,7 @@ from launch.run.actors import Actors
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
-from launch.run.recording import Evaluations, recording
+from launch.run.recording import recording
 from launch.run.replays import Replays
 from launch.train import load_dataset, validate_schedule
 
@@ -106,11 +106,11 @@ def train_online(config: ConfigDict) -> Path:
             path, learner, actors, buffers, config.random_steps, config.eval_interval,
             config.num_updates,
         )  # fmt: skip
-        evaluations = Evaluations(
-            config.eval_interval, config.eval_episodes, config.final_eval_episodes
-        )
         wandb = directory.identity(config) if config.wandb else None
-        with recording(path, task, learner, evaluations, wandb_config=wandb) as record:
+        with recording(
+            path, learner, task, config.eval_interval, config.eval_episodes,
+            config.final_eval_episodes, wandb_config=wandb,
+        ) as record:  # fmt: skip
             loop.train(
                 {'states': states, 'replay': buffers.empty()}, advance, run, config.num_updates,
                 config.log_interval, config.algorithm, record, 'step',

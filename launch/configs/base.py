@@ -50,6 +50,12 @@ DOMAINS = {
 }
 
 
+# Domains with continuous actions, for an algorithm that changes nothing there.
+CONTINUOUS: dict[str, dict] = {
+    name: {} for name in ('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze')
+}
+
+
 class UnknownDomainError(ValueError):
     """The part after the colon of --config names no domain of that config file."""
 

@@ -7,14 +7,8 @@ from ml_collections import ConfigDict
 
 from launch.configs import base
 
-DOMAINS = {
-    'mujoco': {},
-    'antmaze': {},
-    'kitchen': {},
-    'adroit': {},
-    # Ours: one update costs 5 of TD3's, so a quarter of the domain's updates.
-    'pointmaze': {'num_updates': 5_000},
-}
+# Ours: one update costs 5 of TD3's, so a quarter of the domain's updates.
+DOMAINS = base.CONTINUOUS | {'pointmaze': {'num_updates': 5_000}}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:

@@ -7,13 +7,7 @@ from ml_collections import ConfigDict
 
 from launch.configs import base
 
-DOMAINS = {
-    'mujoco': {},
-    'antmaze': {'reward_shift': -1.0},
-    'kitchen': {},
-    'adroit': {},
-    'pointmaze': {},
-}
+DOMAINS = base.CONTINUOUS | {'antmaze': {'reward_shift': -1.0}}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:

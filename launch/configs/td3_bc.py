@@ -8,13 +8,7 @@ from ml_collections import ConfigDict
 
 from launch.configs import base
 
-DOMAINS = {
-    'mujoco': {},
-    'antmaze': {'standardize_observations': False, 'reward_shift': -1.0},
-    'kitchen': {},
-    'adroit': {},
-    'pointmaze': {},
-}
+DOMAINS = base.CONTINUOUS | {'antmaze': {'standardize_observations': False, 'reward_shift': -1.0}}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:

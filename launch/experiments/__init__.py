@@ -6,11 +6,13 @@ Each file owns its configs: it trains them, or finds them trained, and ends with
 notebooks/results.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from launch import train, train_online
+from launch import cli, train, train_online
+from launch.cli import UserError
 from launch.report import finished
 
 RESULTS = Path(__file__).parents[2] / 'notebooks' / 'results'
@@ -30,3 +32,15 @@ def compare(configs: list[ConfigDict], figure: str) -> None:
         figure: name of the PNG in notebooks/results.
     """
     finished.present([trained(config) for config in configs], RESULTS / figure)
+
+
+def start(main: Callable[[], None]) -> None:
+    """Starts an experiment as a program, which takes no arguments."""
+
+    def begin(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise UserError(f'unexpected argument {argv[1]!r}: an experiment has its own configs.')
+        cli.use_all_cores()
+        main()
+
+    cli.start(begin)

@@ -7,7 +7,7 @@ Discrete CQL on the clinicians' records, five alphas of ten seeds each, 50 membe
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import discrete_cql
 
 
@@ -18,12 +18,6 @@ def configs() -> list[ConfigDict]:
     return [config]
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prints the table and draws the figure."""
-    del argv
-    cli.use_all_cores()
-    experiments.compare(configs(), 'alpha-sweep.png')
-
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(lambda: experiments.compare(configs(), 'alpha-sweep.png'))

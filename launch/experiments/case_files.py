@@ -10,7 +10,7 @@ worth.
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql
 
 _UPDATES = 5_000
@@ -24,12 +24,6 @@ def configs() -> list[ConfigDict]:
     return found
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prints the table and draws the figure."""
-    del argv
-    cli.use_all_cores()
-    experiments.compare(configs(), 'case-files.png')
-
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(lambda: experiments.compare(configs(), 'case-files.png'))

@@ -14,7 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from data.recipes.locomotion import RANDOM_PARTS
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import bc, cql, decision_transformer, iql
 from launch.report import figures, summary, tables
 from launch.run import directory
@@ -61,10 +61,8 @@ def _config(module, share: int) -> ConfigDict:
     return config
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, prints the table as Markdown and draws the figure."""
-    del argv
-    cli.use_all_cores()
     scores: dict[str, list[dict[str, Any]]] = {}
     for its_configs in configs().values():
         for config in its_configs:
@@ -93,4 +91,4 @@ def draw(scores: dict[str, list[dict[str, Any]]], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import bc, cql, decision_transformer, iql, td3_bc
 from launch.report import figures, summary, tables
 from launch.run import directory
@@ -25,28 +25,13 @@ DATASETS = ('medium', 'medium-replay', 'medium-expert')
 
 
 class Result(NamedTuple):
-    """A setting of a finished run.
-
-    Attributes:
-        dataset: as D4RL names it, such as 'hopper-medium'.
-        algorithm: as tables name it.
-        label: of what is swept or asked for, such as 'target_return=3600'; '' if nothing is.
-        updates: that each seed did.
-        score: interval over seeds, as in summary.json.
-        published: the mean score on D4RL's dataset; None if CORL has none.
-    """
+    """A setting of a finished run; `published` is None where CORL has no score."""
 
     dataset: str
-    algorithm: str
-    label: str
+    name: str
     updates: int
     score: dict[str, Any]
     published: float | None
-
-    @property
-    def name(self) -> str:
-        """Of its row."""
-        return f'{self.algorithm} {self.label}'.strip()
 
 
 def configs() -> list[ConfigDict]:
@@ -77,14 +62,12 @@ def config_for(module, dataset: str) -> ConfigDict:
     return config
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, prints the table as Markdown and draws the figure."""
-    del argv
-    cli.use_all_cores()
     found = [
         each for config in configs() for each in results_of(config, experiments.trained(config))
     ]
-    results = sorted(found, key=lambda each: (each.dataset, each.algorithm, each.label))
+    results = sorted(found, key=lambda each: (each.dataset, each.name))
     print(tables.markdown(
         ['dataset', 'algorithm', 'updates', 'seeds', 'score', '95 % interval', 'published'],
         [[each.dataset, each.name, f'{each.updates:,}', each.score['seeds'],
@@ -111,7 +94,7 @@ def results_of(config: ConfigDict, run: Path) -> list[Result]:
     ended = summary.read(run)
     return [
         Result(
-            dataset, directory.title_of(run), setting['label'], ended['updates'],
+            dataset, f'{directory.title_of(run)} {setting["label"]}'.strip(), ended['updates'],
             setting['score'], None if theirs is None else float(theirs),
         )
         for setting in ended['settings']
@@ -142,4 +125,4 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

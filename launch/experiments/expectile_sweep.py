@@ -7,7 +7,7 @@ The clinicians' records, at the paper's inverse temperature and its batch size.
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import iql
 
 
@@ -19,12 +19,6 @@ def configs() -> list[ConfigDict]:
     return [config]
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prints the table and draws the figure."""
-    del argv
-    cli.use_all_cores()
-    experiments.compare(configs(), 'expectile-sweep.png')
-
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(lambda: experiments.compare(configs(), 'expectile-sweep.png'))

@@ -13,13 +13,14 @@ import numpy as np
 import scipy.stats
 from ml_collections import ConfigDict
 
-from launch import cli, experiments, ope
+from launch import experiments, ope
 from launch.configs import cql, iql
 from launch.configs import ope as ope_config
 from launch.estimate.estimators import Judged
 from launch.experiments import d4rl_scores
 from launch.report import figures, tables
 from launch.run import policies, rollouts
+from launch.run.lanes import Lanes
 from launch.run.policies import Policies
 
 _EPISODES = 20
@@ -34,10 +35,8 @@ def configs() -> list[ConfigDict]:
     ]
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, judges, prints the table as Markdown and draws the figure."""
-    del argv
-    cli.use_all_cores()
     runs = [experiments.trained(config) for config in configs()]
     config = ope_config.get_config('mujoco')
     # For two cores: smaller networks, fewer and larger steps.
@@ -67,9 +66,9 @@ def measure(judged: Policies, gamma: float) -> np.ndarray:
     )
     learner = run.learner._replace(gammas=np.full(len(run.finite), gamma, np.float32))
     task = run.problem._replace(preprocessing=raw)
-    with rollouts.Environments(task, len(run.finite), _EPISODES) as envs:
+    with Lanes(task, len(run.finite), _EPISODES) as lanes:
         episodes = rollouts.evaluate(
-            learner, run.states, envs, run.finite, _EPISODES, stream=1
+            learner, run.states, lanes, run.finite, _EPISODES, stream=1
         )
     return episodes.discounted[judged.indices].mean(axis=1)
 
@@ -92,4 +91,4 @@ def draw(judged: list[Judged], measured: np.ndarray, title: str, path: Path) -> 
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

@@ -13,7 +13,7 @@ from data import loading
 from data.recipes import RECIPES
 from data.recipes.locomotion import REPLAY_STEPS
 from data.reference_scores import normalized_score, table_scores
-from launch import cli, experiments
+from launch import experiments
 from launch.report import figures, tables
 
 COMPOSITIONS = ('random', 'medium', 'medium-replay', 'medium-expert', 'expert')
@@ -25,9 +25,8 @@ D4RL_MEANS = {
 }
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prints the table as Markdown and draws the figure."""
-    del argv
     path = experiments.RESULTS / 'locomotion-datasets.png'
     scores, rows = {}, []
     for env_id in REPLAY_STEPS:
@@ -82,4 +81,4 @@ def draw(scores: dict[tuple[str, str], np.ndarray], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

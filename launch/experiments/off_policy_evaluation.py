@@ -14,7 +14,7 @@ import numpy as np
 import scipy.stats
 from ml_collections import ConfigDict
 
-from launch import cli, experiments, ope
+from launch import experiments, ope
 from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql
 from launch.configs import ope as ope_config
 from launch.estimate import estimators, exact
@@ -44,10 +44,8 @@ def _config(module, num_updates: int) -> ConfigDict:
     return config
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, judges, prints the table as Markdown and draws the figure."""
-    del argv
-    cli.use_all_cores()
     runs = [experiments.trained(config) for config in configs()]
     true = np.concatenate([exact.values(policies.stateless(run)) for run in runs])
     config = ope_config.get_config('sepsis')
@@ -137,4 +135,4 @@ def draw(
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import iql, online
 from launch.experiments import d4rl_scores
 from launch.report import figures
@@ -27,10 +27,8 @@ def config(offline: Path) -> ConfigDict:
     return found
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, prints where the stages end and draws the curve."""
-    del argv
-    cli.use_all_cores()
     before = d4rl_scores.config_for(iql, 'medium')
     offline = experiments.trained(before)
     stages = [metrics.curve(run) for run in (offline, experiments.trained(config(offline)))]
@@ -61,4 +59,4 @@ def draw(stages: list[tuple[np.ndarray, np.ndarray]], title: str, path: Path) ->
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

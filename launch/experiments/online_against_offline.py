@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import online, sac
 from launch.report import figures
 from launch.run import metrics
@@ -43,10 +43,8 @@ def configs(env_id: str) -> tuple[ConfigDict, ConfigDict]:
     return acting, logged
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains what is not there and draws the learning curves."""
-    del argv
-    cli.use_all_cores()
     curves = {
         env_id: [metrics.curve(experiments.trained(config)) for config in configs(env_id)]
         for env_id in ENVIRONMENTS
@@ -70,4 +68,4 @@ def draw(curves: dict[str, list], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

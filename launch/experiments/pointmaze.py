@@ -7,7 +7,7 @@ Three seeds each, with each config's own number of updates.
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import bc, bcq, cql, iql, sac, td3, td3_bc
 
 MAZES = ('umaze', 'medium')
@@ -21,13 +21,11 @@ def configs(maze: str) -> list[ConfigDict]:
     return found
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, prints the tables and draws a figure for each maze."""
-    del argv
-    cli.use_all_cores()
     for maze in MAZES:
         experiments.compare(configs(maze), f'pointmaze-{maze}.png')
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

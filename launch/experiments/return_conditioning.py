@@ -12,21 +12,20 @@ from typing import Any
 import numpy as np
 
 from data import loading
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import decision_transformer
 from launch.experiments import d4rl_scores
 from launch.report import figures, tables
 from launch.report.summary import interval
 from launch.run import policies, rollouts
+from launch.run.lanes import Lanes
 
 _TARGETS = 13
 _EPISODES = 5
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Trains, evaluates, prints the table as Markdown and draws the figure."""
-    del argv
-    cli.use_all_cores()
     config = d4rl_scores.config_for(decision_transformer, 'medium-replay')
     run = experiments.trained(config)
     logged = loading.load(config.dataset).episode_returns
@@ -50,9 +49,9 @@ def grid(logged: np.ndarray) -> tuple[float, ...]:
 def achieve(path: Path, targets: tuple[float, ...], num_episodes: int) -> dict[float, dict[str, Any]]:
     """Intervals over seeds of the mean returns of a run's policies, for each target."""
     run = policies.restore(path)
-    with rollouts.Environments(run.problem, len(run.finite), num_episodes) as envs:
+    with Lanes(run.problem, len(run.finite), num_episodes) as lanes:
         judged = rollouts.judge(
-            run.learner, run.states, envs, run.finite, num_episodes, 1, targets
+            run.learner, run.states, lanes, run.finite, num_episodes, 1, targets
         )
     returns = np.reshape([measured['return'] for _, measured in judged], (len(targets), -1))
     return {target: interval(each) for target, each in zip(targets, returns)}
@@ -78,4 +77,4 @@ def draw(
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(main)

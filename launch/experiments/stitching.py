@@ -9,7 +9,7 @@ among what was done as a whole; IQL and CQL back values up over the crossing. Te
 
 from ml_collections import ConfigDict
 
-from launch import cli, experiments
+from launch import experiments
 from launch.configs import bc, decision_transformer, discrete_cql, iql
 
 
@@ -24,12 +24,6 @@ def configs() -> list[ConfigDict]:
     return found
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prints the table and draws the figure."""
-    del argv
-    cli.use_all_cores()
-    experiments.compare(configs(), 'stitching.png')
-
 
 if __name__ == '__main__':
-    cli.start(main)
+    experiments.start(lambda: experiments.compare(configs(), 'stitching.png'))

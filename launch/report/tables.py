@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells in columns of equal width."""
+    widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue='')]
+    return ['  '.join(c.ljust(width) for c, width in zip(row, widths)).rstrip() for row in rows]
+
+
 def aligned(rows: Sequence[Sequence[str]], footer: Sequence[Sequence[str]] = ()) -> str:
     """Columns of equal width: a header, a rule, the other rows, a rule, the footer if there is one."""
-    widths = [
-        max(map(len, column)) for column in itertools.zip_longest(*rows, *footer, fillvalue='')
-    ]
-    header, *body = (_line(row, widths) for row in rows)
-    end = [_line(row, widths) for row in footer]
-    rule = '-' * max(map(len, [header, *body, *end]))
-    return '\n'.join([header, rule, *body, *([rule, *end] if end else [])])
-
-
-def _line(row: Sequence[str], widths: list[int]) -> str:
-    return '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+    lines = columns([*rows, *footer])
+    rule = '-' * max(map(len, lines))
+    end = [rule, *lines[len(rows) :]] if footer else []
+    return '\n'.join([lines[0], rule, *lines[1 : len(rows)], *end])
 
 
 def markdown(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:

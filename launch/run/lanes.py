@@ -10,6 +10,8 @@ from data import environments
 from data.flat import flatten_observation
 from data.problem import Problem
 
+# A constant, not a share of the cores, so that results are the same on every machine.
+LANES_PER_MEMBER = 20
 # A process takes seconds to start.
 _LANES_WORTH_A_PROCESS = 8
 
@@ -97,12 +99,18 @@ def _work(connection: Connection, problem: Problem, num_lanes: int) -> None:
 
 
 class Lanes:
-    """Lanes shared out over worker processes; close() or a `with` block ends these.
+    """The lanes of a run's members, over worker processes, which close() or a `with` block ends."""
 
-    With a film, all of them are in this process.
-    """
+    def __init__(
+        self, problem: Problem, num_members: int, num_episodes: int, film: Film | None = None
+    ):
+        """Args: the problem, the members to evaluate, and the most episodes asked for at once.
 
-    def __init__(self, problem: Problem, num_lanes: int, film: Film | None = None):
+        With a film, all lanes are in this process.
+        """
+        self.problem = problem
+        self.per_member = min(num_episodes, LANES_PER_MEMBER)
+        num_lanes = num_members * self.per_member
         enough = -(-num_lanes // _LANES_WORTH_A_PROCESS)
         num_workers = 1 if film else min(os.cpu_count() or 1, enough)
         self._shares = np.array_split(np.arange(num_lanes), num_workers)

@@ -20,8 +20,7 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.problem import Preprocessing
 from data.types import Array, Spec
-from launch.run import members as membership
-from launch.run.members import Member
+from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
 _SHARED = PartitionSpec()
@@ -101,8 +100,8 @@ def build(
     mesh = make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
-    seeds = membership.seeds(filled)
-    stacked = membership.stack_hparams(algorithm, hparams, filled)
+    seeds = np.array([member.seed for member in filled], np.uint32)
+    stacked = stack_hparams(algorithm, hparams, filled)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
     over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
 

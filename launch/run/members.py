@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
 from launch.cli import UserError
 
@@ -88,8 +87,3 @@ def stack_hparams(
         )
         for field in dataclasses.fields(algorithm.Hyperparameters)
     })  # fmt: skip
-
-
-def seeds(members: list[Member]) -> np.ndarray:
-    """Seeds as uint32 (members,)."""
-    return np.array([member.seed for member in members], np.uint32)

@@ -146,15 +146,14 @@ def stateless(path: Path) -> Policies:
 
 def check(policies: Policies, dataset: Dataset) -> None:
     """Raises UserError if policies do not act on what a dataset holds."""
-    theirs, ours = policies.run.problem, dataset.problem
-    for name in ('spec', 'observation_keys', 'action_map'):
-        mine, other = getattr(theirs, name), getattr(ours, name)
-        if not _equal(mine, other):
+    theirs, ours = (
+        {'spec': task.spec, 'observation_keys': task.observation_keys,
+         'action_map': task.action_map.to_json()}
+        for task in (policies.run.problem, dataset.problem)
+    )  # fmt: skip
+    for name in theirs:
+        if theirs[name] != ours[name]:
             raise UserError(
-                f'{policies.names[0]} cannot be judged from dataset {ours.name}: its {name} is '
-                f"{mine}, the dataset's {other}."
+                f'{policies.names[0]} cannot be judged from dataset {dataset.problem.name}: its '
+                f"{name} is {theirs[name]}, the dataset's {ours[name]}."
             )
-
-
-def _equal(a: tuple, b: tuple) -> bool:
-    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))

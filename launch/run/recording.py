@@ -10,23 +10,10 @@ import numpy as np
 from data.problem import Problem
 from launch.run import rollouts
 from launch.run.directory import Checkpoints
+from launch.run.lanes import Lanes
 from launch.run.learners import Learners
 from launch.run.members import Member
 from launch.run.metrics import MetricsLog
-
-
-class Evaluations(NamedTuple):
-    """When policies are judged, and in how many episodes each.
-
-    Attributes:
-        interval: steps between evaluations, and between the checkpoints that follow them.
-        episodes: of an evaluation.
-        final_episodes: of the one after the last step.
-    """
-
-    interval: int
-    episodes: int
-    final_episodes: int
 
 
 class Record(NamedTuple):
@@ -49,9 +36,11 @@ class Record(NamedTuple):
 @contextmanager
 def recording(
     path: Path,
-    problem: Problem,
     learner: Learners,
-    evaluations: Evaluations,
+    problem: Problem,
+    interval: int,
+    episodes: int,
+    final_episodes: int,
     target_returns: tuple[float, ...] = (),
     wandb_config: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
@@ -59,22 +48,22 @@ def recording(
 
     Args:
         path: of the directory.
-        problem, learner: of the run.
-        evaluations: when to judge.
+        learner, problem: of the run.
+        interval: steps between evaluations.
+        episodes, final_episodes: of an evaluation, and of the one after the last step.
         target_returns: as in rollouts.judge.
         wandb_config: to log to Weights & Biases too; None for not.
     """
     checkpoints = Checkpoints(path)
-    most_episodes = max(evaluations.episodes, evaluations.final_episodes)
     with (
         MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log,
-        rollouts.Environments(problem, len(learner.members), most_episodes) as envs,
+        Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes,
     ):
 
         def judge(states, evaluated, final):
-            episodes = evaluations.final_episodes if final else evaluations.episodes
+            number = final_episodes if final else episodes
             return rollouts.judge(
-                learner, states, envs, evaluated, episodes, target_returns=target_returns
+                learner, states, lanes, evaluated, number, target_returns=target_returns
             )
 
-        yield Record(log, judge, evaluations.interval, checkpoints)
+        yield Record(log, judge, interval, checkpoints)

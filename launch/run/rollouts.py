@@ -20,9 +20,6 @@ from launch.run.lanes import Film, Lanes
 from launch.run.learners import Learners
 from launch.run.members import Member
 
-# A constant, not a share of the cores, so that results are the same on every machine.
-_LANES_PER_MEMBER = 20
-
 
 class Episodes(NamedTuple):
     """Finished episodes.
@@ -41,26 +38,10 @@ class Episodes(NamedTuple):
     initial_observations: np.ndarray
 
 
-class Environments:
-    """The lanes of a run's members; a `with` block ends their processes."""
-
-    def __init__(self, problem: Problem, num_members: int, num_episodes: int, film: Film | None = None):
-        """Args: the problem, the members to evaluate, and the most episodes asked for at once."""
-        self.problem = problem
-        self.lanes_per_member = min(num_episodes, _LANES_PER_MEMBER)
-        self.lanes = Lanes(problem, num_members * self.lanes_per_member, film)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.lanes.close()
-
-
 def evaluate(
     learner: Learners,
     states: Any,
-    envs: Environments,
+    lanes: Lanes,
     evaluated: np.ndarray,
     num_episodes: int,
     stream: int = 0,
@@ -69,12 +50,12 @@ def evaluate(
 
     Args:
         learner, states: of the run.
-        envs: for its members.
+        lanes: of its members.
         evaluated: bool (members,); the others are left out.
         num_episodes: per member.
         stream: numbers the evaluations whose episodes shall differ.
     """
-    problem, members, lanes = envs.problem, len(learner.members), envs.lanes_per_member
+    problem, members, width = lanes.problem, len(learner.members), lanes.per_member
     episode_seeds = np.stack([
         np.random.SeedSequence((member.seed, stream)).generate_state(num_episodes)
         for member in learner.members
@@ -83,32 +64,32 @@ def evaluate(
     discounted = np.full((members, num_episodes), np.nan)
     lengths = np.zeros((members, num_episodes), np.int64)
     initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
-    # Lane l of a member runs its episodes l, l + lanes, l + 2 lanes, ...
-    episode = np.tile(np.arange(lanes), (members, 1))
+    # Lane l of a member runs its episodes l, l + width, l + 2 width, ...
+    episode = np.tile(np.arange(width), (members, 1))
     active = evaluated[:, None] & (episode < num_episodes)
     starting = active.copy()
     returns[evaluated] = discounted[evaluated] = 0.0
 
-    fresh_memory = memory = learner.init_memory(states, lanes)
+    fresh_memory = memory = learner.init_memory(states, width)
     keys = learner.keys(stream)
-    actions, rewards = np.zeros((members, lanes)), np.zeros((members, lanes))
+    actions, rewards = np.zeros((members, width)), np.zeros((members, width))
     step = 0
     while active.any():
         lane_seeds = [
             int(episode_seeds[m, episode[m, l]]) if starting[m, l] else None
             for m in range(members)
-            for l in range(lanes)
+            for l in range(width)
         ]
-        flat_actions = actions.reshape(members * lanes, *actions.shape[2:])
-        stepped = envs.lanes.advance(flat_actions, lane_seeds, active.reshape(-1))
+        flat_actions = actions.reshape(members * width, *actions.shape[2:])
+        stepped = lanes.advance(flat_actions, lane_seeds, active.reshape(-1))
         observations, rewards, done = (
-            each.reshape(members, lanes, *each.shape[1:]) for each in stepped
+            each.reshape(members, width, *each.shape[1:]) for each in stepped
         )
 
         m, l = np.nonzero(active & ~starting)
         returns[m, episode[m, l]] += rewards[m, l]
         if problem.delayed_rewards:
-            rewards = np.zeros((members, lanes))
+            rewards = np.zeros((members, width))
             rewards[m, l] = np.where(done[m, l], returns[m, episode[m, l]], 0.0)
         seen = problem.preprocessing.reward(rewards)
         discounted[m, episode[m, l]] += learner.gammas[m] ** lengths[m, episode[m, l]] * seen[m, l]
@@ -117,7 +98,7 @@ def evaluate(
             m, l = np.nonzero(starting)
             initial[m, episode[m, l]] = observations[m, l]
             memory = _where_lanes(learner.fill(starting), fresh_memory, memory)
-        episode = np.where(done, episode + lanes, episode)
+        episode = np.where(done, episode + width, episode)
         starting = done & (episode < num_episodes)
         active &= episode < num_episodes
 
@@ -176,7 +157,7 @@ def measures(
 def judge(
     learner: Learners,
     states: Any,
-    envs: Environments,
+    lanes: Lanes,
     evaluated: np.ndarray,
     num_episodes: int,
     stream: int = 0,
@@ -185,7 +166,7 @@ def judge(
     """What every member's policy earns, and claims, with the member as it was evaluated.
 
     Args:
-        learner, states, envs, evaluated, num_episodes, stream: as in `evaluate`.
+        learner, states, lanes, evaluated, num_episodes, stream: as in `evaluate`.
         target_returns: what return-conditioned policies are asked for, one after the other; each is
             part of the setting of the members in the result. () for all other policies.
     """
@@ -194,12 +175,12 @@ def judge(
             (member._replace(setting=member.setting | {'target_return': target}), measured)
             for target in target_returns
             for member, measured in judge(
-                learner, asked_for(states, target), envs, evaluated, num_episodes, stream
+                learner, asked_for(states, target), lanes, evaluated, num_episodes, stream
             )
         ]
-    episodes = evaluate(learner, states, envs, evaluated, num_episodes, stream)
+    episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
     claimed = claimed_values(learner, states, episodes, evaluated)
-    return list(zip(learner.members, measures(episodes, claimed, envs.problem), strict=True))
+    return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
 
 
 def asked_for(states: Any, target_return: float) -> Any:
@@ -220,8 +201,8 @@ def film(
     evaluated = np.arange(len(learner.members)) == member
     images = Film()
     try:
-        with Environments(problem, len(evaluated), 1, images) as envs:
-            evaluate(learner, states, envs, evaluated, 1, stream)
+        with Lanes(problem, len(evaluated), 1, images) as lanes:
+            evaluate(learner, states, lanes, evaluated, 1, stream)
     except DatasetError as error:
         raise UserError(f'no video of {problem.env_spec.id}: {error}') from error
     return images

@@ -15,6 +15,7 @@ from data.loading import Dataset
 from launch import train
 from launch.report import summary
 from launch.run import feeds, learners, loop, metrics, policies, rollouts
+from launch.run.lanes import Lanes
 from tests.conftest import collect, store
 from tests.launch.helpers import algorithms_and_actions, learner_of, small_config
 
@@ -94,9 +95,9 @@ def test_its_policies_are_restored_as_they_were_judged(run):
     restored = run.restored
     assert restored.finite.all() and restored.updates == 20
     assert learners.all_finite(restored.states, SEEDS).all()
-    with rollouts.Environments(restored.problem, SEEDS, 3) as envs:
+    with Lanes(restored.problem, SEEDS, 3) as lanes:
         judged = rollouts.judge(
-            restored.learner, restored.states, envs, restored.finite, 3, 0, restored.target_returns
+            restored.learner, restored.states, lanes, restored.finite, 3, 0, restored.target_returns
         )
     final = [row for row in metrics.read(restored.path) if row['event'] == 'evaluation'][-SEEDS:]
     for (member, measured), row in zip(judged, final, strict=True):

@@ -95,7 +95,7 @@ def test_a_score_stands_beside_the_published_one(tmp_path):
         run = finished_run(tmp_path / str(index), config)
         (found,) = d4rl_scores.results_of(config, run)
         assert (found.dataset, found.published) == expected
-        assert (found.algorithm, found.updates) == ('IQL', 1000)
+        assert (found.name, found.updates) == ('IQL', 1000)
     d4rl_scores.draw([found], tmp_path / 'scores.png')
     assert (tmp_path / 'scores.png').stat().st_size > 10_000
 
@@ -104,7 +104,7 @@ def test_what_was_trained_on_some_episodes_has_no_published_score(tmp_path):
     found = [config for config in d4rl_scores.configs() if config.top_fraction < 1]
     assert len(found) == 3
     (result,) = d4rl_scores.results_of(found[0], finished_run(tmp_path / 'run', found[0]))
-    assert (result.algorithm, result.published) == ('10 % BC', None)
+    assert (result.name, result.published) == ('10 % BC', None)
 
 
 @pytest.mark.parametrize('configs', [d4rl_scores.configs, fqe_on_hopper.configs])
@@ -162,9 +162,8 @@ def test_every_share_has_a_row_and_a_point(tmp_path, monkeypatch, plotted, capsy
     monkeypatch.setattr(experiments, 'trained', lambda config: finished_run(
         tmp_path / str(next(runs)), config
     ))  # fmt: skip
-    monkeypatch.setattr(composition.cli, 'use_all_cores', lambda: None)
     monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
-    composition.main([''])
+    composition.main()
     printed = capsys.readouterr().out
     assert '| random steps | 0 % | 50 % | 75 % | 90 % |' in printed
     for name in ('BC', 'CQL', 'IQL', 'Decision Transformer'):

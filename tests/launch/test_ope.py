@@ -16,6 +16,7 @@ from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
 from launch.estimate.fitted_q import Schedule
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
 from launch.run import policies, rollouts
+from launch.run.lanes import Lanes
 from tests.launch.helpers import program, small_config
 
 SEPSIS = 'local/icu-sepsis/clinician-60-v0'
@@ -179,8 +180,8 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
 def test_exact_values_are_what_is_earned(clinical):
     judged = policies.stateless(clinical)
     run = judged.run
-    with rollouts.Environments(run.problem, 2, 200) as envs:
-        episodes = rollouts.evaluate(run.learner, run.states, envs, np.ones(2, bool), 200)
+    with Lanes(run.problem, 2, 200) as lanes:
+        episodes = rollouts.evaluate(run.learner, run.states, lanes, np.ones(2, bool), 200)
     error = episodes.returns.std(axis=1) / np.sqrt(200) + 1e-3
     assert np.all(np.abs(exact.values(judged) - episodes.returns.mean(axis=1)) < 4 * error)
     evaluate.evaluate_exactly(clinical)
@@ -224,9 +225,9 @@ def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
     )
     judged = policies.stateless(train.train(config))
     run = judged.run
-    with rollouts.Environments(run.problem, 2, 2) as envs:
+    with Lanes(run.problem, 2, 2) as lanes:
         episodes = rollouts.evaluate(
-            run.learner, run.states, envs, np.ones(2, bool), 2, stream=1
+            run.learner, run.states, lanes, np.ones(2, bool), 2, stream=1
         )
     np.testing.assert_allclose(
         fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5

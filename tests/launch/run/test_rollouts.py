@@ -8,6 +8,7 @@ from algorithms import ALGORITHMS
 from data import environments
 from launch import train
 from launch.run import rollouts
+from launch.run.lanes import LANES_PER_MEMBER, Lanes
 from tests.launch.helpers import learner_of, small_config
 
 
@@ -20,8 +21,8 @@ def set_up(dataset, algorithm='iql', **values):
 
 def evaluate(task, learner, states, episodes, evaluated=None, stream=0):
     evaluated = np.ones(len(learner.members), bool) if evaluated is None else evaluated
-    with rollouts.Environments(task, len(evaluated), episodes) as envs:
-        return rollouts.evaluate(learner, states, envs, evaluated, episodes, stream)
+    with Lanes(task, len(evaluated), episodes) as lanes:
+        return rollouts.evaluate(learner, states, lanes, evaluated, episodes, stream)
 
 
 def plain_returns(task, learner, states, member, seed, episodes, stream):
@@ -91,8 +92,8 @@ def test_worker_processes_change_nothing(cartpole, monkeypatch):
     monkeypatch.setattr('os.cpu_count', lambda: 1)
     alone = evaluate(task, learner, states, 10)
     monkeypatch.setattr('os.cpu_count', lambda: 3)
-    with rollouts.Environments(task, 2, 10) as envs:
-        assert len(envs.lanes._workers) == 3
+    with Lanes(task, 2, 10) as lanes:
+        assert len(lanes._workers) == 3
     shared = evaluate(task, learner, states, 10)
     np.testing.assert_array_equal(alone.returns, shared.returns)
 
@@ -117,7 +118,7 @@ def test_memory_starts_anew_with_every_episode(cartpole, monkeypatch):
 
     monkeypatch.setattr(algorithm, 'act', act)
     task, learner, states = set_up(cartpole, 'bc')
-    episodes = 2 * rollouts._LANES_PER_MEMBER + 3
+    episodes = 2 * LANES_PER_MEMBER + 3
     result = evaluate(task, learner, states, episodes)
     env = gym.make('CartPole-v1')
     for seed, length in zip(

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from data import loading
+from data import d4rl, loading
 from data.types import DatasetError
-from launch import convert_d4rl
-from launch.cli import UserError
 from tests.launch.helpers import program
 
 ID = 'd4rl/hopper/made-v2'
@@ -44,7 +42,7 @@ def write(path, made):
 
 
 def converted(path, made, env_id='Hopper-v5'):
-    convert_d4rl.convert(write(path / 'file.hdf5', made), ID, env_id)
+    d4rl.convert(write(path / 'file.hdf5', made), ID, env_id)
     return loading.load(ID)
 
 
@@ -78,8 +76,8 @@ def test_without_next_observations_a_cut_step_is_left_out(storage, tmp_path):
 def test_without_timeouts_the_given_limit_cuts(storage, tmp_path):
     file = write(tmp_path / 'file.hdf5', arrays(timeouts=None))
     with pytest.raises(DatasetError, match='file.hdf5: .*say with --max_episode_steps'):
-        convert_d4rl.convert(file, ID, 'Hopper-v5')
-    convert_d4rl.convert(file, ID, 'Hopper-v5', max_episode_steps=5)
+        d4rl.convert(file, ID, 'Hopper-v5')
+    d4rl.convert(file, ID, 'Hopper-v5', max_episode_steps=5)
     np.testing.assert_array_equal(loading.load(ID).episode_lengths, [4, 4, 2])
 
 
@@ -146,23 +144,23 @@ def test_what_is_no_hdf5_file_is_named(storage, tmp_path):
     file = tmp_path / 'file.hdf5'
     file.write_bytes(b'<html>404</html>' * 100)
     with pytest.raises(DatasetError, match='no HDF5 file'):
-        convert_d4rl.convert(file, ID, 'Hopper-v5')
+        d4rl.convert(file, ID, 'Hopper-v5')
     # A file whose single step leads nowhere.
     lone = {name: array[:1] for name, array in arrays().items() if array.shape}
     with pytest.raises(DatasetError, match='it holds no whole step'):
         converted(tmp_path, lone)
     with pytest.raises(DatasetError, match='there is no such file'):
-        convert_d4rl.convert(tmp_path / 'none.hdf5', ID, 'Hopper-v5')
+        d4rl.convert(tmp_path / 'none.hdf5', ID, 'Hopper-v5')
 
 
 def test_ids_that_cannot_be_given_are_refused(storage, tmp_path):
     file = write(tmp_path / 'file.hdf5', arrays())
-    with pytest.raises(UserError, match='are recipes'):
-        convert_d4rl.convert(file, 'local/hopper/mine-v0', 'Hopper-v5')
-    with pytest.raises(UserError, match='not a Minari id'):
-        convert_d4rl.convert(file, 'mine', 'Hopper-v5')
-    convert_d4rl.convert(file, ID, 'Hopper-v5')
-    with pytest.raises(UserError, match='exists already'):
-        convert_d4rl.convert(file, ID, 'Hopper-v5')
+    with pytest.raises(DatasetError, match='are recipes'):
+        d4rl.convert(file, 'local/hopper/mine-v0', 'Hopper-v5')
+    with pytest.raises(DatasetError, match='not a Minari id'):
+        d4rl.convert(file, 'mine', 'Hopper-v5')
+    d4rl.convert(file, ID, 'Hopper-v5')
+    with pytest.raises(DatasetError, match='exists already'):
+        d4rl.convert(file, ID, 'Hopper-v5')
     result = program('launch.convert_d4rl', f'--file={file}')
     assert result.returncode == 1 and '--dataset and --env_id are all needed' in result.stderr
