@@ -70,17 +70,11 @@ def main() -> None:
 
 
 def quality(judged: list[Judged], true: np.ndarray, estimator: str) -> dict[str, Any]:
-    """How good an estimator is on the policies that it estimates.
+    """How good an estimator is on the policies that it estimates, whose true values are known.
 
-    Args:
-        judged: the policies.
-        true: their values.
-        estimator: its name.
-
-    Returns:
-        policies, how many those are; error, the mean absolute one; coverage, the share of intervals
-        that hold the true value; rank_correlation, Spearman's; regret, by how much the policy that it
-        would choose falls short of the best of all. NaN where they are too few.
+    policies, how many those are; error, the mean absolute one; coverage, the share of intervals that
+    hold the true value; rank_correlation, Spearman's; regret, by how much the policy that it would
+    choose falls short of the best of all. NaN where they are too few.
     """
     estimates = [each.estimates[estimator] for each in judged]
     known = np.array([not each.refusal for each in estimates])
@@ -106,11 +100,7 @@ def draw(
 ) -> None:
     """A panel for each estimator: estimates with intervals against exact values.
 
-    Args:
-        everything: all policies with what every estimator says of them.
-        believed: the same without what is refused, which is drawn hollow.
-        true: exact values.
-        path: where to write the PNG.
+    What is refused, and so not in `believed`, is drawn hollow.
     """
     figure, axes = figures.panels(13, 3.4, columns=len(ESTIMATORS), sharex=True, sharey=True)
     first = axes[0, 0]

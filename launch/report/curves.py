@@ -15,9 +15,7 @@ from launch.run.members import Member, by_setting
 def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     """Returns with 95 % intervals, and beside them what the critics claim against what is true.
 
-    Args:
-        summaries: of runs on one dataset, by the runs' titles.
-        path: where to write the PNG.
+    `summaries` are of runs on one dataset, by the runs' titles.
     """
     rows = summary.settings(summaries)
     heights = np.arange(len(rows))[::-1]
@@ -46,13 +44,9 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
 def draw_learning_curves(
     rows: list[dict[str, Any]], problem: Problem, title: str, path: Path
 ) -> None:
-    """Mean return over seeds against steps (updates), a curve per setting, 95 % intervals as bands.
+    """Mean return over seeds against steps, a curve per setting, 95 % intervals as bands.
 
-    Args:
-        rows: of metrics.jsonl.
-        problem: of the run.
-        title: of the figure.
-        path: where to write the PNG.
+    `rows` are those of the run's metrics.jsonl.
     """
     evaluations = [row for row in rows if row['event'] == 'evaluation']
     steps = sorted({row['step'] for row in evaluations})

@@ -20,14 +20,7 @@ def is_finished(path: Path) -> bool:
 
 
 def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
-    """Writes the summary and the figure from the metrics, and prints the table.
-
-    Args:
-        path: of the run directory.
-        title: of the run.
-        problem: that it faced.
-        num_steps: that it took.
-    """
+    """Writes the summary and the figure of a run from its metrics, and prints the table."""
     rows = metrics.read(path)
     judged = [
         (Member(row['setting'], row['seed']), row['measures'])

@@ -112,9 +112,8 @@ def claimed_values(
 ) -> np.ndarray | None:
     """What each member's critic claims its policy will earn from the initial observations.
 
-    Returns:
-        The means over episodes, to be held against the means of `episodes.discounted`, float64
-        (members,), NaN for members not evaluated; None if the algorithm has no critic.
+    The means over episodes, to be held against those of `episodes.discounted`, float64 (members,),
+    NaN for members not evaluated; None if the algorithm has no critic.
     """
     if learner.claimed_value is None:
         return None
@@ -125,16 +124,10 @@ def claimed_values(
 def measures(
     episodes: Episodes, claimed: np.ndarray | None, problem: Problem
 ) -> list[dict[str, float]]:
-    """What an evaluation says of each member.
+    """What an evaluation says of each member, given its episodes and its critic's claims, if any.
 
-    Args:
-        episodes: of all members.
-        claimed: their critics' claims (`claimed_values`), if they have critics.
-        problem: of the run.
-
-    Returns:
-        return, return_std, score, length and discounted_return; with critics also claimed_value
-        and value_overestimation, the claim less the discounted return.
+    return, return_std, score, length and discounted_return; with critics also claimed_value and
+    value_overestimation, the claim less the discounted return.
     """
     rows = []
     for member, (returns, discounted) in enumerate(zip(episodes.returns, episodes.discounted)):
