@@ -2,10 +2,12 @@
 
 import functools
 import importlib
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
@@ -85,3 +87,72 @@ def changed(before, after) -> bool:
     """Whether any leaf differs."""
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after))
     return any(not np.array_equal(a, b) for a, b in pairs)
+
+
+# Small where the config is large.
+NETWORK = {
+    'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
+    'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'decision_transformer': {
+        'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
+    },
+}  # fmt: skip
+# So that the first update does all that an update can do.
+EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
+
+
+class Case(NamedTuple):
+    """An algorithm with one kind of actions."""
+
+    name: str
+    kind: str
+
+    @property
+    def algorithm(self):
+        return ALGORITHMS[self.name]
+
+    @property
+    def spec(self):
+        return DISCRETE if self.kind == 'discrete' else CONTINUOUS
+
+    def batch(self, seed: int = 0, size: int = 16):
+        if getattr(self.algorithm, 'BATCH', Transition) is Sequence:
+            return random_windows(self.spec, size, seed=seed)
+        return random_batch(self.spec, size, seed)
+
+    def state(self, seed: int = 0, **hparams):
+        """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""
+        known = {
+            name: value for name, value in (EAGER | hparams).items() if name in hyperparameters(self)
+        }
+        network = NETWORK.get(self.name)
+        state = make_state(self.algorithm, self.spec, seed, network, **known)
+        other = make_state(self.algorithm, self.spec, seed + 100, network)
+        return state.replace(**{
+            field: getattr(other, network).params for field, network in targets(state).items()
+        })
+
+
+CASES = [Case(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
+
+
+def hyperparameters(case) -> list[str]:
+    return list(case.algorithm.Hyperparameters.__dataclass_fields__)
+
+
+def networks(state) -> dict:
+    """Parameters by network."""
+    return {
+        name: getattr(state, name).params
+        for name in state.__dataclass_fields__
+        if isinstance(getattr(state, name), TrainState)
+    }
+
+
+def targets(state) -> dict[str, str]:
+    """Networks by the fields that hold their targets' parameters."""
+    return {
+        field: field.removeprefix('target_').removesuffix('_params')
+        for field in state.__dataclass_fields__
+        if field.startswith('target_')
+    }

@@ -4,41 +4,25 @@ A new algorithm is in here by being registered. What its losses are is tested in
 which networks they see after a step of the same update is said in SEES_NEW.
 """
 
-import ast
 import functools
-from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.training.train_state import TrainState
 
-import algorithms
 from algorithms import ALGORITHMS
-from data.types import Sequence, Transition
 from tests.algorithms.helpers import (
-    CONTINUOUS,
-    DISCRETE,
+    CASES,
     changed,
-    make_state,
+    hyperparameters,
+    networks,
     quick_jit,
     random_batch,
-    random_windows,
+    targets,
 )
 
-# Small where the config is large.
-NETWORK = {
-    'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
-    'cql': {'num_sampled_actions': 3, 'lagrange': True},
-    'decision_transformer': {
-        'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
-    },
-}  # fmt: skip
-# So that the first update does all that an update can do.
-EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
 # NETWORK_learning_rate moves NETWORK; these move more.
 MOVES = {
     'cql': {
@@ -58,49 +42,11 @@ SEES_NEW = {
 # Those that draw noise in an update; dropout is off here.
 DRAWS = ('bcq', 'cql', 'sac', 'td3', 'td3_bc')
 
-
-class Case(NamedTuple):
-    """An algorithm with one kind of actions."""
-
-    name: str
-    kind: str
-
-    @property
-    def algorithm(self):
-        return ALGORITHMS[self.name]
-
-    @property
-    def spec(self):
-        return DISCRETE if self.kind == 'discrete' else CONTINUOUS
-
-    def batch(self, seed: int = 0, size: int = 16):
-        if getattr(self.algorithm, 'BATCH', Transition) is Sequence:
-            return random_windows(self.spec, size, seed=seed)
-        return random_batch(self.spec, size, seed)
-
-    def state(self, seed: int = 0, **hparams):
-        """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""
-        known = {
-            name: value for name, value in (EAGER | hparams).items() if name in hyperparameters(self)
-        }
-        network = NETWORK.get(self.name)
-        state = make_state(self.algorithm, self.spec, seed, network, **known)
-        other = make_state(self.algorithm, self.spec, seed + 100, network)
-        return state.replace(**{
-            field: getattr(other, network).params for field, network in targets(state).items()
-        })
-
-
-CASES = [Case(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 
 
 def cases_with(condition):
     return pytest.mark.parametrize('case', [case for case in CASES if condition(case)], ids='-'.join)
-
-
-def hyperparameters(case) -> list[str]:
-    return list(case.algorithm.Hyperparameters.__dataclass_fields__)
 
 
 def rates(case) -> list[str]:
@@ -110,24 +56,6 @@ def rates(case) -> list[str]:
 def still_of(case) -> dict[str, float]:
     """Hyperparameters with which an update moves nothing."""
     return dict.fromkeys(rates(case), 0.0) | {'target_rate': 0.0, 'target_period': 9.0}
-
-
-def networks(state) -> dict:
-    """Parameters by network."""
-    return {
-        name: getattr(state, name).params
-        for name in state.__dataclass_fields__
-        if isinstance(getattr(state, name), TrainState)
-    }
-
-
-def targets(state) -> dict[str, str]:
-    """Networks by the fields that hold their targets' parameters."""
-    return {
-        field: field.removeprefix('target_').removesuffix('_params')
-        for field in state.__dataclass_fields__
-        if field.startswith('target_')
-    }
 
 
 def moved_by(case, rate: str) -> set[str]:
@@ -328,26 +256,3 @@ def test_only_a_policy_with_a_memory_makes_one(name):
         if hasattr(case.algorithm, 'init_memory'):
             memory = jax.tree.leaves(case.algorithm.init_memory(case.state(), 3))
             assert memory and all(len(leaf) == 3 for leaf in memory)
-
-
-def test_names_are_distinct():
-    names = [module.NAME for module in ALGORITHMS.values()]
-    assert all(names) and len(set(names)) == len(names)
-
-
-FILES = sorted(Path(algorithms.__file__).parent.glob('[!_]*.py'))
-
-
-@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
-def test_a_file_is_complete_in_itself_and_can_be_read_at_one_sitting(file):
-    tree = ast.parse(file.read_text())
-    imported = [node.module or '' for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    imported += [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
-    assert not any(name.split('.')[0] == 'algorithms' for name in imported)
-    assert len(file.read_text().splitlines()) <= 300
-    losses = [
-        node.lineno for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name.endswith('_loss')
-    ]  # fmt: skip
-    assert min(losses, default=0) <= 100
-    assert losses or file.stem == 'importance_sampling'
