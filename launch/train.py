@@ -15,8 +15,9 @@ from data.types import Sequence
 from launch import cli
 from launch.cli import UserError
 from launch.report import finished
-from launch.run import directory, feeds, learners, loop, members
+from launch.run import directory, feeds, learners, loop
 from launch.run.directory import Checkpoints
+from launch.run.members import make_members, with_target
 from launch.run.recording import recording
 
 
@@ -35,8 +36,8 @@ def train(config: ConfigDict) -> Path:
     validate(config)
     algorithm = ALGORITHMS[config.algorithm]
     targets = tuple(config.get('target_returns', ()))
-    hparams = members.with_target(config.hparams.to_dict(), targets)
-    run = members.members(hparams, config.sweep, config.seed, config.num_seeds)
+    hparams = with_target(config.hparams.to_dict(), targets)
+    members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm, config.top_fraction)
     path = Path(
         config.run_dir
@@ -57,7 +58,7 @@ def train(config: ConfigDict) -> Path:
         if reads_sequences(config.algorithm):
             data, context = sequences.steps(dataset), config.network.context
         learner = learners.build(
-            algorithm, task.spec, task.preprocessing, run, hparams, config.network,
+            algorithm, task.spec, task.preprocessing, members, hparams, config.network,
             config.batch_size, context,
         )  # fmt: skip
         if config.dataset_on == 'device':
@@ -70,7 +71,7 @@ def train(config: ConfigDict) -> Path:
             config.final_eval_episodes, targets, wandb,
         ) as record:  # fmt: skip
             loop.train(
-                {'states': learner.init()}, advance, run, config.num_updates,
+                {'states': learner.init()}, advance, members, config.num_updates,
                 config.log_interval, config.algorithm, record,
             )  # fmt: skip
     finished.finish(path, title, task, config.num_updates)

@@ -27,11 +27,12 @@ from launch import cli
 from launch.cli import UserError
 from launch.configs import online
 from launch.report import finished
-from launch.run import directory, learners, loop, members, replays
+from launch.run import directory, learners, loop, replays
 from launch.run.actors import Actors
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
+from launch.run.members import make_members
 from launch.run.recording import recording
 from launch.run.replays import Replays
 from launch.train import load_dataset, validate_schedule
@@ -70,7 +71,7 @@ def train_online(config: ConfigDict) -> Path:
         task = problem.from_environment(config.env_id)
     validate(config)
     hparams = config.hparams.to_dict()
-    run = members.members(hparams, config.sweep, config.seed, config.num_seeds)
+    members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm)
     path = Path(
         config.run_dir
@@ -87,7 +88,7 @@ def train_online(config: ConfigDict) -> Path:
     problem.save(task, path / 'problem.json')
     if (Checkpoints(path).latest() or 0) < config.num_updates:
         learner = learners.build(
-            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, run, hparams,
+            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members, hparams,
             config.network, config.batch_size,
         )  # fmt: skip
         states, offline = learner.init(), None
@@ -96,9 +97,9 @@ def train_online(config: ConfigDict) -> Path:
             states = before.replace(hparams=states.hparams)
         if source and config.offline_share:
             dataset = load_dataset(directory.load_config(source))
-            offline = learners.place(dataset.transitions, len(run))
+            offline = learners.place(dataset.transitions, len(members))
         buffers = replays.build(
-            task.spec, len(run), config.replay_capacity, config.batch_size, offline,
+            task.spec, len(members), config.replay_capacity, config.batch_size, offline,
             config.offline_share,
         )  # fmt: skip
         actors = Actors(task, learner, config.random_steps)
@@ -112,7 +113,7 @@ def train_online(config: ConfigDict) -> Path:
             config.final_eval_episodes, wandb_config=wandb,
         ) as record:  # fmt: skip
             loop.train(
-                {'states': states, 'replay': buffers.empty()}, advance, run, config.num_updates,
+                {'states': states, 'replay': buffers.empty()}, advance, members, config.num_updates,
                 config.log_interval, config.algorithm, record, 'step',
             )  # fmt: skip
         actors.close()

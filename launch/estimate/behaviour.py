@@ -11,7 +11,8 @@ from algorithms import bc
 from data import behaviour
 from data.loading import Dataset
 from launch.estimate.fitted_q import Schedule
-from launch.run import feeds, learners, loop, members
+from launch.run import feeds, learners, loop
+from launch.run.members import make_members
 
 
 class Behaviour(NamedTuple):
@@ -56,14 +57,14 @@ def fitted(
     """
     used = rng.permuted(np.arange(len(dataset.episode_lengths)) % 2 == 0)
     learned_from = np.repeat(~used, dataset.episode_lengths)
-    run = members.members(hparams, {}, seed, num_seeds=1)
+    members = make_members(hparams, {}, seed, num_seeds=1)
     task = dataset.problem
     learner = learners.build(
-        bc, task.spec, task.preprocessing, run, hparams, network, schedule.batch_size
+        bc, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
     )
     rows = jax.tree.map(lambda array: np.asarray(array)[learned_from], dataset.transitions)
     states = loop.train(
-        {'states': learner.init()}, feeds.on_device(learner, rows), run, schedule.num_updates,
+        {'states': learner.init()}, feeds.on_device(learner, rows), members, schedule.num_updates,
         schedule.log_interval, bc.NAME,
     )  # fmt: skip
     state = jax.tree.map(lambda leaf: leaf[0], states)

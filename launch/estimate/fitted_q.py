@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 from algorithms import fqe
 from data.loading import Dataset
 from data.problem import Preprocessing
-from launch.run import feeds, learners, loop, members
+from launch.run import feeds, learners, loop
+from launch.run.members import make_members
 
 # Steps valued at a time.
 _ROWS = 16_384
@@ -79,7 +80,7 @@ def fit(
     """
     num_policies, num_resamples = next_actions.shape[1], len(counts)
     # Policy by policy.
-    run = members.members(
+    members = make_members(
         hparams | {'policy': 0.0, 'resample': 0.0},
         {'policy': range(num_policies), 'resample': range(num_resamples)},
         seed,
@@ -87,7 +88,7 @@ def fit(
     )
     task = dataset.problem
     learner = learners.build(
-        fqe, task.spec, task.preprocessing, run, hparams, network, schedule.batch_size
+        fqe, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
     )
     data = fqe.Batch(
         **dataset.transitions._asdict(),
@@ -95,12 +96,12 @@ def fit(
         counts=np.repeat(counts.T, dataset.episode_lengths, axis=0).astype(np.float32),
     )
     states = loop.train(
-        {'states': learner.init()}, feeds.on_device(learner, data), run, schedule.num_updates,
+        {'states': learner.init()}, feeds.on_device(learner, data), members, schedule.num_updates,
         schedule.log_interval, fqe.NAME,
     )  # fmt: skip
 
     def split(leaf):
         # The fill of the mesh is dropped.
-        return leaf[: len(run)].reshape(num_policies, num_resamples, *leaf.shape[1:])
+        return leaf[: len(members)].reshape(num_policies, num_resamples, *leaf.shape[1:])
 
     return FittedQ(jax.device_get(jax.tree.map(split, states.replace(key=None))), task.preprocessing)

@@ -33,7 +33,7 @@ class Member(NamedTuple):
         return f'seed {self.seed}' + (f' with {self.label}' if self.label else '')
 
 
-def members(
+def make_members(
     hparams: Mapping[str, float], sweep: Mapping[str, Sequence[float]], seed: int, num_seeds: int
 ) -> list[Member]:
     """All members, seeds of one setting next to each other.

@@ -11,9 +11,9 @@ from data import problem
 from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
-from launch.run import directory, learners, members
+from launch.run import directory, learners
 from launch.run.learners import Learners
-from launch.run.members import Member
+from launch.run.members import Member, make_members, with_target
 
 # Observations given to the policies at a time.
 _ROWS = 16_384
@@ -51,12 +51,12 @@ def restore(path: Path) -> Restored:
     config = directory.load_config(path)
     task = problem.load(path / 'problem.json')
     targets = tuple(config.get('target_returns', ()))
-    hparams = members.with_target(config.hparams.to_dict(), targets)
+    hparams = with_target(config.hparams.to_dict(), targets)
     learner = learners.build(
         ALGORITHMS[config.algorithm],
         task.spec,
         task.preprocessing,
-        members.members(hparams, config.sweep, config.seed, config.num_seeds),
+        make_members(hparams, config.sweep, config.seed, config.num_seeds),
         hparams,
         config.network,
         config.batch_size,

@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 from algorithms import ALGORITHMS
 from data.problem import Problem
 from launch import cli
-from launch.run import learners, members
+from launch.run import learners
 from launch.run.learners import Learners
-from launch.run.members import Member
+from launch.run.members import Member, make_members, with_target
 from tests.algorithms.helpers import CONFIGS
 
 ROOT = Path(__file__).parents[2]
@@ -100,11 +100,11 @@ def algorithms_and_actions() -> list[tuple[str, str]]:
 
 
 def hparams_of(config: ConfigDict) -> dict[str, float]:
-    return members.with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
+    return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
 
 
 def members_of(config: ConfigDict) -> list[Member]:
-    return members.members(hparams_of(config), config.sweep, config.seed, config.num_seeds)
+    return make_members(hparams_of(config), config.sweep, config.seed, config.num_seeds)
 
 
 def learner_of(config: ConfigDict, task: Problem) -> Learners:

@@ -11,17 +11,17 @@ def test_members_are_the_product_of_sweep_and_seeds():
     config = small_config('', num_seeds=2, seed=7)
     config.sweep.expectile = (0.5, 0.9)
     config.sweep.gamma = (0.9, 0.99)
-    run = members_of(config)
-    assert len(run) == 8
-    assert run[0] == ({'expectile': 0.5, 'gamma': 0.9}, 7)
-    assert run[1] == ({'expectile': 0.5, 'gamma': 0.9}, 8)
-    assert len({(tuple(sorted(m.setting.items())), m.seed) for m in run}) == 8
-    hparams = members.stack_hparams(iql, config.hparams.to_dict(), run)
-    for index, member in enumerate(run):
+    found = members_of(config)
+    assert len(found) == 8
+    assert found[0] == ({'expectile': 0.5, 'gamma': 0.9}, 7)
+    assert found[1] == ({'expectile': 0.5, 'gamma': 0.9}, 8)
+    assert len({(tuple(sorted(m.setting.items())), m.seed) for m in found}) == 8
+    hparams = members.stack_hparams(iql, config.hparams.to_dict(), found)
+    for index, member in enumerate(found):
         assert hparams.expectile[index] == np.float32(member.setting['expectile'])
         assert hparams.gamma[index] == np.float32(member.setting['gamma'])
     assert np.all(np.asarray(hparams.target_rate) == np.float32(0.005))
-    assert run[-1].label == 'expectile=0.9, gamma=0.99'
+    assert found[-1].label == 'expectile=0.9, gamma=0.99'
 
 
 def test_a_sweep_over_a_name_that_does_not_exist_lists_the_names():
