@@ -46,9 +46,9 @@ def convert(
         namespace, _, _ = parse_dataset_id(dataset_id)
     # Minari raises a TypeError where the version is missing.
     except (ValueError, TypeError) as error:
-        raise DatasetError(f'--dataset={dataset_id}: not a Minari id; d4rl/name-v0 is one.') from error
+        raise DatasetError(f'dataset {dataset_id}: not a Minari id; d4rl/name-v0 is one.') from error
     if (namespace or '').split('/')[0] == 'local':
-        raise DatasetError(f'--dataset={dataset_id}: ids that begin with local/ are recipes.')
+        raise DatasetError(f'dataset {dataset_id}: ids that begin with local/ are recipes.')
     env_spec = environments.registered(env_id)
     scores = reference_scores.known({}, env_id)
     if scores is None:
@@ -60,7 +60,7 @@ def convert(
         exclusive(path.with_name(f'.{path.name}.lock'), dataset_id),
     ):
         if path.exists():
-            raise DatasetError(f'--dataset={dataset_id} exists already: {path}.')
+            raise DatasetError(f'dataset {dataset_id} exists already: {path}.')
         arrays = _fitting(file, read(file), env)
         try:
             found = list(episodes(arrays, max_episode_steps))

@@ -209,6 +209,8 @@ def _open_cache(source: MinariDataset, task: Problem, cache: Path) -> Dataset:
 
 
 def _problem(source: MinariDataset) -> Problem:
+    # First, since it refuses the spaces that have no size.
+    keys = flat.observation_keys(source.observation_space, source.id)
     action_map = actions.from_space(source.action_space, f'dataset {source.id}')
     features = gym.spaces.flatdim(source.observation_space)
     env_spec = source._eval_env_spec or source.env_spec
@@ -216,7 +218,7 @@ def _problem(source: MinariDataset) -> Problem:
     return Problem(
         name=source.id,
         spec=Spec(features, action_map.size, action_map.discrete),
-        observation_keys=flat.observation_keys(source.observation_space, source.id),
+        observation_keys=keys,
         action_map=action_map,
         env_spec=env_spec,
         scores=reference_scores.known(metadata, env_spec.id if env_spec else None),

@@ -30,7 +30,7 @@ from ml_collections import ConfigDict
 from algorithms import ALGORITHMS
 from data import problem
 from data.sequences import Steps
-from data.types import Sequence, Spec, Transition
+from data.types import Spec, Transition
 from launch import cli
 from launch.cli import UserError
 from launch.run import learners
@@ -75,9 +75,10 @@ def measure(
     members = [Member({}, seed) for seed in range(num_members)]
     learner = learners.build(
         algorithm, spec, problem.identity(spec.observation_size), members, hparams_of(config),
-        config.network, batch_size, config.network.get('context'),
+        config.network, batch_size,
     )  # fmt: skip
-    data = learners.place(random_data(algorithm, spec, _DATASET_STEPS), num_members)
+    context = learners.context_of(algorithm, config.network)
+    data = learners.place(random_data(context, spec, _DATASET_STEPS), num_members)
     states = learner.init()
 
     def chunk(states):
@@ -113,13 +114,13 @@ def hparams_of(config: ConfigDict) -> dict[str, float]:
     return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
 
 
-def random_data(algorithm: ModuleType, spec: Spec, num_steps: int) -> Transition | Steps:
-    """A dataset of noise in the form that an algorithm samples from.
+def random_data(context: int | None, spec: Spec, num_steps: int) -> Transition | Steps:
+    """A dataset of noise, to sample transitions from, or windows of so many steps.
 
     The values do not change the work, nor does where episodes end: here after 1,000 steps.
     """
     made = random_transitions(spec, num_steps)
-    if getattr(algorithm, 'BATCH', Transition) is not Sequence:
+    if context is None:
         return made
     timestep = np.arange(num_steps, dtype=np.int32) % 1_000
     end = np.minimum(np.arange(num_steps) - timestep + 1_000, num_steps)
@@ -167,8 +168,9 @@ def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_si
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
-    data = random_data(algorithm, spec, batch_size)
-    batch = learners.gatherer(config.network.get('context'))(data, np.arange(batch_size))
+    context = learners.context_of(algorithm, config.network)
+    data = random_data(context, spec, batch_size)
+    batch = learners.gatherer(context)(data, np.arange(batch_size))
     batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
     return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
 

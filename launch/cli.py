@@ -1,8 +1,8 @@
 """How every program starts and how it fails."""
 
 import importlib.util
-import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,14 +70,12 @@ def start_with_config(
 
 def as_python(config: ConfigDict) -> str:
     """A config as the text of a config file, which --config takes."""
-    lines, references, seen = [], [], {}
+    lines, paths = [], {}
 
     def write(node: ConfigDict, path: str, indent: str) -> None:
         for key, value in node.items(preserve_field_references=True):
             if isinstance(value, FieldReference):
-                source = seen.setdefault(id(value), path + key)
-                if source != path + key:
-                    references.append(f'    config.{path}{key} = config.get_ref({source!r})')
+                paths.setdefault(id(value), []).append(path + key)
                 value = value.get()
             if isinstance(value, ConfigDict):
                 lines.append(f'{indent}{key!r}: {{')
@@ -85,11 +83,14 @@ def as_python(config: ConfigDict) -> str:
                 lines.append(f'{indent}}},')
             else:
                 # Infinity is no literal of Python.
-                infinite = value in (math.inf, -math.inf)
-                text = f"float('{value}')" if infinite else repr(value)
+                text = re.sub(r"\binf\b(?!')", "float('inf')", repr(value))
                 lines.append(f'{indent}{key!r}: {text},')
 
     write(config, '', '        ')
+    references = []
+    for source, *others in (sorted(each, key=lambda path: path.count('.')) for each in paths.values()):
+        node, _, key = f'config.{source}'.rpartition('.')
+        references += [f'    config.{other} = {node}.get_ref({key!r})' for other in others]
     return '\n'.join(
         ['from ml_collections import ConfigDict', '', '', 'def get_config():',
          '    config = ConfigDict({', *lines, '    })', *references, '    return config']

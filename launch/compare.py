@@ -28,7 +28,9 @@ def main(argv: list[str]) -> None:
         raise UserError(f'--output={output}: there is no directory {output.parent}.')
     found = [Path(each) if Path(each).is_dir() else _config(each) for each in argv[1:]]
     if FLAGS.print_config:
-        print('\n\n'.join(cli.as_python(each) for each in found if not isinstance(each, Path)))
+        for argument, each in zip(argv[1:], found):
+            if not isinstance(each, Path):
+                print(f'# {argument}\n{cli.as_python(each)}\n')
         return
     paths = [each if isinstance(each, Path) else train.train(each) for each in found]
     finished.present(paths, output)

@@ -162,7 +162,7 @@ def _draw_returns(panel: Axes, measured: Statistics) -> None:
     inside = {name: value for name, value in lines.items()
               if returns.min() - margin <= value <= returns.max() + margin}  # fmt: skip
     figures.references(panel, inside, vertical=True)
-    for name in lines.keys() - inside.keys():
+    for name in (name for name in lines if name not in inside):
         panel.plot([], [], ' ', label=f'{name} {lines[name]:,.4g} (off the scale)')
     if lines:
         _legend(panel)

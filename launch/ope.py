@@ -31,9 +31,7 @@ def main(config: ConfigDict, runs: list[str]) -> None:
     """Estimates and prints."""
     cli.use_all_cores()
     asked = ConfigDict(config.to_dict() | {'runs': runs})
-    file = Path(config.output or directory.default_path(
-        asked, config.algorithm, config.dataset, config.seed
-    ) / 'estimates.json')  # fmt: skip
+    file = Path(config.output or directory.default_path(asked, config.dataset) / 'estimates.json')
     _keep_others(file, asked)
     judged = judge(config, [Path(run) for run in runs])
     print(f'\nDiscount {config.hparams.gamma:g}; behaviour probabilities: {config.behaviour}.\n')

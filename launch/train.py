@@ -3,6 +3,7 @@
     python -m launch.train --config=launch/configs/iql.py:sepsis
 """
 
+import dataclasses
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -11,14 +12,12 @@ from algorithms import ALGORITHMS
 from data import loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
-from data.types import Sequence
 from launch import cli
 from launch.cli import UserError
 from launch.report import finished
 from launch.run import directory, feeds, learners, loop
 from launch.run.directory import Checkpoints
 from launch.run.members import make_members, with_target
-from launch.run.recording import recording
 
 
 def main(config: ConfigDict) -> None:
@@ -36,13 +35,10 @@ def train(config: ConfigDict) -> Path:
     validate(config)
     algorithm = ALGORITHMS[config.algorithm]
     targets = tuple(config.get('target_returns', ()))
-    hparams = with_target(config.hparams.to_dict(), targets)
+    hparams = config.hparams.to_dict()
     members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm, config.top_fraction)
-    path = Path(
-        config.run_dir
-        or directory.default_path(config, config.algorithm, config.dataset, config.seed)
-    )
+    path = Path(config.run_dir or directory.default_path(config, config.dataset))
     if directory.holds(path, config, config.resume) and finished.is_finished(path):
         finished.show(path, title)
         return path
@@ -54,19 +50,18 @@ def train(config: ConfigDict) -> Path:
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
     if (Checkpoints(path).latest() or 0) < config.num_updates:
-        data, context = dataset.transitions, None
-        if reads_sequences(config.algorithm):
-            data, context = sequences.steps(dataset), config.network.context
         learner = learners.build(
-            algorithm, task.spec, task.preprocessing, members, hparams, config.network,
-            config.batch_size, context,
+            algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
+            config.network, config.batch_size,
         )  # fmt: skip
+        context = learners.context_of(algorithm, config.network)
+        data = dataset.transitions if context is None else sequences.steps(dataset)
         if config.dataset_on == 'device':
             advance = feeds.on_device(learner, data)
         else:
             advance = feeds.from_host(learner, data, config.batch_size, context)
         wandb = directory.identity(config) if config.wandb else None
-        with recording(
+        with loop.recording(
             path, learner, task, config.eval_interval, config.eval_episodes,
             config.final_eval_episodes, targets, wandb,
         ) as record:  # fmt: skip
@@ -99,11 +94,6 @@ def load_dataset(config: ConfigDict) -> Dataset:
     )
 
 
-def reads_sequences(algorithm: str) -> bool:
-    """Whether the batches of an algorithm are windows of steps instead of transitions."""
-    return getattr(ALGORITHMS[algorithm], 'BATCH', None) is Sequence
-
-
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
     if 'dataset' not in config:
@@ -113,7 +103,7 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f'config.algorithm: unknown algorithm {config.algorithm!r}; valid: {valid}.')
     if config.dataset_on not in ('device', 'host'):
         raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")
-    if reads_sequences(config.algorithm):
+    if learners.context_of(ALGORITHMS[config.algorithm], config.network) is not None:
         for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
             if config[key] != only:
                 raise UserError(
@@ -122,6 +112,18 @@ def validate(config: ConfigDict) -> None:
                 )
         _validate_sequences(config)
     validate_schedule(config)
+    validate_hparams(config)
+
+
+def validate_hparams(config: ConfigDict) -> None:
+    """Raises UserError if a config lacks a hyperparameter of its algorithm."""
+    fields = dataclasses.fields(ALGORITHMS[config.algorithm].Hyperparameters)
+    # What a return-conditioned policy is asked for is in config.target_returns.
+    missing = {field.name for field in fields} - {*config.hparams, 'target_return'}
+    if missing:
+        raise UserError(
+            f'config.hparams lacks {", ".join(sorted(missing))}, which {config.algorithm} needs.'
+        )
 
 
 def validate_schedule(config: ConfigDict) -> None:

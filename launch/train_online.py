@@ -33,9 +33,8 @@ from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
 from launch.run.members import make_members
-from launch.run.recording import recording
 from launch.run.replays import Replays
-from launch.train import load_dataset, validate_schedule
+from launch.train import load_dataset, validate_hparams, validate_schedule
 
 # What an offline run and its continuation share.
 _SHARED_KEYS = ('network', 'seed', 'num_seeds')
@@ -73,12 +72,7 @@ def train_online(config: ConfigDict) -> Path:
     hparams = config.hparams.to_dict()
     members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm)
-    path = Path(
-        config.run_dir
-        or directory.default_path(
-            config, config.algorithm, f'online-{config.env_id}', config.seed
-        )
-    )
+    path = Path(config.run_dir or directory.default_path(config, f'online-{config.env_id}'))
     if directory.holds(path, config, config.resume) and finished.is_finished(path):
         finished.show(path, title)
         return path
@@ -86,13 +80,14 @@ def train_online(config: ConfigDict) -> Path:
     problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
-    if (Checkpoints(path).latest() or 0) < config.num_updates:
+    step = Checkpoints(path).latest() or 0
+    if step < config.num_updates:
         learner = learners.build(
             ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members, hparams,
             config.network, config.batch_size,
         )  # fmt: skip
         states, offline = learner.init(), None
-        if source:
+        if source and not step:
             before = Checkpoints(source).restore(states=states)['states']
             states = before.replace(hparams=states.hparams)
         if source and config.offline_share:
@@ -108,7 +103,7 @@ def train_online(config: ConfigDict) -> Path:
             config.num_updates,
         )  # fmt: skip
         wandb = directory.identity(config) if config.wandb else None
-        with recording(
+        with loop.recording(
             path, learner, task, config.eval_interval, config.eval_episodes,
             config.final_eval_episodes, wandb_config=wandb,
         ) as record:  # fmt: skip
@@ -161,6 +156,7 @@ def _acting(
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
     validate_schedule(config)
+    validate_hparams(config)
     able = [name for name, module in ALGORITHMS.items() if hasattr(module, 'explore')]
     if config.algorithm not in able:
         raise UserError(

@@ -50,7 +50,7 @@ DOMAINS = {
 }
 
 
-# Domains with continuous actions, for an algorithm that changes nothing there.
+# The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS: dict[str, dict] = {
     name: {} for name in ('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze')
 }

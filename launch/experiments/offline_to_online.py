@@ -22,8 +22,8 @@ def config(offline: Path) -> ConfigDict:
     """How the policies of an offline run go on."""
     found = online.get_config('iql')
     found.from_run, found.batch_size = str(offline), 128
-    found.num_updates, found.log_interval, found.eval_interval = 60_000, 1_000, 5_000
-    found.eval_episodes = 5
+    found.num_updates, found.log_interval, found.eval_interval = 40_000, 1_000, 5_000
+    found.eval_episodes = found.final_eval_episodes = 5
     return found
 
 

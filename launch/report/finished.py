@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from data.problem import Problem
 from launch.report import curves, summary
 from launch.run import metrics
@@ -30,9 +28,6 @@ def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
     curves.draw_learning_curves(rows, problem, title, path / _CURVES)
     write(path / _SUMMARY, summary.summarize(problem, judged, num_steps))
     show(path, title)
-    gone = [member.description for member, each in judged if not np.isfinite(each['return'])]
-    if gone:
-        print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
@@ -48,6 +43,10 @@ def show(path: Path, title: str) -> None:
     print(f'\n{title} on {found["dataset"]}, {found["updates"]:,} steps\n')
     print(summary.table({title: found}))
     print(f'\nRun directory: {path}\nFigure: {path / _CURVES}')
+    gone = [Member(setting['setting'], seed).description
+            for setting in found['settings'] for seed in setting['diverged_seeds']]  # fmt: skip
+    if gone:
+        print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
 
 
 def present(paths: list[Path], figure: Path) -> None:

@@ -26,6 +26,7 @@ from launch.cli import UserError
 
 # What may differ between two launches of one run.
 _FREE_KEYS = ('run_dir', 'resume', 'wandb')
+_UNFINISHED = 'config.json.part'
 
 
 def identity(config: ConfigDict) -> dict[str, Any]:
@@ -34,10 +35,11 @@ def identity(config: ConfigDict) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in _FREE_KEYS}
 
 
-def default_path(config: ConfigDict, algorithm: str, data: str, seed: int) -> Path:
+def default_path(config: ConfigDict, data: str) -> Path:
     """runs/<algorithm>/<data>/seed<seed>-<hash of the config>, `data` naming what is learned from."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
-    return Path('runs') / algorithm / data.replace('/', '-') / f'seed{seed}-{digest}'
+    plain = identity(config)
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+    return Path('runs') / plain['algorithm'] / data.replace('/', '-') / f'seed{plain["seed"]}-{digest}'
 
 
 def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
@@ -47,7 +49,8 @@ def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
         UserError: it holds another run or other things, or this run and it shall not be resumed.
     """
     if not (path / 'config.json').exists():
-        if path.exists() and any(path.iterdir()):
+        # What a kill left before the config was whole is nothing yet.
+        if path.exists() and any(entry.name != _UNFINISHED for entry in path.iterdir()):
             raise UserError(f'{path} is not empty and holds no run; choose another config.run_dir.')
         return False
     there, ours = identity(load_config(path)), identity(config)
@@ -71,7 +74,7 @@ def create(path: Path, config: ConfigDict) -> None:
     if file.exists():
         return
     path.mkdir(parents=True, exist_ok=True)
-    temporary = path / 'config.json.part'
+    temporary = path / _UNFINISHED
     temporary.write_text(config.to_json_best_effort(indent=2))
     temporary.replace(file)
 
@@ -80,12 +83,18 @@ def load_config(path: Path) -> ConfigDict:
     """The config of a run.
 
     Raises:
-        UserError: there is no run.
+        UserError: there is no run, or its config is damaged.
     """
     file = path / 'config.json'
     if not file.exists():
         raise UserError(f'{path} holds no run: there is no {file.name} in it.')
-    return ConfigDict(json.loads(file.read_text()))
+    try:
+        config = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f'{file} is damaged: it is no JSON ({error}).') from error
+    if not isinstance(config, dict) or config.get('algorithm') not in ALGORITHMS:
+        raise UserError(f'{file} names none of the algorithms {", ".join(ALGORITHMS)}.')
+    return ConfigDict(config)
 
 
 def title(algorithm: str, top_fraction: float = 1.0) -> str:

@@ -52,7 +52,8 @@ class Lane:
     def _seen(self, observation) -> np.ndarray:
         if self._film:
             self._film.frames.append(self._env.render())
-        return flatten_observation(observation, self._problem.observation_keys, 1)[0]
+        # A copy: some environments write each observation into the same array.
+        return flatten_observation(observation, self._problem.observation_keys, 1)[0].copy()
 
 
 class _Group:

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from data import sampling, sequences
 from data.problem import Preprocessing
-from data.types import Array, Spec
+from data.types import Array, Sequence, Spec, Transition
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -84,7 +84,6 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
-    context: int | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
 
@@ -94,8 +93,7 @@ def build(
         members: of the run.
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
-        batch_size: rows of a batch.
-        context: steps of a window, for an algorithm whose rows are windows of steps.
+        batch_size: rows, or windows, of a batch.
     """
     mesh = make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
@@ -112,6 +110,7 @@ def build(
         shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
     )
 
+    context = context_of(algorithm, network)
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
@@ -202,6 +201,11 @@ def build(
 def _one_after_another(train: Callable) -> Callable:
     """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones."""
     return lambda *members: jax.lax.map(lambda member: train(*member), members)
+
+
+def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
+    """Steps of the windows that an algorithm learns from; None if it learns from transitions."""
+    return network.context if getattr(algorithm, 'BATCH', Transition) is Sequence else None
 
 
 def gatherer(context: int | None) -> Callable[[Any, Array], Any]:

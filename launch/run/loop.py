@@ -1,20 +1,44 @@
 """The one training loop: advance, watch for divergence, log, evaluate, save."""
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import learners
+from data.problem import Problem
+from launch.run import learners, rollouts
+from launch.run.directory import Checkpoints
+from launch.run.lanes import Lanes
+from launch.run.learners import Learners
 from launch.run.members import Member
-from launch.run.metrics import row
-from launch.run.recording import Record
+from launch.run.metrics import MetricsLog, row
 
 # (carry, step, number of steps) -> carry, and measures (members,) to be logged.
 Advance = Callable[[dict[str, Any], int, int], tuple[dict[str, Any], dict[str, np.ndarray]]]
+
+
+class Record(NamedTuple):
+    """What a training reports to on its way.
+
+    Attributes:
+        path: of the run directory.
+        log: takes a row of each member after every chunk and of each judgement.
+        judge: (states, evaluated bool (members,), whether it is the last time) -> members as they
+            were evaluated, with their measures.
+        interval: steps between judgements and checkpoints.
+        checkpoints: of everything that is carried from chunk to chunk.
+    """
+
+    path: Path
+    log: MetricsLog
+    judge: Callable[[Any, np.ndarray, bool], list[tuple[Member, dict[str, float]]]]
+    interval: int
+    checkpoints: Checkpoints
 
 
 def train(
@@ -47,7 +71,7 @@ def train(
     if record and (latest := record.checkpoints.latest()):
         step, carry = latest, record.checkpoints.restore(diverged=diverged, **carry)
         diverged = carry.pop('diverged')
-        print(f'Resuming after {step:,} of {num_steps:,} {unit}s.')
+        print(f'Resuming {record.path} after {step:,} of {num_steps:,} {unit}s.')
     progress = tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
     )
@@ -84,3 +108,39 @@ def train(
                 progress.set_postfix(score=f'{np.nanmean(scores):.1f}')
     progress.close()
     return carry['states']
+
+
+@contextmanager
+def recording(
+    path: Path,
+    learner: Learners,
+    problem: Problem,
+    interval: int,
+    episodes: int,
+    final_episodes: int,
+    target_returns: tuple[float, ...] = (),
+    wandb_config: dict[str, Any] | None = None,
+) -> Iterator[Record]:
+    """Opens a run directory's log and checkpoints, and the environments that policies are judged in.
+
+    Args:
+        path: of the directory.
+        learner, problem: of the run.
+        interval: steps between evaluations.
+        episodes, final_episodes: of an evaluation, and of the one after the last step.
+        target_returns: as in rollouts.judge.
+        wandb_config: to log to Weights & Biases too; None for not.
+    """
+    checkpoints = Checkpoints(path)
+    with (
+        MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log,
+        Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes,
+    ):
+
+        def judge(states, evaluated, final):
+            number = final_episodes if final else episodes
+            return rollouts.judge(
+                learner, states, lanes, evaluated, number, target_returns=target_returns
+            )
+
+        yield Record(path, log, judge, interval, checkpoints)

@@ -51,16 +51,15 @@ def restore(path: Path) -> Restored:
     config = directory.load_config(path)
     task = problem.load(path / 'problem.json')
     targets = tuple(config.get('target_returns', ()))
-    hparams = with_target(config.hparams.to_dict(), targets)
+    hparams = config.hparams.to_dict()
     learner = learners.build(
         ALGORITHMS[config.algorithm],
         task.spec,
         task.preprocessing,
         make_members(hparams, config.sweep, config.seed, config.num_seeds),
-        hparams,
+        with_target(hparams, targets),
         config.network,
         config.batch_size,
-        config.network.get('context'),
     )
     checkpoints = directory.Checkpoints(path)
     step = checkpoints.latest()
@@ -148,11 +147,12 @@ def check(policies: Policies, dataset: Dataset) -> None:
     """Raises UserError if policies do not act on what a dataset holds."""
     theirs, ours = (
         {'spec': task.spec, 'observation_keys': task.observation_keys,
-         'action_map': task.action_map.to_json()}
+         'action bounds': (task.action_map.low, task.action_map.high),
+         'first action': task.action_map.start}
         for task in (policies.run.problem, dataset.problem)
     )  # fmt: skip
     for name in theirs:
-        if theirs[name] != ours[name]:
+        if not np.array_equal(theirs[name], ours[name]):
             raise UserError(
                 f'{policies.names[0]} cannot be judged from dataset {dataset.problem.name}: its '
                 f"{name} is {theirs[name]}, the dataset's {ours[name]}."

@@ -73,14 +73,9 @@ def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None
 
 @functools.cache
 def _init(algorithm, spec: Spec, network: tuple):
-    return quick_jit(
+    return jax.jit(
         lambda key, hparams: algorithm.init(key, spec, hparams, ConfigDict(dict(network)))
     )
-
-
-def quick_jit(function):
-    """jax.jit for what runs a few times: compiled in half the time to slower code."""
-    return jax.jit(function, compiler_options={'xla_backend_optimization_level': 0})
 
 
 def changed(before, after) -> bool:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from algorithms import bcq
-from tests.algorithms.helpers import CONTINUOUS, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import CONTINUOUS, make_state, random_batch
 
-update = quick_jit(bcq.update)
+update = jax.jit(bcq.update)
 NETWORKS = ('vae', 'actor', 'critic')
 SMALL = {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5}
 

@@ -5,6 +5,7 @@ which networks they see after a step of the same update is said in SEES_NEW.
 """
 
 import functools
+import inspect
 from unittest import mock
 
 import jax
@@ -12,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import ALGORITHMS
 from tests.algorithms.helpers import (
     CASES,
     changed,
     hyperparameters,
     networks,
-    quick_jit,
     random_batch,
     targets,
 )
@@ -86,12 +85,12 @@ def update_of(case, members: bool = False):
         ):
             return case.algorithm.update(state, batch)
 
-    return quick_jit(jax.vmap(update, (0, None)) if members else update)
+    return jax.jit(jax.vmap(update, (0, None)) if members else update)
 
 
 @functools.cache
 def act_of(case):
-    return quick_jit(case.algorithm.act)
+    return jax.jit(case.algorithm.act)
 
 
 def assert_close(a, b, **tolerance):
@@ -158,6 +157,30 @@ def test_each_loss_sees_the_parameters_that_the_table_says(case):
     assert all(moving[name] == still[name] for name in names)
 
 
+def losses(case) -> list[str]:
+    """Those that draw no noise; dropout, which is off, draws by a key."""
+    functions = {name: getattr(case.algorithm, name, None) for name in case.algorithm.METRICS}
+    return [
+        name for name, function in functions.items()
+        if function and list(inspect.signature(function).parameters)[3:] in ([], ['key'])
+    ]  # fmt: skip
+
+
+@cases_with(losses)
+def test_the_update_descends_the_losses_at_these_parameters(case):
+    state, batch = case.state(), case.batch()
+    after = update_of(case)(state, batch)
+    for name in losses(case):
+        seen = state.replace(**{
+            network: getattr(after, network) for network in SEES_NEW.get(case.name, {}).get(name, ())
+        })
+        function, own = getattr(case.algorithm, name), name.removesuffix('_loss')
+        key = [jax.random.key(0)] * (len(inspect.signature(function).parameters) - 3)
+        loss = function(networks(state)[own], seen, batch, *key)
+        loss = loss[0] if isinstance(loss, tuple) else loss
+        assert after.metrics[name] == pytest.approx(float(loss), rel=1e-4)
+
+
 @EVERY
 def test_the_order_of_a_batch_does_not_matter(case):
     state, batch = case.state(), case.batch()
@@ -212,6 +235,8 @@ def test_members_of_one_vmapped_run_equal_single_runs(case):
         singles = [update_of(case)(state, batch) for state in singles]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
     assert_close(networks(members), networks(stacked), rtol=0, atol=1e-5)
+    for field in targets(singles[0]):
+        assert_close(getattr(members, field), getattr(stacked, field), rtol=0, atol=1e-5)
     assert_close(members.metrics, stacked.metrics, rtol=1e-3, atol=1e-5)
     assert_close(members.step, stacked.step)
 
@@ -250,9 +275,12 @@ def test_the_claim_is_the_smallest_critics_value_of_the_action_that_acts(case):
     np.testing.assert_allclose(claimed, q.min(axis=0) if q.ndim == 2 else q, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('name', ALGORITHMS)
-def test_only_a_policy_with_a_memory_makes_one(name):
-    for case in (case for case in CASES if case.name == name):
-        if hasattr(case.algorithm, 'init_memory'):
-            memory = jax.tree.leaves(case.algorithm.init_memory(case.state(), 3))
-            assert memory and all(len(leaf) == 3 for leaf in memory)
+@EVERY
+def test_a_memory_has_a_row_for_each_environment_and_others_have_none(case):
+    state, observation = case.state(), random_batch(case.spec, 3).observation
+    remembers = hasattr(case.algorithm, 'init_memory')
+    memory = case.algorithm.init_memory(state, 3) if remembers else ()
+    _, later = case.algorithm.act(state, memory, observation, jnp.zeros(3), jax.random.key(0))
+    for each in (memory, later):
+        leaves = jax.tree.leaves(each)
+        assert bool(leaves) == remembers and all(len(leaf) == 3 for leaf in leaves)

@@ -6,10 +6,10 @@ from scipy.special import logsumexp
 
 from algorithms import cql
 from data.types import Spec
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
 
-update = quick_jit(cql.update)
-critic_loss = quick_jit(cql.critic_loss)
+update = jax.jit(cql.update)
+critic_loss = jax.jit(cql.critic_loss)
 NETWORKS = ('temperature', 'actor', 'critic', 'multiplier')
 
 

@@ -13,7 +13,7 @@ from algorithms import decision_transformer
 from data import sampling, sequences
 from data.types import Sequence
 from launch.configs import decision_transformer as config_file
-from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state, quick_jit, random_windows
+from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state, random_windows
 
 NETWORK = {
     'context': 5, 'embedding_size': 16, 'num_layers': 2, 'num_heads': 1, 'dropout_rate': 0.0,
@@ -27,12 +27,12 @@ def learner(spec, seed=0, network=None, **hparams):
     return make_state(decision_transformer, spec, seed, NETWORK | (network or {}), **hparams)
 
 
-@quick_jit
+@jax.jit
 def predict(state, batch):
     return state.actor.apply_fn(state.actor.params, batch)
 
 
-actor_loss = quick_jit(decision_transformer.actor_loss)
+actor_loss = jax.jit(decision_transformer.actor_loss)
 
 
 @SPECS
@@ -59,7 +59,7 @@ def test_updates_are_adamw_on_clipped_gradients_after_a_warm_up():
         optax.adamw(lambda count: 0.01 * jnp.minimum(1, (count + 1) / 4), weight_decay=0.1),
     )
 
-    @quick_jit
+    @jax.jit
     def expected(params, opt_state, batch):
         gradients = jax.grad(decision_transformer.actor_loss)(
             params, state, batch, jax.random.key(0)
@@ -67,8 +67,8 @@ def test_updates_are_adamw_on_clipped_gradients_after_a_warm_up():
         changes, opt_state = reference.update(gradients, opt_state, params)
         return optax.apply_updates(params, changes), opt_state
 
-    params, update = state.actor.params, quick_jit(decision_transformer.update)
-    opt_state = quick_jit(reference.init)(params)
+    params, update = state.actor.params(decision_transformer.update)
+    opt_state = jax.jit(reference.init)(params)
     for step in range(6):
         batch = random_windows(CONTINUOUS, seed=step)
         params, opt_state = expected(params, opt_state, batch)
@@ -125,7 +125,7 @@ def test_the_rolling_context_acts_like_the_whole_window(spec):
     rng = np.random.default_rng(0)
     observations = rng.standard_normal((12, 3, 4), np.float32)
     rewards = np.vstack([np.zeros((1, 3)), rng.standard_normal((11, 3))]).astype(np.float32)
-    memory, act = decision_transformer.init_memory(state, 3), quick_jit(decision_transformer.act)
+    memory, act = decision_transformer.init_memory(state, 3)(decision_transformer.act)
     actions = []
     for now in range(12):
         action, memory = act(state, memory, observations[now], rewards[now], jax.random.key(0))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from algorithms import discrete_bcq
-from tests.algorithms.helpers import DISCRETE, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import DISCRETE, make_state, random_batch
 from tests.algorithms.tabular import random_problem
 
 GAMMA = 0.8
-update = quick_jit(discrete_bcq.update)
+update = jax.jit(discrete_bcq.update)
 
 
 def state_with_distinct_target(**hparams):

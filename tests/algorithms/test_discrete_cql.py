@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from algorithms import discrete_cql, dqn
-from tests.algorithms.helpers import DISCRETE, changed, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import DISCRETE, changed, make_state, random_batch
 from tests.algorithms.tabular import random_problem
 
 GAMMA = 0.8
@@ -47,7 +47,7 @@ def test_without_penalty_it_is_double_dqn():
     ours = make_state(discrete_cql, DISCRETE, cql_alpha=0.0, target_period=2.0)
     theirs = make_state(dqn, DISCRETE, target_period=2.0)
     for _ in range(3):
-        ours, theirs = quick_jit(discrete_cql.update)(ours, batch), quick_jit(dqn.update)(theirs, batch)
+        ours, theirs = jax.jit(discrete_cql.update)(ours, batch)(dqn.update)(theirs, batch)
     assert not changed(ours.target_critic_params, theirs.target_critic_params)
     assert not changed(ours.critic.params, theirs.critic.params)
 

@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import dqn
 from data.types import Spec, Transition
-from tests.algorithms.helpers import DISCRETE, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import DISCRETE, make_state, random_batch
 
-update = quick_jit(dqn.update)
+update = jax.jit(dqn.update)
 
 
 def state_with_distinct_targets(**hparams):

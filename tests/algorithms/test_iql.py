@@ -10,14 +10,13 @@ from tests.algorithms.helpers import (
     DISCRETE,
     changed,
     make_state,
-    quick_jit,
     random_batch,
 )
 
 SPECS = pytest.mark.parametrize('spec', [CONTINUOUS, DISCRETE], ids=['continuous', 'discrete'])
 
 
-update = quick_jit(iql.update)
+update = jax.jit(iql.update)
 
 
 def outputs(state, batch):

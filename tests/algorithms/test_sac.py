@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import sac
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import CONTINUOUS, make_state, random_batch
 
-update = quick_jit(sac.update)
+update = jax.jit(sac.update)
 
 NOISE = jax.random.normal(jax.random.key(3), (16, 2))
 

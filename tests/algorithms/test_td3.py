@@ -5,9 +5,9 @@ import pytest
 
 from algorithms import td3
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
 
-update = quick_jit(td3.update)
+update = jax.jit(td3.update)
 
 # Wide enough for both clips of the smoothed action to bite.
 NOISE = 4 * jax.random.normal(jax.random.key(3), (16, 2))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from algorithms import td3, td3_bc
-from tests.algorithms.helpers import CONTINUOUS, changed, make_state, quick_jit, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
 
-update = quick_jit(td3_bc.update)
+update = jax.jit(td3_bc.update)
 
 
 def state_with_distinct_targets(**hparams):

@@ -99,17 +99,14 @@ def algorithms_and_actions() -> list[tuple[str, str]]:
     return [(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
 
 
-def hparams_of(config: ConfigDict) -> dict[str, float]:
-    return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
-
-
 def members_of(config: ConfigDict) -> list[Member]:
-    return make_members(hparams_of(config), config.sweep, config.seed, config.num_seeds)
+    return make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
 
 
 def learner_of(config: ConfigDict, task: Problem) -> Learners:
     """The learners of a config's members."""
     return learners.build(
         ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members_of(config),
-        hparams_of(config), config.network, config.batch_size, config.network.get('context'),
+        with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ()))),
+        config.network, config.batch_size,
     )  # fmt: skip

@@ -87,3 +87,14 @@ def test_returns_are_asked_for_in_the_environments_units(pendulum, tmp_path, key
     config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'), **{key: value})
     with pytest.raises(UserError, match=f'config.{key} is .*in the units of the environment'):
         train.train(config)
+
+
+def test_a_target_is_asked_for_and_not_swept(pendulum, tmp_path):
+    config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'))
+    config.sweep.unlock()
+    config.sweep.target_return = (5.0, 6.0)
+    with pytest.raises(UserError, match="config.sweep: no hyperparameter 'target_return'"):
+        train.train(config)
+    config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'), target_returns=())
+    with pytest.raises(UserError, match='config.target_returns is .*; one or more different numbers'):
+        train.train(config)

@@ -92,6 +92,10 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
     assert 'DIVERGED after 10 updates: seed 0 with critic_learning_rate=1e+30' in printed
     summary = json.loads((path / 'summary.json').read_text())
     assert [s['diverged_seeds'] for s in summary['settings']] == [[], [0]]
+    gone = 'left out of the means: seed 0 with critic_learning_rate=1e+30.'
+    assert gone in printed
+    train.train(config)
+    assert gone in capsys.readouterr().out
     train.train(small_config(pendulum, run_dir=str(tmp_path / 'alone')))
     alone = json.loads((tmp_path / 'alone' / 'summary.json').read_text())
     assert summary['settings'][0]['return']['mean'] == pytest.approx(
@@ -243,3 +247,24 @@ def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
         path / 'checkpoints' / '40', path / 'checkpoints' / '60.orbax-checkpoint-tmp-1'
     )
     assert Checkpoints(path).latest() == 40
+
+
+def test_a_config_without_a_hyperparameter_is_named(pendulum, tmp_path):
+    config = small_config(pendulum, run_dir=str(tmp_path / 'run'))
+    del config.hparams.expectile
+    with pytest.raises(UserError, match='config.hparams lacks expectile, which iql needs'):
+        train.train(config)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_config_cut_by_a_kill_is_no_run_and_a_damaged_one_is_named(pendulum, tmp_path):
+    path = tmp_path / 'run'
+    path.mkdir()
+    (path / 'config.json.part').write_text('{"algo')
+    train.train(small_config(pendulum, 'bc', run_dir=str(path)))
+    (path / 'config.json').write_text('{"algo')
+    with pytest.raises(UserError, match='config.json is damaged: it is no JSON'):
+        policies.restore(path)
+    (path / 'config.json').write_text('{"algorithm": "iqn"}')
+    with pytest.raises(UserError, match='config.json names none of the algorithms bc, '):
+        policies.restore(path)

@@ -1,3 +1,5 @@
+import shutil
+
 import gymnasium as gym
 import jax
 import jax.numpy as jnp
@@ -128,6 +130,8 @@ def test_an_offline_run_goes_on_with_its_data(pendulum, tmp_path, monkeypatch, s
         stop_at(60, patch)
         with pytest.raises(KeyboardInterrupt):
             train_online.train_online(config)
+    # What was learned offline is in its own checkpoint now.
+    shutil.rmtree(offline / 'checkpoints')
     path = train_online.train_online(config)
     end = final_states(path)
     np.testing.assert_array_equal(end.step, [40 + 60] * 2)

@@ -4,7 +4,9 @@ import gymnasium as gym
 import numpy as np
 
 from data import loading
+from data.types import Spec
 from launch.run.actors import Actors
+from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
 
@@ -27,3 +29,28 @@ def test_a_time_limit_ends_an_episode_and_terminates_nothing(pendulum):
     returns = reward[:14, :3].reshape(2, 7, 3).sum(axis=1).mean(axis=0)
     np.testing.assert_allclose(actors.mean_returns(), returns, rtol=1e-5)
     assert np.isnan(actors.mean_returns()).all()
+
+
+class Counter(gym.Env):
+    """Writes each observation, the number of the step, into the same array."""
+
+    observation_space = gym.spaces.Box(-1, 9, (1,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        self._seen = np.zeros(1, np.float32)
+        return self._seen, {}
+
+    def step(self, action):
+        self._seen += 1
+        return self._seen, 0.0, False, False, {}
+
+
+def test_observations_in_one_array_are_kept_apart(monkeypatch):
+    monkeypatch.setattr('data.environments.make', lambda spec, render_mode: Counter())
+    task = problem(Spec(1, 1, discrete=False))
+    actors = Actors(task, learner_of(small_config('', 'td3'), task), 100)
+    actors.restart(0)
+    steps = [actors.step(None, step) for step in range(4)]
+    assert [float(step.observation[0, 0]) for step in steps] == [0, 1, 2, 3]
+    assert [float(step.next_observation[0, 0]) for step in steps] == [1, 2, 3, 4]

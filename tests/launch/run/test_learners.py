@@ -23,8 +23,8 @@ def build(algorithm, spec, preprocessing=None, **values):
     return learner_of(config, task), config
 
 
-def train(learner, spec, num_members, updates=30, algorithm='iql'):
-    data = benchmark.random_data(ALGORITHMS[algorithm], spec, 500)
+def train(learner, spec, num_members, updates=30, context=None):
+    data = benchmark.random_data(context, spec, 500)
     return learner.train_on_device(learner.init(), learners.place(data, num_members), updates)
 
 
@@ -54,9 +54,11 @@ def test_members_are_spread_over_the_devices_and_filled_up():
 @pytest.mark.parametrize('algorithm', ['iql', 'decision_transformer'])
 def test_host_batches_and_device_batches_train_alike(spec, algorithm):
     learner, config = build(algorithm, spec, num_seeds=2)
-    on_device = train(learner, spec, 2, updates=12, algorithm=algorithm)
-    data = benchmark.random_data(ALGORITHMS[algorithm], spec, 500)
-    gather = learners.gatherer(config.network.get('context'))
+    context = learners.context_of(ALGORITHMS[algorithm], config.network)
+    assert (context is None) == (algorithm == 'iql')
+    on_device = train(learner, spec, 2, updates=12, context=context)
+    data = benchmark.random_data(context, spec, 500)
+    gather = learners.gatherer(context)
     states = learner.init()
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, 0, 12, 4, gather
