@@ -42,7 +42,9 @@ def show(path: Path, title: str) -> None:
     found = summary.read(path)
     print(f'\n{title} on {found["dataset"]}, {found["updates"]:,} steps\n')
     print(summary.table({title: found}))
-    print(f'\nRun directory: {path}\nFigure: {path / _CURVES}')
+    print(f'\nRun directory: {path}')
+    if (path / _CURVES).exists():
+        print(f'Figure: {path / _CURVES}')
     gone = [Member(setting['setting'], seed).description
             for setting in found['settings'] for seed in setting['diverged_seeds']]  # fmt: skip
     if gone:
