@@ -1,15 +1,18 @@
 """Shared by all tests: two host devices, and small Minari datasets in a storage of the test's own."""
 
 import os
+import sys
 import tempfile
 
 # Before jax starts, and once for all of pytest-xdist's workers, which inherit it.
 if 'PYTEST_XDIST_WORKER' not in os.environ:
-    # As many host devices as the smallest machine we test on has cores; and code that is compiled in a
-    # third of the time, since most of it runs for less than it takes to compile.
+    # As many host devices as the smallest machine we test on has cores.
     os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + (
-        ' --xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0'
+        ' --xla_force_host_platform_device_count=2'
     )
+    # Most tests run for less than it takes to compile: in a third of the time, to slower code.
+    if 'slow' not in sys.argv:
+        os.environ['XLA_FLAGS'] += ' --xla_backend_optimization_level=0'
     os.environ['JAX_PLATFORMS'] = 'cpu'
     # Many tests, and the programs that they start, compile the same small computations.
     _COMPILED = tempfile.TemporaryDirectory()

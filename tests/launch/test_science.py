@@ -1,4 +1,4 @@
-"""Claims of the README that take minutes to check: python -m pytest -m slow."""
+"""Claims of notebooks/results that take minutes to check: python -m pytest -m slow."""
 
 import json
 
