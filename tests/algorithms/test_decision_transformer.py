@@ -67,7 +67,7 @@ def test_updates_are_adamw_on_clipped_gradients_after_a_warm_up():
         changes, opt_state = reference.update(gradients, opt_state, params)
         return optax.apply_updates(params, changes), opt_state
 
-    params, update = state.actor.params(decision_transformer.update)
+    params, update = state.actor.params, jax.jit(decision_transformer.update)
     opt_state = jax.jit(reference.init)(params)
     for step in range(6):
         batch = random_windows(CONTINUOUS, seed=step)
@@ -125,7 +125,7 @@ def test_the_rolling_context_acts_like_the_whole_window(spec):
     rng = np.random.default_rng(0)
     observations = rng.standard_normal((12, 3, 4), np.float32)
     rewards = np.vstack([np.zeros((1, 3)), rng.standard_normal((11, 3))]).astype(np.float32)
-    memory, act = decision_transformer.init_memory(state, 3)(decision_transformer.act)
+    memory, act = decision_transformer.init_memory(state, 3), jax.jit(decision_transformer.act)
     actions = []
     for now in range(12):
         action, memory = act(state, memory, observations[now], rewards[now], jax.random.key(0))

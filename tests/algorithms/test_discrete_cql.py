@@ -47,7 +47,7 @@ def test_without_penalty_it_is_double_dqn():
     ours = make_state(discrete_cql, DISCRETE, cql_alpha=0.0, target_period=2.0)
     theirs = make_state(dqn, DISCRETE, target_period=2.0)
     for _ in range(3):
-        ours, theirs = jax.jit(discrete_cql.update)(ours, batch)(dqn.update)(theirs, batch)
+        ours, theirs = jax.jit(discrete_cql.update)(ours, batch), jax.jit(dqn.update)(theirs, batch)
     assert not changed(ours.target_critic_params, theirs.target_critic_params)
     assert not changed(ours.critic.params, theirs.critic.params)
 
