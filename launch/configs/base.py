@@ -51,9 +51,7 @@ DOMAINS = {
 
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
-CONTINUOUS: dict[str, dict] = {
-    name: {} for name in ('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze')
-}
+CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze'), {})
 
 
 class UnknownDomainError(ValueError):

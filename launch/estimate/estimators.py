@@ -105,12 +105,10 @@ def by_fitted_q(
         actions: what each policy does there, (E, policies, ...).
         counts: how often each resample has each episode, (resamples, E), the first the log itself.
     """
-    values = np.array(
-        [
-            count @ fitted.values(initial, actions, resample) / count.sum()
-            for resample, count in enumerate(counts)
-        ]
-    )
+    values = np.array([
+        count @ fitted.values(initial, actions, resample) / count.sum()
+        for resample, count in enumerate(counts)
+    ])  # fmt: skip
     estimates = []
     for value, refits in zip(values[0], values[1:].T):
         if not np.isfinite(value):

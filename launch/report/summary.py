@@ -64,15 +64,13 @@ def summarize(
             for name in ('return', 'score', *VALUES)
             if name in measured[indices[0]]
         }
-        settings.append(
-            {
-                'setting': members[indices[0]].setting,
-                'label': label,
-                **{name: interval(value) for name, value in values.items()},
-                'returns_by_seed': dict(zip(seeds, values['return'].tolist())),
-                'diverged_seeds': [s for s, r in zip(seeds, values['return']) if np.isnan(r)],
-            }
-        )
+        settings.append({
+            'setting': members[indices[0]].setting,
+            'label': label,
+            **{name: interval(value) for name, value in values.items()},
+            'returns_by_seed': dict(zip(seeds, values['return'].tolist())),
+            'diverged_seeds': [s for s, r in zip(seeds, values['return']) if np.isnan(r)],
+        })  # fmt: skip
     return {
         'dataset': problem.name,
         'updates': updates,

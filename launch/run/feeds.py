@@ -23,12 +23,9 @@ def on_device(learner: Learners, data: Any) -> Advance:
 
 
 def from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
-    """The same batches, gathered on the host and put on the devices a few updates ahead.
+    """The same batches, gathered from the host's arrays or memory maps a few updates ahead.
 
-    Args:
-        learner: of the members.
-        data: arrays or memory maps of N steps.
-        batch_size, context: as in learners.build.
+    Of `batch_size` rows, or of windows of `context` steps (learners.gatherer).
     """
     row_bytes = (context or 1) * sum(array[0].nbytes for array in data)
     affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds)), 1)
