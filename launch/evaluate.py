@@ -45,9 +45,7 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     found = summary.summarize(run.problem, judged, run.updates)
     file = path / f'evaluation-seed{seed}.json'
     finished.write(file, found | {'episodes': num_episodes})
-    print(
-        f'{path}\nafter {run.updates:,} updates, {num_episodes} episodes per member, seed {seed}\n'
-    )
+    print(f'{path}\nafter {run.updates:,} updates, {num_episodes} episodes per member, seed {seed}\n')
     print(summary.table({run.title: found}))
     print(f'\nWritten to {file}')
 
