@@ -78,6 +78,10 @@ def _init(algorithm, spec: Spec, network: tuple):
     )
 
 
+# For what runs for longer than it takes to compile; tests/conftest.py has the rule.
+optimised = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 3})
+
+
 def changed(before, after) -> bool:
     """Whether any leaf differs."""
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after))

@@ -13,7 +13,7 @@ from algorithms import decision_transformer
 from data import sampling, sequences
 from data.types import Sequence
 from launch.configs import decision_transformer as config_file
-from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state, random_windows
+from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state, optimised, random_windows
 
 NETWORK = {
     'context': 5, 'embedding_size': 16, 'num_layers': 2, 'num_heads': 1, 'dropout_rate': 0.0,
@@ -164,7 +164,7 @@ def test_it_learns_ten_episodes_by_heart():
         learning_rate=3e-3, weight_decay=0.0, warmup_updates=50.0, max_gradient_norm=1.0,
     )  # fmt: skip
 
-    @jax.jit
+    @optimised
     def train(state):
         def body(state, _):
             key = sampling.batch_key(0, state.step)

@@ -10,6 +10,7 @@ from tests.algorithms.helpers import (
     DISCRETE,
     changed,
     make_state,
+    optimised,
     random_batch,
 )
 
@@ -202,7 +203,7 @@ def test_expectiles_span_the_behaviours_value_and_the_optimal_one():
         state, _ = jax.lax.scan(body, state, jax.random.split(jax.random.key(0), 6_000))
         return state.value.apply_fn(state.value.params, jnp.eye(spec.observation_size))
 
-    v = np.asarray(jax.jit(jax.vmap(learn))(expectiles))
+    v = np.asarray(optimised(jax.vmap(learn))(expectiles))
     np.testing.assert_allclose(v[0], v_behaviour, atol=0.1 * spread)
     assert np.mean(v[0]) < np.mean(v[1]) < np.mean(v[2])
     np.testing.assert_allclose(v[2], v_optimal, atol=0.15 * spread)
