@@ -22,7 +22,7 @@ from launch import cli
 from launch.cli import UserError
 from launch.estimate import behaviour, estimators, fitted_q
 from launch.estimate.estimators import ESTIMATORS, IMPORTANCE_SAMPLING, Estimate, Judged
-from launch.estimate.fitted_q import Schedule
+from launch.estimate.fitting import Schedule
 from launch.report import tables
 from launch.run import directory, policies
 

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from algorithms import bc
 from data import behaviour
 from data.loading import Dataset
-from launch.estimate.fitted_q import Schedule
-from launch.run import feeds, learners, loop
+from launch.estimate import fitting
+from launch.estimate.fitting import Schedule
 from launch.run.members import make_members
 
 
@@ -59,14 +59,8 @@ def fitted(
     learned_from = np.repeat(~used, dataset.episode_lengths)
     members = make_members(hparams, {}, seed, num_seeds=1)
     task = dataset.problem
-    learner = learners.build(
-        bc, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
-    )
     rows = jax.tree.map(lambda array: np.asarray(array)[learned_from], dataset.transitions)
-    states = loop.train(
-        {'states': learner.init()}, feeds.on_device(learner, rows), members, schedule.num_updates,
-        schedule.log_interval, bc.NAME,
-    )  # fmt: skip
+    states = fitting.fit(bc, task, rows, members, hparams, network, schedule)
     state = jax.tree.map(lambda leaf: leaf[0], states)
     observations = task.preprocessing.observation(jnp.asarray(dataset.transitions.observation))
     policy = state.actor.apply_fn(state.actor.params, observations)

@@ -10,19 +10,12 @@ from ml_collections import ConfigDict
 from algorithms import fqe
 from data.loading import Dataset
 from data.problem import Preprocessing
-from launch.run import feeds, learners, loop
+from launch.estimate import fitting
+from launch.estimate.fitting import Schedule
 from launch.run.members import make_members
 
 # Steps valued at a time.
 _ROWS = 16_384
-
-
-class Schedule(NamedTuple):
-    """How long a model is fitted: updates in all, in a chunk, and rows of a batch."""
-
-    num_updates: int
-    log_interval: int
-    batch_size: int
 
 
 class FittedQ(NamedTuple):
@@ -87,18 +80,12 @@ def fit(
         num_seeds=1,
     )
     task = dataset.problem
-    learner = learners.build(
-        fqe, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
-    )
     data = fqe.Batch(
         **dataset.transitions._asdict(),
         next_actions=next_actions,
         counts=np.repeat(counts.T, dataset.episode_lengths, axis=0).astype(np.float32),
     )
-    states = loop.train(
-        {'states': learner.init()}, feeds.on_device(learner, data), members, schedule.num_updates,
-        schedule.log_interval, fqe.NAME,
-    )  # fmt: skip
+    states = fitting.fit(fqe, task, data, members, hparams, network, schedule)
 
     def split(leaf):
         # The fill of the mesh is dropped.

@@ -13,7 +13,7 @@ from launch.configs import ope as ope_config
 from launch.estimate import behaviour as behaviours
 from launch.estimate import estimators, exact
 from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
-from launch.estimate.fitted_q import Schedule
+from launch.estimate.fitting import Schedule
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
