@@ -74,14 +74,15 @@ def load(dataset_id: str) -> Dataset:
     if not (path / 'data').exists():
         _obtain(dataset_id)
     source = open_source(dataset_id)
-    task = _problem(source)
+    metadata = source.storage.read_raw_metadata(path / 'data')
+    task = _problem(source, metadata)
     cache = path / 'flat'
     key = _fingerprint(path / 'data')
     if not _is_current(cache, key):
         with exclusive(path / '.flat.lock', f'the cache of {dataset_id}'):
             if not _is_current(cache, key):
                 _write_cache(source, task, cache, key)
-    return _open_cache(source, task, cache)
+    return _open_cache(task, metadata, cache)
 
 
 def _obtain(dataset_id: str) -> None:
@@ -196,7 +197,7 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _open_cache(source: MinariDataset, task: Problem, cache: Path) -> Dataset:
+def _open_cache(task: Problem, metadata: dict[str, Any], cache: Path) -> Dataset:
     return Dataset(
         problem=task,
         transitions=Transition(
@@ -204,17 +205,16 @@ def _open_cache(source: MinariDataset, task: Problem, cache: Path) -> Dataset:
         ),
         truncation=np.load(cache / 'truncation.npy', mmap_mode='r'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
-        metadata=_metadata(source),
+        metadata=metadata,
     )
 
 
-def _problem(source: MinariDataset) -> Problem:
+def _problem(source: MinariDataset, metadata: dict[str, Any]) -> Problem:
     # First, since it refuses the spaces that have no size.
     keys = flat.observation_keys(source.observation_space, source.id)
     action_map = actions.from_space(source.action_space, f'dataset {source.id}')
     features = gym.spaces.flatdim(source.observation_space)
     env_spec = source._eval_env_spec or source.env_spec
-    metadata = _metadata(source)
     return Problem(
         name=source.id,
         spec=Spec(features, action_map.size, action_map.discrete),
@@ -225,7 +225,3 @@ def _problem(source: MinariDataset) -> Problem:
         reference_lines=metadata.get('reference_lines', {}),
         preprocessing=problem.identity(features),
     )
-
-
-def _metadata(source: MinariDataset) -> dict[str, Any]:
-    return source.storage.read_raw_metadata(source.storage.data_path)

@@ -6,6 +6,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import imageio
 from absl import flags
@@ -18,6 +19,8 @@ from launch.estimate import exact
 from launch.report import finished, summary
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
+from launch.run.members import Member
+from launch.run.policies import Restored
 
 
 def main(argv: list[str]) -> None:
@@ -42,12 +45,8 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
         judged = rollouts.judge(
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
         )
-    found = summary.summarize(run.problem, judged, run.updates)
-    file = path / f'evaluation-seed{seed}.json'
-    finished.write(file, found | {'episodes': num_episodes})
-    print(f'{path}\nafter {run.updates:,} updates, {num_episodes} episodes per member, seed {seed}\n')
-    print(summary.table({run.title: found}))
-    print(f'\nWritten to {file}')
+    how = f'{num_episodes} episodes per member, seed {seed}'
+    _report(run, judged, how, f'evaluation-seed{seed}.json', {'episodes': num_episodes})
 
 
 def evaluate_exactly(path: Path) -> None:
@@ -62,12 +61,18 @@ def evaluate_exactly(path: Path) -> None:
         {'return': value, 'score': normalized_score(value, run.problem.scores)}
         for value in exact.values(judged).tolist()
     ]
-    found = summary.summarize(run.problem, list(zip(judged.members, measured)), run.updates)
-    file = path / 'evaluation-exact.json'
-    finished.write(file, found)
-    print(f'{path}\nafter {run.updates:,} updates, exact values\n')
+    _report(run, list(zip(judged.members, measured)), 'exact values', 'evaluation-exact.json', {})
+
+
+def _report(
+    run: Restored, judged: list[tuple[Member, dict]], how: str, name: str, more: dict[str, Any]
+) -> None:
+    """Writes the summary, with more beside it, under a name in the run's directory, and prints it."""
+    found = summary.summarize(run.problem, judged, run.updates)
+    finished.write(run.path / name, found | more)
+    print(f'{run.path}\nafter {run.updates:,} updates, {how}\n')
     print(summary.table({run.title: found}))
-    print(f'\nWritten to {file}')
+    print(f'\nWritten to {run.path / name}')
 
 
 def film(path: Path, member: int, seed: int, file: Path) -> None:

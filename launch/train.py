@@ -49,7 +49,8 @@ def train(config: ConfigDict) -> Path:
     problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
-    if (Checkpoints(path).latest() or 0) < config.num_updates:
+    checkpoints = Checkpoints(path)
+    if (checkpoints.latest() or 0) < config.num_updates:
         learner = learners.build(
             algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
             config.network, config.batch_size,
@@ -62,7 +63,7 @@ def train(config: ConfigDict) -> Path:
             advance = feeds.from_host(learner, data, config.batch_size, context)
         wandb = directory.identity(config) if config.wandb else None
         with loop.recording(
-            path, learner, task, config.eval_interval, config.eval_episodes,
+            path, checkpoints, learner, task, config.eval_interval, config.eval_episodes,
             config.final_eval_episodes, targets, wandb,
         ) as record:  # fmt: skip
             loop.train(

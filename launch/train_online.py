@@ -80,7 +80,8 @@ def train_online(config: ConfigDict) -> Path:
     problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
-    step = Checkpoints(path).latest() or 0
+    checkpoints = Checkpoints(path)
+    step = checkpoints.latest() or 0
     if step < config.num_updates:
         learner = learners.build(
             ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members, hparams,
@@ -104,7 +105,7 @@ def train_online(config: ConfigDict) -> Path:
         )  # fmt: skip
         wandb = directory.identity(config) if config.wandb else None
         with loop.recording(
-            path, learner, task, config.eval_interval, config.eval_episodes,
+            path, checkpoints, learner, task, config.eval_interval, config.eval_episodes,
             config.final_eval_episodes, wandb_config=wandb,
         ) as record:  # fmt: skip
             loop.train(
@@ -200,7 +201,6 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
         if unchanged and name not in online.HPARAMS.get(config.algorithm, {}):
             config.hparams[name] = offline.hparams[name]
     config.random_steps = 0
-
 
 
 if __name__ == '__main__':

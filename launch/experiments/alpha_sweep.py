@@ -18,6 +18,5 @@ def configs() -> list[ConfigDict]:
     return [config]
 
 
-
 if __name__ == '__main__':
     experiments.start(lambda: experiments.compare(configs(), 'alpha-sweep.png'))

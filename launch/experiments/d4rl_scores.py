@@ -91,10 +91,11 @@ def results_of(config: ConfigDict, run: Path) -> list[Result]:
     # CORL's are of all episodes.
     whole = config.top_fraction == 1
     theirs = published().get(dataset, {}).get(config.algorithm) if whole else None
+    title = directory.title(config.algorithm, config.top_fraction)
     ended = summary.read(run)
     return [
         Result(
-            dataset, f'{directory.title_of(run)} {setting["label"]}'.strip(), ended['updates'],
+            dataset, f'{title} {setting["label"]}'.strip(), ended['updates'],
             setting['score'], None if theirs is None else float(theirs),
         )
         for setting in ended['settings']

@@ -19,6 +19,5 @@ def configs() -> list[ConfigDict]:
     return [config]
 
 
-
 if __name__ == '__main__':
     experiments.start(lambda: experiments.compare(configs(), 'expectile-sweep.png'))

@@ -24,6 +24,5 @@ def configs() -> list[ConfigDict]:
     return found
 
 
-
 if __name__ == '__main__':
     experiments.start(lambda: experiments.compare(configs(), 'stitching.png'))

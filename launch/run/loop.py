@@ -113,6 +113,7 @@ def train(
 @contextmanager
 def recording(
     path: Path,
+    checkpoints: Checkpoints,
     learner: Learners,
     problem: Problem,
     interval: int,
@@ -121,17 +122,16 @@ def recording(
     target_returns: tuple[float, ...] = (),
     wandb_config: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
-    """Opens a run directory's log and checkpoints, and the environments that policies are judged in.
+    """Opens a run directory's log, and the environments that policies are judged in.
 
     Args:
-        path: of the directory.
+        path, checkpoints: of the directory.
         learner, problem: of the run.
         interval: steps between evaluations.
         episodes, final_episodes: of an evaluation, and of the one after the last step.
         target_returns: as in rollouts.judge.
         wandb_config: to log to Weights & Biases too; None for not.
     """
-    checkpoints = Checkpoints(path)
     with (
         MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log,
         Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes,

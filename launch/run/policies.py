@@ -68,7 +68,7 @@ def restore(path: Path) -> Restored:
     states = checkpoints.restore(states=learner.init())['states']
     return Restored(
         path,
-        directory.title_of(path),
+        directory.title(config.algorithm, config.get('top_fraction', 1.0)),
         step,
         task,
         learner,
