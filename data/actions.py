@@ -44,12 +44,17 @@ class ActionMap(NamedTuple):
         mapped = self._mapped(actions)
         return mapped if self.discrete else np.clip(mapped, -1, 1)
 
-    def to_environment(self, action: np.ndarray) -> np.ndarray | int:
-        """One action of an algorithm, (size,) or a number if discrete, as the environment takes it."""
+    def to_environment(self, actions: np.ndarray) -> np.ndarray | int:
+        """Actions of an algorithm, (..., size) or (...) if discrete, as the environment takes them.
+
+        These are (..., *shape); a single index is an int.
+        """
         if self.discrete:
-            return int(action) + self.start
-        share = (np.clip(action, -1, 1) + 1) / 2
-        return (self.low + share * (self.high - self.low)).reshape(self.shape)
+            indices = np.asarray(actions) + self.start
+            return indices if indices.ndim else int(indices)
+        share = (np.clip(actions, -1, 1) + 1) / 2
+        scaled = self.low + share * (self.high - self.low)
+        return scaled.reshape(*scaled.shape[:-1], *self.shape)
 
     def _mapped(self, actions: np.ndarray) -> np.ndarray:
         if self.discrete:

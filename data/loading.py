@@ -14,7 +14,7 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import actions, flat, problem, recipes, reference_scores
+from data import actions, columns, flat, problem, recipes, reference_scores
 from data.locking import exclusive
 from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
@@ -224,4 +224,7 @@ def _problem(source: MinariDataset, metadata: dict[str, Any]) -> Problem:
         scores=reference_scores.known(metadata, env_spec.id if env_spec else None),
         reference_lines=metadata.get('reference_lines', {}),
         preprocessing=problem.identity(features),
+        columns=columns.of_metadata(
+            metadata, features, action_map.size if action_map.discrete else None, f'dataset {source.id}'
+        ),
     )

@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
-from data import actions, environments, reference_scores
+from data import actions, columns, environments, reference_scores
 from data.actions import ActionMap
+from data.columns import Columns
 from data.types import Array, DatasetError, Sequence, Spec, Transition
 
 
@@ -67,6 +68,7 @@ class Problem(NamedTuple):
         reference_lines: further returns to draw beside a learning curve, by name.
         preprocessing: of observations and rewards.
         delayed_rewards: whether an episode's reward is all paid at its end.
+        columns: of the table that the log was ingested from; None if there was none.
     """
 
     name: str
@@ -78,11 +80,22 @@ class Problem(NamedTuple):
     reference_lines: dict[str, float]
     preprocessing: Preprocessing
     delayed_rewards: bool = False
+    columns: Columns | None = None
 
     @property
     def lines(self) -> dict[str, float]:
         """Returns to hold others against: the reference lines, or else those that scores refer to."""
         return self.reference_lines or dict(zip(('random', 'expert'), self.scores or ()))
+
+    def actions(self, actions: np.ndarray) -> np.ndarray:
+        """An algorithm's actions (..., action_size), or (...) if discrete, in the log's own units.
+
+        The labels of its table, (..., columns) if several made an action; else as the environment
+        takes them, (..., *shape).
+        """
+        if self.columns and self.columns.labels:
+            return np.array(self.columns.labels)[actions]
+        return self.action_map.to_environment(actions)
 
 
 def from_environment(env_id: str) -> Problem:
@@ -132,6 +145,7 @@ def save(problem: Problem, path: Path) -> None:
     fields = problem._asdict() | {
         'spec': problem.spec._asdict(),
         'action_map': problem.action_map.to_json(),
+        'columns': problem.columns and problem.columns.to_json(),
         'env_spec': problem.env_spec and json.loads(problem.env_spec.to_json()),
         'preprocessing': {
             name: np.asarray(value).tolist()
@@ -159,6 +173,7 @@ def load(path: Path) -> Problem:
         'spec': Spec(**fields['spec']),
         'observation_keys': tuple(fields['observation_keys']),
         'action_map': actions.from_json(fields['action_map']),
+        'columns': fields['columns'] and columns.from_json(fields['columns'], str(path)),
         'env_spec': fields['env_spec'] and EnvSpec.from_json(json.dumps(fields['env_spec'])),
         'scores': fields['scores'] and tuple(fields['scores']),
         'preprocessing': Preprocessing(**maps),

@@ -60,7 +60,7 @@ def judge(config: ConfigDict, runs: list[Path]) -> list[Judged]:
     steps, first = dataset.transitions, dataset.episode_offsets[:-1]
 
     def actions(observations: np.ndarray) -> np.ndarray:
-        return np.concatenate([each.actions(observations) for each in found], axis=1)
+        return np.concatenate([each.normalized_actions(observations) for each in found], axis=1)
 
     rng = np.random.default_rng(config.seed)
     again = estimators.resamples(rng, len(first), config.num_refits)

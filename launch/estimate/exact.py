@@ -21,6 +21,6 @@ def values(policies: Policies) -> np.ndarray:
             f'{environments.SEPSIS_ID} are.'
         )
     features = environments.sepsis_parameters().state_cluster_centers.astype(np.float32)
-    actions = policies.actions(features)
+    actions = policies.normalized_actions(features)
     num_actions = policies.run.problem.spec.action_size
     return np.array([icu_sepsis.exact_value(np.eye(num_actions)[each]) for each in actions.T])

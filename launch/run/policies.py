@@ -100,11 +100,15 @@ class Policies(NamedTuple):
         ]
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
-        """What each policy does, (n, policies, action_size), or int32 (n, policies) if discrete.
+        """What each policy does, in the log's own units (Problem.actions), (n, policies, ...).
 
         Args:
             observations: as the environment gives them, (n, observation_size).
         """
+        return self.run.problem.actions(self.normalized_actions(observations))
+
+    def normalized_actions(self, observations: np.ndarray) -> np.ndarray:
+        """The same in [-1, 1]^n, (n, policies, action_size), or as int32 indices (n, policies)."""
         learner, count = self.run.learner, len(self.run.learner.members)
         keys, parts = learner.keys(), []
         for begin in range(0, len(observations), _ROWS):

@@ -21,6 +21,9 @@ def test_a_box_becomes_the_unit_box_and_back():
         back = action_map.to_environment(unit)
         assert back.shape == BOX.shape
         np.testing.assert_allclose(back, action)
+    # (members, environments, size) too.
+    many = action_map.to_environment(np.broadcast_to(mapped, (2, *mapped.shape)))
+    np.testing.assert_allclose(many, np.broadcast_to(recorded, (2, *recorded.shape)))
 
 
 def test_what_leaves_the_unit_box_is_cut():
@@ -39,6 +42,7 @@ def test_indices_begin_at_zero():
     action_map = actions.from_space(Discrete(3, start=5), 'here')
     np.testing.assert_array_equal(action_map.to_algorithm(np.array([5, 7, 6])), [0, 2, 1])
     assert action_map.to_environment(np.int32(2)) == 7
+    assert action_map.to_environment(np.array([[0, 2]])).tolist() == [[5, 7]]
     np.testing.assert_array_equal(
         action_map.outside(np.array([4, 5, 7, 8])), [True, False, False, True]
     )

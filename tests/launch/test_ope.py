@@ -57,7 +57,8 @@ def test_estimates_are_those_of_the_estimators(clinical):
     judged = ope.judge(config, [clinical])
     assert [each.name for each in judged] == [f'{clinical} seed 0', f'{clinical} seed 1']
     dataset = loading.load(SEPSIS)
-    actions = policies.stateless(clinical).actions(np.asarray(dataset.transitions.observation))
+    observations = np.asarray(dataset.transitions.observation)
+    actions = policies.stateless(clinical).normalized_actions(observations)
     log_probs = behaviour.recorded_log_probs(dataset)
     for policy, each in enumerate(judged):
         assert list(each.estimates) == list(ESTIMATORS)
