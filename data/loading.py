@@ -212,7 +212,7 @@ def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building:
     if not len(first):
         return
     file = building / f'{name}.npy'
-    array = np.lib.format.open_memmap(file, 'w+', np.float64, (offsets[-1],))
+    array = np.lib.format.open_memmap(file, 'w+', np.float64, (int(offsets[-1]),))
     for index, values in enumerate(flat.infos(source, name)):
         begin, end = offsets[index : index + 2]
         array[begin:end] = values if values.shape == (end - begin,) else np.nan
