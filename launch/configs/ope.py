@@ -16,6 +16,7 @@ DOMAINS = {
         'log_interval': 500,
         'num_refits': 5,
     },
+    'log': {},
     'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
 }
 
