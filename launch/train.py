@@ -3,15 +3,15 @@
     python -m launch.train --config=launch/configs/iql.py:sepsis
     python -m launch.train --config=launch/configs/iql.py:log --config.dataset=clinic/visits-v0
 
-They are judged in the dataset's environment, or, where there is none, from episodes of the log that they do
-not learn from.
+They are judged in the dataset's environment, or, where there is none, from episodes of the log that
+they do not learn from.
 """
 
 import dataclasses
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -121,9 +121,7 @@ def _estimate(path: Path, held: Dataset, method: Method, config: ConfigDict) -> 
     task = held.problem
     maps = task.preprocessing._replace(reward_scale=np.float32(1), reward_shift=np.float32(0))
     held = held._replace(problem=task._replace(preprocessing=maps))
-    run = policies.restore(path)
-    asked = [policies.asked_for(run, target) for target in run.target_returns] or [run]
-    found = [policies.finite(each) for each in asked if each.finite.any()]
+    found = policies.of_run(path) if policies.restore(path).finite.any() else []
     judged = judging.judge(held, found, method) if found else []
     members = [member for each in found for member in each.members]
     finished.write(path / estimates.FILE, {

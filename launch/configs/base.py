@@ -95,8 +95,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.log_interval = 5_000
     # Evaluation, and a checkpoint after it; a multiple of log_interval.
     config.eval_interval = 50_000
-    # 'environment', 'log' for held-out episodes of the dataset, or 'auto': the environment if the dataset
-    # names one, else the log.
+    # 'environment', 'log' for held-out episodes of the dataset, or 'auto': the environment if the
+    # dataset names one, else the log.
     config.evaluate_in = 'auto'
     # gymnasium's id of the environment, if not the dataset's own.
     config.env_id = ''
@@ -134,6 +134,8 @@ def _estimates(config: ConfigDict) -> ConfigDict:
     found = ope.get_config('log')
     for key in ('algorithm', 'dataset', 'standardize_observations', 'output'):
         del found[key]
+    # The one that ranks.
+    found.estimator = 'FQE'
     found.seed = config.get_ref('seed')
     if 'gamma' in config.hparams:
         found.hparams.gamma = config.hparams.get_ref('gamma')

@@ -132,8 +132,9 @@ def _judge(
             # How long the policy's episodes are, and so what the shift adds, the log does not say.
             columns['learner/claimed_value'] = claimed
     columns |= imitation(_policies(learner, states, held).actions_along(few), few, support)
+    columns = {name: np.where(evaluated, values, np.nan) for name, values in columns.items()}
     return [
-        (member, {name: float(values[i]) if evaluated[i] else np.nan for name, values in columns.items()})
+        (member, {name: float(values[i]) for name, values in columns.items()})
         for i, member in enumerate(learner.members)
     ]
 
@@ -141,9 +142,9 @@ def _judge(
 def imitation(actions: np.ndarray, dataset: Dataset, support: Support) -> dict[str, np.ndarray]:
     """How near policies are to a log, each (policies,).
 
-    support, the share of their actions that the log supports; agreement, of those that are the log's own,
-    if actions are discrete; else normalized_action_distance, the mean Euclidean distance from the log's
-    own action, in units of half the range of each dimension.
+    support, the share of their actions that the log supports; if actions are discrete agreement, the
+    share of those that are the log's own; else normalized_action_distance, the mean Euclidean
+    distance from the log's own action, in units of half the range of each dimension.
 
     Args:
         actions: at the log's steps, (N, policies, action_size), or (N, policies) if discrete.

@@ -52,8 +52,8 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 def attach(summary: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """A summary with the estimates of its settings, the best first, and whether they can be ranked.
 
-    A setting's estimate, and each end of its interval, is the mean over its seeds: they are judged from the
-    same episodes, so that their errors are the same rather than independent.
+    A setting's estimate, and each end of its interval, is the mean over its seeds: they are judged from
+    the same episodes, so that their errors are the same rather than independent.
     """
     settings = [setting | _estimate(setting, found) for setting in summary['settings']]
     settings.sort(key=_worth, reverse=True)

@@ -131,10 +131,10 @@ def reference_lines(summaries: dict[str, dict[str, Any]]) -> dict[str, float]:
 def table(summaries: dict[str, dict[str, Any]]) -> str:
     """Summaries of runs on one dataset as text, by the runs' titles.
 
-    Steps (updates, or online steps in the environment); returns and, where there are references, scores on
-    the scale random 0, expert 100; where policies were judged from the log, the estimates of their
-    discounted returns and how near they are to it; where a run has critics, the discounted return that
-    they claim, beside it the one measured or their TD error.
+    Steps (updates, or online steps in the environment); returns and, where there are references,
+    scores on the scale random 0, expert 100; where policies were judged from the log, the estimates
+    of their discounted returns and how near they are to it; where a run has critics, the discounted
+    return that they claim, beside it the one measured or their TD error.
     """
     found = settings(summaries)
     columns = [column for column in _COLUMNS if any(column.name in setting for _, setting in found)]
@@ -156,7 +156,7 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
 
 
 class _Column(NamedTuple):
-    """Cells of a measure: its mean in a number format, with interval and interquartile mean if asked for."""
+    """Cells of a measure: its mean in a number format, and what else of it is shown."""
 
     name: str
     title: str
@@ -172,7 +172,7 @@ class _Column(NamedTuple):
         if measured is None:
             return [''] * len(self.header)
         mean, ends = tables.interval_cells(measured, self.style)
-        iqm = [f'{measured["iqm"]:{self.style}}'] * self.with_iqm
+        iqm = [format(measured['iqm'], self.style)] if self.with_iqm else []
         return [mean] + [ends] * self.with_interval + iqm
 
 

@@ -19,8 +19,8 @@ from launch.run.metrics import MetricsLog, row
 _HEADLINES = ('score', 'return', 'support')
 # (carry, step, number of steps) -> carry, and measures (members,) to be logged.
 Advance = Callable[[dict[str, Any], int, int], tuple[dict[str, Any], dict[str, np.ndarray]]]
-# (states, evaluated bool (members,), whether it is the last time) -> members as they were evaluated, with
-# their measures.
+# (states, evaluated bool (members,), whether it is the last time) -> members as they were evaluated,
+# with their measures.
 Judge = Callable[[Any, np.ndarray, bool], list[tuple[Member, dict[str, float]]]]
 
 

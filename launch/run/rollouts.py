@@ -115,7 +115,7 @@ def evaluate(
 
 
 def claimed_values(
-    learner: Learners, states: Any, lanes: Lanes, episodes: Episodes, evaluated: np.ndarray
+    learner: Learners, states: Any, problem: Problem, episodes: Episodes, evaluated: np.ndarray
 ) -> np.ndarray | None:
     """What each member's critic claims its policy will earn from the initial observations.
 
@@ -125,7 +125,7 @@ def claimed_values(
     if learner.claimed_value is None:
         return None
     claimed = learner.claimed_value(states, episodes.initial_observations, learner.keys())
-    values = lanes.problem.preprocessing.recorded_value(
+    values = problem.preprocessing.recorded_value(
         claimed.astype(np.float64).mean(axis=1), episodes.discounted_steps.mean(axis=1)
     )
     return np.where(evaluated, values, np.nan)
@@ -183,7 +183,7 @@ def judge(
             )
         ]
     episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
-    claimed = claimed_values(learner, states, lanes, episodes, evaluated)
+    claimed = claimed_values(learner, states, lanes.problem, episodes, evaluated)
     return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
 
 
