@@ -105,11 +105,10 @@ class Policies(NamedTuple):
     def names(self) -> list[str]:
         """Of the policies."""
         return [
-            ' '.join(filter(None, (
-                str(self.run.path), member.label, f'seed {member.seed} after {self.run.updates:,} updates'
-            )))
+            f'{" ".join(filter(None, (str(self.run.path), member.label)))} seed {member.seed} after '
+            f'{self.run.updates:,} updates'
             for member in self.members
-        ]  # fmt: skip
+        ]
 
     @property
     def remember(self) -> bool:

@@ -95,6 +95,6 @@ def test_a_target_is_asked_for_and_not_swept(pendulum, tmp_path):
     config.sweep.target_return = (5.0, 6.0)
     with pytest.raises(UserError, match="config.sweep: no hyperparameter 'target_return'"):
         train.train(config)
-    config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'), target_returns=())
-    with pytest.raises(UserError, match='config.target_returns is .*; one or more different numbers'):
+    config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'), target_returns=(1.0, 1.0))
+    with pytest.raises(UserError, match='config.target_returns is .*; different numbers'):
         train.train(config)
