@@ -27,6 +27,12 @@ class ActionMap(NamedTuple):
     start: int | None
     size: int
 
+    def __str__(self) -> str:
+        if self.discrete:
+            return f'{self.size} discrete ones from {self.start}'
+        low, high = (','.join(f'{bound:g}' for bound in bounds) for bounds in (self.low, self.high))
+        return f'of shape {self.shape} from ({low}) to ({high})'
+
     @property
     def discrete(self) -> bool:
         """Whether actions are indices."""

@@ -20,7 +20,9 @@ from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
+# What of the episodes' infos is cached, where every step has it.
+_INFOS = ('log_prob', 'duration')
 
 
 class Dataset(NamedTuple):
@@ -33,6 +35,10 @@ class Dataset(NamedTuple):
         truncation: bool (N,), true where an episode was cut rather than ended.
         episode_offsets: int64 (E + 1,); episode e is steps [offsets[e], offsets[e + 1]).
         metadata: Minari's metadata, as stored.
+        log_prob: log-probability (or -density) of every action under the policy that took it, float64
+            (N,), NaN where it is not recorded; None if nowhere.
+        duration: time from every step to the next, in the unit of which gamma is the discount, float64
+            (N,), positive; None if every step counts one.
     """
 
     problem: Problem
@@ -40,6 +46,8 @@ class Dataset(NamedTuple):
     truncation: np.ndarray
     episode_offsets: np.ndarray
     metadata: dict[str, Any]
+    log_prob: np.ndarray | None = None
+    duration: np.ndarray | None = None
 
     @property
     def episode_lengths(self) -> np.ndarray:
@@ -190,6 +198,8 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         for array in arrays.values():
             array.flush()
         np.save(building / 'episode_offsets.npy', offsets)
+        for name in _INFOS:
+            _write_info(source, name, offsets, building)
         (building / 'index.json').write_text(json.dumps({'fingerprint': key}))
         shutil.rmtree(cache, ignore_errors=True)
         building.rename(cache)
@@ -197,15 +207,35 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         shutil.rmtree(building, ignore_errors=True)
 
 
+def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building: Path) -> None:
+    first = next(flat.infos(source, name))
+    if not len(first):
+        return
+    file = building / f'{name}.npy'
+    array = np.lib.format.open_memmap(file, 'w+', np.float64, (int(offsets[-1]),))
+    for index, values in enumerate(flat.infos(source, name)):
+        begin, end = offsets[index : index + 2]
+        array[begin:end] = values if values.shape == (end - begin,) else np.nan
+        # A NaN is not greater.
+        if name == 'duration' and not np.all((array[begin:end] > 0) & np.isfinite(array[begin:end])):
+            raise DatasetError(
+                f"dataset {source.id}, episode {index}, infos 'duration': a positive number for each "
+                'step is needed.'
+            )
+    array.flush()
+
+
 def _open_cache(task: Problem, metadata: dict[str, Any], cache: Path) -> Dataset:
+    def array(name: str) -> np.ndarray:
+        return np.load(cache / f'{name}.npy', mmap_mode='r')
+
     return Dataset(
         problem=task,
-        transitions=Transition(
-            *(np.load(cache / f'{name}.npy', mmap_mode='r') for name in Transition._fields)
-        ),
-        truncation=np.load(cache / 'truncation.npy', mmap_mode='r'),
+        transitions=Transition(*map(array, Transition._fields)),
+        truncation=array('truncation'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
         metadata=metadata,
+        **{name: array(name) for name in _INFOS if (cache / f'{name}.npy').exists()},
     )
 
 

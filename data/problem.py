@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
@@ -34,6 +35,15 @@ class Preprocessing(NamedTuple):
     def reward(self, reward: Array) -> Array:
         """Maps rewards (...)."""
         return self.reward_scale * reward + self.reward_shift
+
+    def recorded_value(self, value: Array, discounted_steps: Array) -> Array:
+        """A discounted sum of mapped rewards (...) as one of recorded rewards.
+
+        Args:
+            value: of mapped rewards.
+            discounted_steps: the discounted number of steps that it is a sum of, (...).
+        """
+        return (value - self.reward_shift * discounted_steps) / self.reward_scale
 
     def transition(self, batch: Transition) -> Transition:
         """Maps the observations and rewards of a batch."""
@@ -127,17 +137,39 @@ def from_environment(env_id: str) -> Problem:
     )
 
 
-def check_judge(problem: Problem) -> None:
-    """Makes sure that policies can be evaluated and scored in the problem's environment.
+def judged_in(problem: Problem, env_id: str) -> Problem:
+    """The same problem with the environment of another id to evaluate in, and its tabled scores.
 
     Raises:
-        DatasetError: it names no environment, one that cannot be made here, or no reference scores.
+        DatasetError: it is not registered.
+    """
+    env_spec = environments.registered(env_id)
+    scores = reference_scores.known({}, env_id)
+    return problem._replace(env_spec=env_spec, scores=scores, reference_lines={})
+
+
+def check_judge(problem: Problem) -> None:
+    """Makes sure that policies can be evaluated in the problem's environment.
+
+    Raises:
+        DatasetError: it names no environment, one that cannot be made here, or one of other
+            observations or actions.
     """
     if problem.env_spec is None:
         raise DatasetError(f'dataset {problem.name}: it names no environment to evaluate in.')
-    environments.make(problem.env_spec).close()
-    if problem.scores is None:
-        raise DatasetError(reference_scores.none_for(problem.name, problem.env_spec.id))
+    with environments.make(problem.env_spec) as env:
+        size = gym.spaces.flatdim(env.observation_space)
+        acts = actions.from_space(env.action_space, f'environment {problem.env_spec.id}')
+    for what, theirs, ours in (
+        ('observations', f'{size} features', f'{problem.spec.observation_size} features'),
+        ('actions', str(acts), str(problem.action_map)),
+    ):
+        if theirs != ours:
+            raise DatasetError(
+                f'dataset {problem.name}: its {what} are {ours}, those of environment '
+                f'{problem.env_spec.id} are {theirs}; config.env_id names another environment, '
+                "config.evaluate_in='log' does without."
+            )
 
 
 def save(problem: Problem, path: Path) -> None:

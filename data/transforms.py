@@ -20,6 +20,7 @@ def preprocess(
     normalize_rewards: bool = False,
     reward_scale: float = 1.0,
     reward_shift: float = 0.0,
+    standardize_returns: bool = False,
 ) -> Dataset:
     """Measures a dataset, and makes what is to be done to its observations and rewards part of it.
 
@@ -30,9 +31,10 @@ def preprocess(
             by 1000, as IQL does for locomotion (Kostrikov et al. 2021, appendix B; released code,
             train_offline.py, normalize).
         reward_scale, reward_shift: applied after the normalisation, scale first.
+        standardize_returns: divides rewards by the standard deviation of the episodes' returns.
 
     Raises:
-        DatasetError: rewards are to be normalised by a return range of zero.
+        DatasetError: rewards are to be normalised by a range or deviation of returns that is zero.
     """
     task = dataset.problem
     maps = identity(task.spec.observation_size)
@@ -41,15 +43,21 @@ def preprocess(
         maps = maps._replace(observation_mean=mean, observation_std=std + np.float32(_STD_OFFSET))
     scale = float(reward_scale)
     if normalize_rewards:
-        returns = dataset.episode_returns
-        if returns.max() == returns.min():
-            raise DatasetError(
-                f'dataset {task.name}: all episodes have the return {returns[0]:g}, so rewards '
-                'cannot be normalised by the return range; set config.normalize_rewards=False.'
-            )
-        scale *= 1000.0 / (returns.max() - returns.min())
+        scale *= 1000.0 / np.ptp(_different_returns(dataset, 'normalize_rewards'))
+    if standardize_returns:
+        scale /= np.std(_different_returns(dataset, 'standardize_returns'))
     maps = maps._replace(reward_scale=np.float32(scale), reward_shift=np.float32(reward_shift))
     return dataset._replace(problem=task._replace(preprocessing=maps))
+
+
+def _different_returns(dataset: Dataset, key: str) -> np.ndarray:
+    returns = dataset.episode_returns
+    if returns.max() == returns.min():
+        raise DatasetError(
+            f'dataset {dataset.problem.name}: all episodes have the return {returns[0]:g}, which '
+            f'leaves nothing to scale rewards by; set config.{key}=False.'
+        )
+    return returns
 
 
 def _moments(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +130,55 @@ def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
     lengths = dataset.episode_lengths
     best_first = np.argsort(-dataset.episode_returns, kind='stable')
     enough = np.searchsorted(np.cumsum(lengths[best_first]), fraction * lengths.sum())
-    kept = np.sort(best_first[: enough + 1])
+    return _episodes(dataset, np.sort(best_first[: enough + 1]))
+
+
+def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Splits a log into the episodes to learn from and those to judge from, at random.
+
+    Args:
+        dataset: the log.
+        fraction: of the episodes that are held out, at least one of each kind.
+        seed: of the choice.
+
+    Returns:
+        the episodes to learn from, and those held out, in recorded order.
+
+    Raises:
+        DatasetError: fraction is not in (0, 1), or there is but one episode.
+    """
+    episodes = len(dataset.episode_lengths)
+    if not 0 < fraction < 1:
+        raise DatasetError(
+            f'dataset {dataset.problem.name}: held-out fraction {fraction:g} is not in (0, 1).'
+        )
+    if episodes < 2:
+        raise DatasetError(
+            f'dataset {dataset.problem.name}: it has one episode, and none would be left to learn '
+            'from if one is held out to judge from.'
+        )
+    number = min(max(round(fraction * episodes), 1), episodes - 1)
+    order = np.random.default_rng(seed).permutation(episodes)
+    return tuple(_episodes(dataset, np.sort(part)) for part in (order[number:], order[:number]))
+
+
+def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
+    """Discounts a step that lasts d by gamma^d  (Bradtke & Duff 1994, semi-Markov decision processes).
+
+    An algorithm multiplies the discount by gamma itself, so that gamma^(d - 1) is what it gets.
+    """
+    if dataset.duration is None:
+        return dataset
+    steps = dataset.transitions
+    discount = np.asarray(steps.discount * gamma ** (dataset.duration - 1), np.float32)
+    return dataset._replace(transitions=steps._replace(discount=discount))
+
+
+def _episodes(dataset: Dataset, kept: np.ndarray) -> Dataset:
+    """A copy of the episodes of these numbers."""
     offsets = dataset.episode_offsets
     steps = np.concatenate([np.arange(offsets[e], offsets[e + 1]) for e in kept])
-    return _steps(dataset, steps, lengths[kept])
+    return _steps(dataset, steps, dataset.episode_lengths[kept])
 
 
 def _steps(dataset: Dataset, steps: np.ndarray, lengths: np.ndarray) -> Dataset:
@@ -134,4 +187,8 @@ def _steps(dataset: Dataset, steps: np.ndarray, lengths: np.ndarray) -> Dataset:
         transitions=Transition(*(np.array(array[steps]) for array in dataset.transitions)),
         truncation=np.array(dataset.truncation[steps]),
         episode_offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        **{
+            name: None if values is None else np.array(values[steps])
+            for name, values in (('log_prob', dataset.log_prob), ('duration', dataset.duration))
+        },
     )

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, FieldReference, config_flags
 
 from data.types import DatasetError
-from launch.configs.base import UnknownDomainError
+from launch.configs import UnknownDomainError
 
 _CONFIGS = Path(__file__).parent / 'configs'
 
@@ -98,16 +98,16 @@ def as_python(config: ConfigDict) -> str:
 
 
 def check_counts(
-    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...]
+    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...], owner: str = 'config'
 ) -> None:
-    """Raises UserError unless keys are at least 1, and some multiples of config.log_interval."""
+    """Raises UserError unless keys are at least 1, and some multiples of log_interval."""
     for key in positive:
         if config[key] < 1:
-            raise UserError(f'config.{key} is {config[key]}; at least 1 is needed.')
+            raise UserError(f'{owner}.{key} is {config[key]}; at least 1 is needed.')
     for key in multiples:
         if config[key] % config.log_interval:
             raise UserError(
-                f'config.{key} is {config[key]}, no multiple of config.log_interval, '
+                f'{owner}.{key} is {config[key]}, no multiple of {owner}.log_interval, '
                 f'{config.log_interval}.'
             )
 

@@ -20,9 +20,8 @@ from ml_collections import ConfigDict
 from data import loading, transforms
 from launch import cli
 from launch.cli import UserError
-from launch.estimate import behaviour, estimators, fitted_q
-from launch.estimate.estimators import ESTIMATORS, IMPORTANCE_SAMPLING, Estimate, Judged
-from launch.estimate.fitting import Schedule
+from launch.estimate import judging
+from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
 from launch.report import tables
 from launch.run import directory, policies
 
@@ -52,77 +51,14 @@ def judge(config: ConfigDict, runs: list[Path]) -> list[Judged]:
         UserError: the config has values that cannot be, a run's policies cannot be judged from it.
         DatasetError: the dataset cannot be used, or lacks the behaviour policy's probabilities.
     """
-    validate(config, runs)
-    found = [policies.stateless(run) for run in runs]
-    dataset = transforms.preprocess(loading.load(config.dataset), config.standardize_observations)
-    for each in found:
-        policies.check(each, dataset)
-    steps, first = dataset.transitions, dataset.episode_offsets[:-1]
-
-    def actions(observations: np.ndarray) -> np.ndarray:
-        return np.concatenate([each.normalized_actions(observations) for each in found], axis=1)
-
-    rng = np.random.default_rng(config.seed)
-    again = estimators.resamples(rng, len(first), config.num_refits)
-    counts = np.concatenate([np.ones((1, len(first))), again])
-    fitted = fitted_q.fit(
-        dataset,
-        actions(steps.next_observation),
-        counts,
-        config.hparams.to_dict(),
-        config.network,
-        Schedule(config.num_updates, config.log_interval, config.batch_size),
-        config.seed,
-    )
-    initial = np.asarray(steps.observation[first])
-    by_fqe = estimators.by_fitted_q(fitted, initial, actions(initial), counts)
-    if dataset.problem.spec.discrete:
-        if config.behaviour == 'recorded':
-            logged_by = behaviour.recorded(dataset)
-        else:
-            model = config.behaviour_model
-            logged_by = behaviour.fitted(
-                dataset,
-                model.hparams.to_dict(),
-                model.network,
-                Schedule(model.num_updates, config.log_interval, model.batch_size),
-                config.seed,
-                rng,
-            )
-        sampled = estimators.by_importance_sampling(
-            dataset, fitted, actions(steps.observation), logged_by, config.hparams.gamma, rng
-        )
-    else:
-        reason = (
-            'does not apply: a policy with one continuous action for each observation has no '
-            'density for the actions of the log.'
-        )
-        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(reason))
-        sampled = [(none, np.nan, np.nan)] * len(by_fqe)
-    names = [(name, each.run) for each in found for name in each.names]
-    judged = [
-        Judged(name, run.title, run.updates, {'FQE': estimate} | estimates, weight, size)
-        for (name, run), estimate, (estimates, weight, size) in zip(names, by_fqe, sampled)
-    ]
-    return [
-        estimators.believe(each, config.min_mean_weight, config.min_effective_sample_size)
-        for each in judged
-    ]
-
-
-def validate(config: ConfigDict, runs: list[Path]) -> None:
-    """Raises UserError for values with which there is no evaluation."""
     if 'behaviour' not in config:
         raise UserError('this config trains; launch.ope takes --config=launch/configs/ope.py:DOMAIN.')
     if not runs:
         raise UserError('which runs? Name their directories.')
-    if config.behaviour not in ('recorded', 'fitted'):
-        raise UserError(
-            f"config.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted'."
-        )
-    cli.check_counts(config, ('num_updates', 'batch_size', 'log_interval'), ('num_updates',))
-    if config.num_refits < 0 or config.num_refits == 1:
-        raise UserError(f'config.num_refits is {config.num_refits}; valid: 0, and 2 or more.')
+    method = judging.method_of(config)
+    found = [policies.stateless(run) for run in runs]
+    dataset = transforms.preprocess(loading.load(config.dataset), config.standardize_observations)
+    return judging.judge(dataset, found, method)
 
 
 def _keep_others(file: Path, asked: ConfigDict) -> None:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     'launch/estimate': ('algorithms', 'data', 'launch.cli', 'launch.run'),
     'launch/report': ('data', 'launch.cli', 'launch.run'),
     'launch/experiments': ('data', 'launch'),
-    'launch/cli': ('data.types', 'launch.configs.base'),
+    'launch/cli': ('data.types', 'launch.configs.UnknownDomainError'),
     'launch': ('algorithms', 'data', 'launch'),
 }
 ROOMS = {name.split('/')[0] for name in MAY_IMPORT}

@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from launch.configs import UnknownDomainError
+
 # What is a domain's, whatever the algorithm: so that algorithms are compared on one footing.
 DOMAINS = {
     'mujoco': {'dataset': 'local/hopper/medium-v0'},
@@ -54,10 +56,6 @@ DOMAINS = {
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze'), {})
 
 
-class UnknownDomainError(ValueError):
-    """The part after the colon of --config names no domain of that config file."""
-
-
 def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     """A complete config but for the domain's own values.
 
@@ -88,6 +86,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.eval_episodes = 10
     # The evaluation after the last update, which the summary reports.
     config.final_eval_episodes = 100
+    # The last so many checkpoints stay, for launch.ope to choose among.
+    config.keep_checkpoints = 1
 
     config.standardize_observations = False
     config.normalize_rewards = False

@@ -10,22 +10,24 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, cql, iql, sac, td3, td3_bc
+from launch.configs import UnknownDomainError, cql, iql, sac, td3, td3_bc
 
 _ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
-# The data of an offline run; what is done to them stays with the run.
+# The data of an offline run, what is done to them, which stays with the run, and its policies to choose
+# among.
 _OFFLINE_KEYS = (
     'dataset', 'dataset_on', 'cut_at_goal', 'delayed_rewards', 'top_fraction',
     'standardize_observations', 'normalize_rewards', 'reward_scale', 'reward_shift',
+    'keep_checkpoints',
 )  # fmt: skip
 
 
 def get_config(algorithm: str = 'sac') -> ConfigDict:
     """Online training by 'sac', 'td3', 'td3_bc', 'iql' or 'cql'."""
     if algorithm not in _ALGORITHMS:
-        raise base.UnknownDomainError(
+        raise UnknownDomainError(
             f'config online: unknown algorithm {algorithm!r}; valid ones: {", ".join(_ALGORITHMS)}.'
         )
     config = _ALGORITHMS[algorithm].get_config('mujoco')

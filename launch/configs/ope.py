@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import UnknownDomainError
 
 DOMAINS = {
     # Survival is the undiscounted return, and so is what is estimated.
@@ -54,7 +54,7 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     # The file to write; default: runs/fqe/<dataset>/seed<seed>-<hash>/estimates.json.
     config.output = ''
     if domain not in DOMAINS:
-        raise base.UnknownDomainError(
+        raise UnknownDomainError(
             f'config ope: unknown domain {domain!r}; valid ones: {", ".join(DOMAINS)}.'
         )
     config.update_from_flattened_dict(DOMAINS[domain])

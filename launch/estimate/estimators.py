@@ -43,6 +43,8 @@ class Judged(NamedTuple):
 
     Attributes:
         name: of the policy.
+        run: path of its run directory.
+        member: its index among the members of its run.
         algorithm: of its run, as tables name it.
         updates: that it did.
         estimates: of its value by the name of the estimator.
@@ -52,6 +54,8 @@ class Judged(NamedTuple):
     """
 
     name: str
+    run: str
+    member: int
     algorithm: str
     updates: int
     estimates: dict[str, Estimate]

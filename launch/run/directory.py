@@ -115,14 +115,19 @@ def title_of(path: Path) -> str:
 
 
 class Checkpoints:
-    """The states of all members at the last evaluation; each save is all or nothing."""
+    """The states of all members at the last evaluations; each save is all or nothing.
 
-    def __init__(self, path: Path):
+    Args:
+        path: of the run directory.
+        keep: how many of the last saves stay.
+    """
+
+    def __init__(self, path: Path, keep: int = 1):
         self._path = path / 'checkpoints'
         self._manager = ocp.CheckpointManager(
             self._path.absolute(),
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=LatestN(1), enable_async_checkpointing=False
+                preservation_policy=LatestN(keep), enable_async_checkpointing=False
             ),
         )
 
@@ -132,7 +137,7 @@ class Checkpoints:
 
     def save(self, step: int, **trees: Any) -> None:
         """Saves named trees of arrays, `states` among them, after `step` updates or steps."""
-        items = {name: ocp.args.StandardSave(_without_keys(tree)) for name, tree in trees.items()}
+        items = {name: ocp.args.StandardSave(_storable(tree)) for name, tree in trees.items()}
         self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, **trees: Any) -> Any:
@@ -146,7 +151,7 @@ class Checkpoints:
             raise UserError(f'{self._path} holds no checkpoint yet.')
         targets = {
             name: ocp.args.StandardRestore(
-                jax.tree.map(ocp.tree.to_shape_dtype_struct, _without_keys(tree))
+                jax.tree.map(ocp.tree.to_shape_dtype_struct, _storable(tree))
             )
             for name, tree in trees.items()
         }
@@ -159,15 +164,23 @@ class Checkpoints:
                 f'other members, networks or devices ({type(error).__name__}); restore it from a '
                 'copy, or train from the start in another config.run_dir.'
             ) from error
-        return {name: jax.tree.map(_with_key, tree, restored[name]) for name, tree in trees.items()}
+        return {
+            name: jax.tree.unflatten(
+                jax.tree.structure(tree),
+                map(_with_key, jax.tree.leaves(tree), jax.tree.leaves(restored[name])),
+            )
+            for name, tree in trees.items()
+        }
 
 
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _without_keys(states: Any) -> Any:
-    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, states)
+def _storable(tree: Any) -> Any:
+    """A tree without random keys; orbax asks for the truth of an item, which a bare array has not."""
+    plain = jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
+    return plain if jax.tree.structure(plain).num_nodes > 1 else {'array': plain}
 
 
 def _with_key(old: Any, new: Any) -> Any:

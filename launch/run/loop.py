@@ -69,8 +69,8 @@ def train(
     """
     step, diverged = 0, np.zeros(len(members), bool)
     if record and (latest := record.checkpoints.latest()):
-        step, carry = latest, record.checkpoints.restore(diverged=diverged, **carry)
-        diverged = carry.pop('diverged')
+        step, carry = latest, record.checkpoints.restore(diverged=[diverged], **carry)
+        (diverged,) = carry.pop('diverged')
         print(f'Resuming {record.path} after {step:,} of {num_steps:,} {unit}s.')
     progress = tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
@@ -102,7 +102,8 @@ def train(
                 row('evaluation', index, member, step, measured)
                 for index, (member, measured) in enumerate(judged)
             ])  # fmt: skip
-            record.checkpoints.save(step, diverged=diverged, **carry)
+            # orbax 0.11 takes no tree that is an array itself.
+            record.checkpoints.save(step, diverged=[diverged], **carry)
             scores = [measured['score'] for _, measured in judged]
             if not np.isnan(scores).all():
                 progress.set_postfix(score=f'{np.nanmean(scores):.1f}')

@@ -26,14 +26,16 @@ class Episodes(NamedTuple):
 
     Attributes:
         returns: undiscounted, float64 (members, episodes); NaN for members not evaluated.
-        discounted: the returns that the critics estimate: discounted, of preprocessed rewards,
-            float64 (members, episodes); NaN for members not evaluated.
+        discounted: the discounted returns, which the critics estimate, float64 (members, episodes);
+            NaN for members not evaluated.
+        discounted_steps: the discounted numbers of steps, likewise.
         lengths: steps, int64 (members, episodes).
         initial_observations: float32 (members, episodes, observation_size).
     """
 
     returns: np.ndarray
     discounted: np.ndarray
+    discounted_steps: np.ndarray
     lengths: np.ndarray
     initial_observations: np.ndarray
 
@@ -62,13 +64,14 @@ def evaluate(
     ])  # fmt: skip
     returns = np.full((members, num_episodes), np.nan)
     discounted = np.full((members, num_episodes), np.nan)
+    discounted_steps = np.full((members, num_episodes), np.nan)
     lengths = np.zeros((members, num_episodes), np.int64)
     initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
     # Lane l of a member runs its episodes l, l + width, l + 2 width, ...
     episode = np.tile(np.arange(width), (members, 1))
     active = evaluated[:, None] & (episode < num_episodes)
     starting = active.copy()
-    returns[evaluated] = discounted[evaluated] = 0.0
+    returns[evaluated] = discounted[evaluated] = discounted_steps[evaluated] = 0.0
 
     fresh_memory = memory = learner.init_memory(states, width)
     keys = learner.keys(stream)
@@ -91,8 +94,9 @@ def evaluate(
         if problem.delayed_rewards:
             rewards = np.zeros((members, width))
             rewards[m, l] = np.where(done[m, l], returns[m, episode[m, l]], 0.0)
-        seen = problem.preprocessing.reward(rewards)
-        discounted[m, episode[m, l]] += learner.gammas[m] ** lengths[m, episode[m, l]] * seen[m, l]
+        discount = learner.gammas[m].astype(np.float64) ** lengths[m, episode[m, l]]
+        discounted[m, episode[m, l]] += discount * rewards[m, l]
+        discounted_steps[m, episode[m, l]] += discount
         lengths[m, episode[m, l]] += 1
         if starting.any():
             m, l = np.nonzero(starting)
@@ -104,21 +108,24 @@ def evaluate(
 
         actions, memory = learner.act(states, memory, observations, rewards, keys, step)
         step += 1
-    return Episodes(returns, discounted, lengths, initial)
+    return Episodes(returns, discounted, discounted_steps, lengths, initial)
 
 
 def claimed_values(
-    learner: Learners, states: Any, episodes: Episodes, evaluated: np.ndarray
+    learner: Learners, states: Any, lanes: Lanes, episodes: Episodes, evaluated: np.ndarray
 ) -> np.ndarray | None:
     """What each member's critic claims its policy will earn from the initial observations.
 
-    The means over episodes, to be held against those of `episodes.discounted`, float64 (members,),
-    NaN for members not evaluated; None if the algorithm has no critic.
+    The means over episodes, in the units of `episodes.discounted`, to be held against those, float64
+    (members,), NaN for members not evaluated; None if the algorithm has no critic.
     """
     if learner.claimed_value is None:
         return None
     claimed = learner.claimed_value(states, episodes.initial_observations, learner.keys())
-    return np.where(evaluated, claimed.astype(np.float64).mean(axis=1), np.nan)
+    values = lanes.problem.preprocessing.recorded_value(
+        claimed.astype(np.float64).mean(axis=1), episodes.discounted_steps.mean(axis=1)
+    )
+    return np.where(evaluated, values, np.nan)
 
 
 def measures(
@@ -126,18 +133,19 @@ def measures(
 ) -> list[dict[str, float]]:
     """What an evaluation says of each member, given its episodes and its critic's claims, if any.
 
-    return, return_std, score, length and discounted_return; with critics also claimed_value and
-    value_overestimation, the claim less the discounted return.
+    return, return_std, length and discounted_return; where there are reference scores, score; with
+    critics also claimed_value and value_overestimation, the claim less the discounted return.
     """
     rows = []
     for member, (returns, discounted) in enumerate(zip(episodes.returns, episodes.discounted)):
         row = {
             'return': returns.mean(),
             'return_std': returns.std(),
-            'score': normalized_score(returns.mean(), problem.scores),
             'length': episodes.lengths[member].mean(),
             'discounted_return': discounted.mean(),
         }
+        if problem.scores:
+            row['score'] = normalized_score(returns.mean(), problem.scores)
         if claimed is not None:
             row |= {
                 'claimed_value': claimed[member],
@@ -172,7 +180,7 @@ def judge(
             )
         ]
     episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
-    claimed = claimed_values(learner, states, episodes, evaluated)
+    claimed = claimed_values(learner, states, lanes, episodes, evaluated)
     return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
 
 

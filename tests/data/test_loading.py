@@ -1,5 +1,7 @@
 """Every array that the loader hands out, its cache, and the ids that it knows."""
 
+import dataclasses
+
 import gymnasium as gym
 import h5py
 import minari
@@ -223,3 +225,26 @@ def test_unknown_local_id_lists_the_recipes_and_downloads_nothing(storage, monke
 def test_malformed_id_is_refused(storage, dataset_id):
     with pytest.raises(DatasetError, match='not a Minari id'):
         loading.load(dataset_id)
+
+
+def test_what_is_known_of_each_step_comes_with_it(storage):
+    episodes = [
+        dataclasses.replace(episode(length), infos={
+            'log_prob': np.full(length, -1.5), 'duration': np.arange(length) + 0.5,
+        })
+        for length in (2, 3)
+    ]  # fmt: skip
+    store('test/infos-v0', episodes, spaces=(LINE, UNIT))
+    dataset = loading.load('test/infos-v0')
+    np.testing.assert_array_equal(dataset.log_prob, np.full(5, -1.5))
+    np.testing.assert_array_equal(dataset.duration, [0.5, 1.5, 0.5, 1.5, 2.5])
+    overwrite('test/infos-v0', 1, 'infos/log_prob', np.zeros(2))
+    np.testing.assert_array_equal(loading.load('test/infos-v0').log_prob, [-1.5] * 2 + [np.nan] * 3)
+    overwrite('test/infos-v0', 1, 'infos/duration', np.array([1.0, 0.0, 1.0]))
+    with pytest.raises(DatasetError, match="episode 1, infos 'duration': a positive number"):
+        loading.load('test/infos-v0')
+
+
+def test_most_datasets_say_nothing_more_of_a_step(pendulum):
+    dataset = loading.load(pendulum)
+    assert dataset.log_prob is None and dataset.duration is None

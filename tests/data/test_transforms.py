@@ -159,3 +159,47 @@ def test_only_mazes_have_a_goal_to_end_at(env_spec):
     data = data._replace(problem=data.problem._replace(env_spec=env_spec))
     with pytest.raises(DatasetError, match='test/made-v0: its environment has no goal to end at'):
         transforms.cut_at_goal(data)
+
+
+def test_what_is_held_out_is_whole_episodes_that_nobody_learns_from():
+    data = dataset([1.0, 2.0, 3.0, 4.0, 5.0], [2, 3, 1, 4, 2])
+    data = data._replace(log_prob=np.arange(12.0), duration=np.arange(12.0) + 1)
+    learned, held = transforms.hold_out(data, 0.4, seed=3)
+    assert len(learned.episode_lengths) == 3 and len(held.episode_lengths) == 2
+    together = np.concatenate([learned.log_prob, held.log_prob])
+    np.testing.assert_array_equal(np.sort(together), data.log_prob)
+    for part in (learned, held):
+        np.testing.assert_array_equal(part.transitions.observation[:, 1], part.log_prob)
+        np.testing.assert_array_equal(part.duration, part.log_prob + 1)
+        ends = part.episode_offsets[1:] - 1
+        np.testing.assert_array_equal(np.flatnonzero(part.truncation), ends)
+    again = transforms.hold_out(data, 0.4, seed=3)[1]
+    np.testing.assert_array_equal(again.log_prob, held.log_prob)
+    others = [transforms.hold_out(data, 0.4, seed)[1].log_prob.tolist() for seed in range(8)]
+    assert len({str(each) for each in others}) > 1
+
+
+def test_holding_out_leaves_at_least_one_episode_on_either_side():
+    for fraction in (0.01, 0.99):
+        parts = transforms.hold_out(dataset([1.0, 2.0], [2, 3]), fraction, seed=0)
+        assert [len(part.episode_lengths) for part in parts] == [1, 1]
+    with pytest.raises(DatasetError, match='it has one episode'):
+        transforms.hold_out(dataset([1.0], [2]), 0.5, seed=0)
+    with pytest.raises(DatasetError, match='fraction 1 is not in'):
+        transforms.hold_out(dataset([1.0, 2.0], [2, 3]), 1.0, seed=0)
+
+
+def test_a_step_that_lasts_is_discounted_for_as_long():
+    data = dataset([1.0], [3])
+    steps = data.transitions._replace(discount=np.array([1, 1, 0], np.float32))
+    data = data._replace(transitions=steps)
+    assert transforms.discount_durations(data, 0.9) is data
+    lasting = transforms.discount_durations(data._replace(duration=np.array([1.0, 2.5, 1.0])), 0.9)
+    np.testing.assert_allclose(0.9 * lasting.transitions.discount, [0.9, 0.9**2.5, 0], rtol=1e-6)
+
+
+def test_returns_are_standardised():
+    data = dataset([1.0, 5.0, 3.0], [2, 3, 1])
+    assert maps_of(data, standardize_returns=True).reward_scale == pytest.approx(1 / np.std([1, 5, 3]))
+    with pytest.raises(DatasetError, match='config.standardize_returns=False'):
+        maps_of(dataset([2.0, 2.0], [1, 2]), standardize_returns=True)

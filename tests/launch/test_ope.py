@@ -11,7 +11,7 @@ from launch import evaluate, ope, train
 from launch.cli import UserError
 from launch.configs import ope as ope_config
 from launch.estimate import behaviour as behaviours
-from launch.estimate import estimators, exact
+from launch.estimate import estimators, exact, judging
 from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
 from launch.estimate.fitting import Schedule
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
@@ -56,6 +56,7 @@ def test_estimates_are_those_of_the_estimators(clinical):
     config = config_for(SEPSIS)
     judged = ope.judge(config, [clinical])
     assert [each.name for each in judged] == [f'{clinical} seed 0', f'{clinical} seed 1']
+    assert [(each.run, each.member) for each in judged] == [(str(clinical), 0), (str(clinical), 1)]
     dataset = loading.load(SEPSIS)
     observations = np.asarray(dataset.transitions.observation)
     actions = policies.stateless(clinical).normalized_actions(observations)
@@ -148,13 +149,13 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
     [
         ('behaviour', 'guessed', "valid: 'recorded', 'fitted'"),
         ('num_refits', 1, 'valid: 0, and 2 or more'),
-        ('log_interval', 30, 'no multiple of config.log_interval'),
+        ('log_interval', 30, 'config.num_updates is 40, no multiple of config.log_interval'),
         ('batch_size', 0, 'at least 1'),
     ],
 )
-def test_bad_values_are_named(key, value, message, tmp_path):
+def test_bad_values_are_named(key, value, message):
     with pytest.raises(UserError, match=message):
-        ope.validate(config_for(SEPSIS, **{key: value}), [tmp_path])
+        judging.method_of(config_for(SEPSIS, **{key: value}))
 
 
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
@@ -192,7 +193,10 @@ def test_exact_values_are_what_is_earned(clinical):
 
 def judged_as(*estimates):
     return [
-        Judged(f'policy {i}', 'BC', 1, {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.9, 5.0)
+        Judged(
+            f'policy {i}', 'run', i, 'BC', 1,
+            {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.9, 5.0,
+        )  # fmt: skip
         for i, value in enumerate(estimates)
     ]
 
