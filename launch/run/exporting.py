@@ -198,7 +198,7 @@ def _observations(run: Restored) -> tuple[np.ndarray, dict[str, int]]:
     maps, rng = run.problem.preprocessing, np.random.default_rng(0)
     size = run.problem.spec.observation_size
     parts = {'random': maps.observation_mean + maps.observation_std * rng.standard_normal((_ROWS, size))}
-    if run.problem.columns or (get_dataset_path(run.problem.name) / 'data').exists():
+    if (get_dataset_path(run.problem.name) / 'data').exists():
         logged = loading.load(run.problem.name).transitions.observation
         parts['logged'] = logged[np.sort(rng.integers(len(logged), size=_ROWS))]
     return (
