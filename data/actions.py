@@ -53,12 +53,12 @@ class ActionMap(NamedTuple):
     def to_environment(self, actions: np.ndarray) -> np.ndarray | int:
         """Actions of an algorithm, (..., size) or (...) if discrete, as the environment takes them.
 
-        These are (..., *shape); a single index is an int.
+        These are (..., *shape); a single index is an int. Traced arrays of jax are mapped as well.
         """
         if self.discrete:
-            indices = np.asarray(actions) + self.start
+            indices = actions + self.start
             return indices if indices.ndim else int(indices)
-        share = (np.clip(actions, -1, 1) + 1) / 2
+        share = (actions.clip(-1, 1) + 1) / 2
         scaled = self.low + share * (self.high - self.low)
         return scaled.reshape(*scaled.shape[:-1], *self.shape)
 

@@ -35,11 +35,16 @@ def identity(config: ConfigDict) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in _FREE_KEYS}
 
 
+def digest(config: ConfigDict) -> str:
+    """Changes whenever the config does, but for what does not change the results."""
+    plain = json.dumps(identity(config), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
+
+
 def default_path(config: ConfigDict, data: str) -> Path:
     """runs/<algorithm>/<data>/seed<seed>-<hash of the config>, `data` naming what is learned from."""
-    plain = identity(config)
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    return Path('runs') / plain['algorithm'] / data.replace('/', '-') / f'seed{plain["seed"]}-{digest}'
+    name = f'seed{config.seed}-{digest(config)}'
+    return Path('runs') / config.algorithm / data.replace('/', '-') / name
 
 
 def holds(path: Path, config: ConfigDict, resume: bool) -> bool:

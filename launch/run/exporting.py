@@ -1,0 +1,280 @@
+"""A policy as a folder that needs none of this code.
+
+    policy.stablehlo   for jax alone, on cpu and cuda
+    policy.onnx        the same graph
+    policy.json        what goes in, what comes out, and where the policy comes from
+    predict.py         a CSV in, a CSV of actions out, with onnxruntime alone
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax import export
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import loading
+from data.columns import Feature
+from data.problem import Problem
+from launch.cli import UserError
+from launch.run import graphs, rollouts
+from launch.run.graphs import Graph
+from launch.run.policies import Restored
+
+_STABLEHLO, _ONNX, _ABOUT, _PREDICT = 'policy.stablehlo', 'policy.onnx', 'policy.json', 'predict.py'
+# Observations of each kind, random and logged, on which what was written is checked.
+_ROWS = 256
+# Of those at once where policies remember, a few steps after one another.
+_LANES = 8
+# Of continuous actions, in halves of their range where that is more than 1.
+_TOLERANCE = 1e-5
+_USE = {
+    _PREDICT: 'pip install onnxruntime; python predict.py table.csv actions.csv',
+    _ONNX: 'onnxruntime.InferenceSession("policy.onnx").run(None, {name: array for each of "inputs"})',
+    _STABLEHLO: (
+        'pip install jax flatbuffers; jax.export.deserialize(bytearray(open("policy.stablehlo", "rb")'
+        '.read())).call(an array for each of "inputs", in order)'
+    ),
+}
+_FEATURES = (
+    'Entries of "observation", in order. number: the cell of the column; time: days from origin to it; '
+    'category: 1 where the cell is category, 0 elsewhere; missing: 1 where the cell is missing, 0 '
+    'elsewhere. A missing cell is the last known one of the episode if carried, else fill; without a '
+    'fill it is an error.'
+)
+_RANDOMNESS = (
+    'None: one observation, one action. Where the algorithm draws to act, as BCQ its proposals, what it '
+    "draws is in the graph: drawn once with the member's seed, the same for all observations."
+)
+
+
+def write(
+    output: Path, run: Restored, member: int, target_return: float | None, source: dict[str, Any]
+) -> dict[str, Any]:
+    """Writes the folder, which appears whole or not at all; returns what is in policy.json.
+
+    Args:
+        output: the folder; `check_free` has seen it.
+        run, member: whose policy.
+        target_return: that policy.json asks a return-conditioned policy for; None for all others.
+        source: what policy.json says of where the policy comes from.
+
+    Raises:
+        UserError: what was exported acts otherwise than the code.
+    """
+    graph = graphs.build(run, member)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    building = output.with_name(f'.{output.name}.unfinished')
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        (building / _STABLEHLO).write_bytes(graphs.to_stablehlo(graph))
+        (building / _ONNX).write_bytes(graphs.to_onnx(graph))
+        about = {
+            'use': _USE,
+            'inputs': _inputs(graph, target_return),
+            'outputs': [value.to_json() for value in graph.outputs],
+            **_table(run.problem),
+            'memory': _memory(graph, run.problem),
+            'randomness': _RANDOMNESS,
+            **source,
+            'checked': check(building, graph, run, member, target_return),
+        }
+        (building / _ABOUT).write_text(json.dumps(about, indent=2))
+        shutil.copyfile(Path(__file__).with_name(_PREDICT), building / _PREDICT)
+        building.replace(output)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return about
+
+
+def check_free(output: Path) -> None:
+    """Raises UserError if a folder cannot be written there, or what writes it is not installed."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f'{output} is there already and no empty folder; choose another --output.')
+    missing = [name for name in ('jax2onnx', 'onnxruntime') if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"exporting needs {' and '.join(missing)}, which pip install -e '.[export]' installs."
+        )
+
+
+def _inputs(graph: Graph, target_return: float | None) -> list[dict[str, Any]]:
+    """Each with what it is at the first step of an episode."""
+    initial = {'target_return': target_return}
+    for name, row in graph.memory.items():
+        initial[name] = row.flat[0].item() if (row == row.flat[0]).all() else row.tolist()
+    return [value.to_json() | {'initial': initial.get(value.name, 0)} for value in graph.inputs]
+
+
+def _table(problem: Problem) -> dict[str, Any]:
+    """How a table's rows become observations, and actions a table's cells."""
+    columns, action_map = problem.columns, problem.action_map
+    if columns:
+        features, acted = columns.features, columns.actions
+        names = {'episode': columns.episode, 'order': columns.order, 'reward': columns.reward}
+    else:
+        size = problem.spec.observation_size
+        features = [Feature(f'observation_{i}', f'observation_{i}') for i in range(size)]
+        width = 1 if action_map.discrete else action_map.size
+        acted = [f'action_{i}' for i in range(width)] if width > 1 else ['action']
+        names = {'episode': 'episode', 'order': '', 'reward': 'reward'}
+    if problem.delayed_rewards:
+        names['reward'] = ''
+    if action_map.discrete:
+        first = action_map.start
+        labels = columns.labels if columns else range(first, first + action_map.size)
+        meaning = {
+            'kind': 'discrete',
+            'meaning': 'Action first + i stands for the cells labels[i] of these columns.',
+            'first': first,
+            'labels': [list(each) if isinstance(each, tuple) else [each] for each in labels],
+        }
+    else:
+        meaning = {
+            'kind': 'continuous',
+            'meaning': 'Numbers in the units of the log, between these bounds.',
+            'low': action_map.low.tolist(),
+            'high': action_map.high.tolist(),
+        }
+    return {
+        'columns': names,
+        'how_features': _FEATURES,
+        'features': [_feature(each, features) for each in features],
+        'observation_keys': list(problem.observation_keys),
+        'actions': {'columns': list(acted), **meaning},
+    }
+
+
+def _feature(feature: Feature, features: Sequence[Feature]) -> dict[str, Any]:
+    """With the categories that its column may have."""
+    plain = feature._asdict()
+    if feature.kind == 'category':
+        plain['categories'] = [each.category for each in features if each.column == feature.column
+                               and each.kind == 'category']  # fmt: skip
+    return plain
+
+
+def _memory(graph: Graph, problem: Problem) -> str:
+    """How a policy that remembers is fed."""
+    if not graph.memory:
+        return 'None: an action depends on its observation alone.'
+    return (
+        'At the first step of an episode each input memory_... is its initial value, later the output '
+        "next_memory_... of the step before. The input 'reward' is what the step before earned, 0 at "
+        'the first step'
+        + (', and at all others: here an episode earns at its end' if problem.delayed_rewards else '')
+        + '. The policy takes the actions that it gave for those that were done.'
+    )
+
+
+def check(
+    folder: Path, graph: Graph, run: Restored, member: int, target_return: float | None
+) -> dict[str, Any]:
+    """Holds what is in the folder against the actions of the code; says on what, and how near.
+
+    Raises:
+        UserError: they are others.
+    """
+    observations, counts = _observations(run)
+    steps = len(observations) // _LANES if graph.memory else 1
+    observations = observations.reshape(steps, -1, run.problem.spec.observation_size)
+    rewards = np.random.default_rng(1).standard_normal(observations.shape[:2]).astype(np.float32)
+    rewards[0] = 0
+    wanted = _in_code(run, member, target_return, observations, rewards)
+    found = {'counts': counts}
+    for file, call in ((_ONNX, _onnx(folder / _ONNX)), (_STABLEHLO, _stablehlo(folder / _STABLEHLO))):
+        actions = _roll(call, graph, target_return, observations, rewards)
+        found[file] = _difference(run.problem, actions, wanted, file)
+    return found
+
+
+def _observations(run: Restored) -> tuple[np.ndarray, dict[str, int]]:
+    """Random ones, and of the log if it is at hand, (n, observation_size); how many of each."""
+    maps, rng = run.problem.preprocessing, np.random.default_rng(0)
+    size = run.problem.spec.observation_size
+    parts = {'random': maps.observation_mean + maps.observation_std * rng.standard_normal((_ROWS, size))}
+    if (get_dataset_path(run.problem.name) / 'data').exists():
+        logged = loading.load(run.problem.name).transitions.observation
+        parts['logged'] = logged[np.sort(rng.integers(len(logged), size=_ROWS))]
+    return (
+        np.concatenate(list(parts.values())).astype(np.float32),
+        {name: len(rows) for name, rows in parts.items()},
+    )
+
+
+def _in_code(run, member, target_return, observations, rewards) -> np.ndarray:
+    """Actions (steps, lanes, ...) of the learners, each lane acting alone."""
+    learner, count = run.learner, len(run.learner.members)
+    states = run.states if target_return is None else rollouts.asked_for(run.states, target_return)
+    keys, lanes = learner.keys(), []
+    for lane in range(observations.shape[1]):
+        memory, actions = learner.init_memory(states, 1), []
+        for observation, reward in zip(observations[:, lane], rewards[:, lane]):
+            with graphs.exactly():
+                action, memory = learner.act(
+                    states,
+                    memory,
+                    np.broadcast_to(observation, (count, 1, len(observation))),
+                    np.full((count, 1), reward),
+                    keys,
+                    0,
+                )
+            actions.append(run.problem.action_map.to_environment(action[member]))
+        lanes.append(np.concatenate(actions))
+    return np.stack(lanes, axis=1)
+
+
+def _roll(call, graph: Graph, target_return, observations, rewards) -> np.ndarray:
+    """Actions (steps, lanes, ...) of an exported policy, all lanes at once."""
+    lanes = observations.shape[1]
+    given = {
+        'target_return': np.full(lanes, target_return or 0, np.float32),
+        **{name: np.stack([row] * lanes) for name, row in graph.memory.items()},
+    }
+    actions = []
+    for observation, reward in zip(observations, rewards):
+        given |= {'observation': observation, 'reward': reward}
+        action, *after = call([given[value.name] for value in graph.inputs])
+        given |= dict(zip(graph.memory, after))
+        actions.append(np.asarray(action))
+    return np.stack(actions)
+
+
+def _onnx(file: Path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=['CPUExecutionProvider'])
+    names = [each.name for each in session.get_inputs()]
+    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))
+
+
+def _stablehlo(file: Path):
+    exported = export.deserialize(bytearray(file.read_bytes()))
+    return lambda arrays: exported.call(*arrays)
+
+
+def _difference(problem: Problem, actions: np.ndarray, wanted: np.ndarray, file: str) -> float:
+    """The largest between actions.
+
+    Raises:
+        UserError: it is too large.
+    """
+    difference = np.abs(actions.astype(np.float64) - wanted)
+    limit = 0.0
+    if not problem.spec.discrete:
+        halves = (problem.action_map.high - problem.action_map.low) / 2
+        limit = _TOLERANCE * np.maximum(1, halves).reshape(problem.action_map.shape)
+    wrong = ~(difference <= limit)
+    if wrong.any():
+        raise UserError(
+            f'nothing was exported: {file} acts otherwise than the code, by up to '
+            f'{difference.max():.3g} in {wrong.sum()} of {wrong.size} numbers that were checked.'
+        )
+    return float(difference.max())
