@@ -3,11 +3,12 @@
     python -m launch.ingest --file=visits.parquet --dataset=clinic/visits-v0 --episode=patient \\
         --order=visit --observations='age,lab_*' --action=treatment --reward=survived --end=terminated
 
-A row is a decision. Parquet, CSV (also .csv.gz), .npz and HDF5 of flat arrays, or a directory of such files,
-of any size. Nothing is filled in, cut or turned into numbers unless a flag says how, and what was done is
-printed. An original D4RL file is known by its layout, and may name its environment:
+A row is a decision. The file is Parquet, CSV (also .csv.gz), .npz or HDF5 of flat arrays, or a
+directory of such, of any size. Nothing is filled in or turned into numbers unless a flag says how,
+and what was done is printed. An original D4RL file is known by its layout, and may name its environment:
 
-    python -m launch.ingest --file=hopper_medium-v2.hdf5 --env_id=Hopper-v5 --dataset=d4rl/hopper/medium-v2
+    python -m launch.ingest --file=hopper_medium-v2.hdf5 --env_id=Hopper-v5 \\
+        --dataset=d4rl/hopper/medium-v2
 
 The dataset appears when it is complete and readable, or not at all.
 """
@@ -26,8 +27,10 @@ from launch import cli
 from launch.cli import UserError
 
 _NEEDED = ('episode', 'observations', 'action', 'reward')
-_NAMES = ('episode', 'reward', 'order', 'terminal', 'end', 'behaviour_probability', 'discount_time', 'fill',
-          'actions_are')  # fmt: skip
+_NAMES = (
+    'episode', 'reward', 'order', 'terminal', 'end', 'behaviour_probability', 'discount_time', 'fill',
+    'actions_are',
+)  # fmt: skip
 _LISTS = ('observations', 'action', 'categories', 'times')
 
 

@@ -1,7 +1,7 @@
 """The cells of one column as numbers or codes, appended to a file on disk block by block.
 
-What cannot be used is counted as the blocks pass, so that whoever must refuse a table can say of a column
-how many of its rows are wrong, and which is the first.
+What cannot be used is counted as the blocks pass, so that whoever must refuse a table can say how many
+rows of a column are wrong, and which is the first.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.ingestion.files import Block
+from data.ingestion.formats import Block
 
 _BOOLEANS = {'true': 1.0, 'false': 0.0}
 _NUMBER = re.compile(
@@ -84,7 +84,8 @@ class Numbers(_Column):
         count, total, low, high: of the known and finite ones.
         fractions: whether any is no whole number.
         lost: of distinct values looked at, how many float32 cannot tell apart, and how many there were.
-        troubles: 'missing', 'infinite', 'text' (no number), 'times', or, where times are wanted, 'untimely'.
+        troubles: 'missing', 'infinite'; 'text', 'times' where numbers are wanted, 'untimely' where
+            times are.
     """
 
     def __init__(self, name: str, path: Path, dtype: type = np.float64, times: bool | None = False):

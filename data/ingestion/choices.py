@@ -89,14 +89,15 @@ def choose(readers: Readers, roles: Roles, kept: np.ndarray, where: Path) -> Cho
         return _continuous(readers.numbers, roles, kept, where)
     if roles.low or roles.high:
         raise DatasetError(
-            f'{where}: --low and --high are bounds of continuous actions; {listed(roles.action)} is taken '
-            'as labels; --actions_are=continuous makes amounts of whole numbers.'
+            f'{where}: --low and --high are bounds of continuous actions; {listed(roles.action)} is '
+            'taken as labels; --actions_are=continuous makes amounts of whole numbers.'
         )
     if readers.labels is not None:
         return _labels(readers.labels, kept, where)
     if fractions:
         raise DatasetError(
-            f'{where}: --actions_are=labels combines whole numbers; {listed(roles.action)} hold fractions.'
+            f'{where}: --actions_are=labels combines whole numbers; {listed(roles.action)} hold '
+            'fractions.'
         )
     return _combinations(readers.numbers, kept, where)
 
@@ -108,8 +109,8 @@ def _continuous(columns: list[Numbers], roles: Roles, kept: np.ndarray, where: P
     for flag, given, found in zip(('low', 'high'), (roles.low, roles.high), measured):
         if len(given) not in (0, 1, count):
             raise DatasetError(
-                f'{where}: --{flag} has {len(given)} numbers for {count} columns of actions; one, or one '
-                'per column, is needed.'
+                f'{where}: --{flag} has {len(given)} numbers for {count} columns of actions; one, or '
+                'one per column, is needed.'
             )
         bounds[flag] = np.broadcast_to(np.array(given or found, np.float32), count)
     low, high = bounds['low'], bounds['high']
@@ -133,7 +134,8 @@ def _continuous(columns: list[Numbers], roles: Roles, kept: np.ndarray, where: P
             )
         how = 'given' if roles.low and roles.high else 'measured'
         notes.append(
-            f'{column.name}: a continuous action between {low[index]:g} and {high[index]:g} (bounds {how})'
+            f'{column.name}: a continuous action between {low[index]:g} and {high[index]:g} '
+            f'(bounds {how})'
         )
 
     def values(rows: np.ndarray) -> np.ndarray:
@@ -161,7 +163,7 @@ def _labels(column: Codes, kept: np.ndarray, where: Path) -> Choices:
     if column.overflow:
         raise DatasetError(
             f'{where}: the action {column.name!r} has more than {MOST_LABELS:,} labels: nothing can be '
-            'learned of so many; say --actions_are=continuous if they are amounts, or put them in groups.'
+            'learned of so many; say --actions_are=continuous if they are amounts, or group them.'
         )
     labels, notes = _as_labels(column.name, column.labels)
     return _discrete(column.name, labels, lambda rows: column.spool.take(rows), kept, notes, where)
@@ -227,7 +229,7 @@ def _discrete(name: str, cells: list[Label], codes: Callable, kept: np.ndarray, 
     used = np.flatnonzero(counts)
     if len(used) < 2:
         raise DatasetError(
-            f'{where}: all steps have one action, {labels[used[0]]} ({name}): there is nothing to choose.'
+            f'{where}: all steps have one action, {labels[used[0]]} ({name}): nothing to choose.'
         )
     place = np.full(len(labels), -1)
     place[used] = np.arange(len(used))

@@ -160,7 +160,8 @@ def _fitting(
             isinstance(space, Discrete) and arrays[name].size == len(arrays[name])
         ):
             raise DatasetError(
-                f'{path}: its {name} have the shape {arrays[name].shape[1:]}, those of {owner} are {space}.'
+                f'{path}: its {name} have the shape {arrays[name].shape[1:]}, those of {owner} are '
+                f'{space}.'
             )
     outside = actions.from_space(spaces[1], owner).outside(arrays['actions'])
     if outside.any():

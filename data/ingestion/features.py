@@ -1,4 +1,4 @@
-"""Observations of a table's columns: numbers, days, one entry per category, and what is missing filled."""
+"""Observations of a table's columns: numbers, days, an entry per category; what is missing, filled."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -94,7 +94,7 @@ class Observations:
         self._columns, self._fill = columns, fill
         self.notes, self.warnings = [], []
         features, indicators = [], []
-        for name, column in columns.items():
+        for column in columns.values():
             missing = column.troubles['missing'].count if 'missing' in column.troubles else 0
             features += self._features(column, missing / len(order.rows))
             if missing:
@@ -166,8 +166,8 @@ class Observations:
             )
         elif lost > LOST * distinct:
             self.warnings.append(
-                f'{column.name}: of {distinct:,} distinct values looked at, {lost:,} are equal to others '
-                'once they are float32'
+                f'{column.name}: of {distinct:,} distinct values looked at, {lost:,} are equal to '
+                'others once they are float32'
             )
 
     def matrix(self, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -215,6 +215,6 @@ def _known(column: Numbers | Codes, order: Order) -> Iterator[tuple[np.ndarray, 
 
 
 def _last_known(known: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Where each row's last known value stands, itself included; -1 where its episode has none so far."""
+    """Where each row's last known value stands, itself included; -1 where its episode has none yet."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
     return np.where(last >= first, last, -1)

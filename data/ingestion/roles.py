@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from data.ingestion.files import Table, listed
+from data.ingestion.files import listed
+from data.ingestion.formats import Table
 from data.types import DatasetError
 
 FILLS = ('forward', 'mean', 'indicator')

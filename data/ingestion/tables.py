@@ -17,7 +17,8 @@ from data.ingestion import choices, features, roles
 from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
 from data.ingestion.choices import Readers
 from data.ingestion.episodes import Ends, Order, buffers, durations, ends, sort
-from data.ingestion.files import Table, open_table
+from data.ingestion.files import open_table
+from data.ingestion.formats import Table
 from data.ingestion.roles import Roles
 from data.recipes import storage
 from data.types import DatasetError
@@ -144,8 +145,10 @@ def _size(order: Order, ended: Ends, readers: _Readers) -> list[str]:
 def _of_reward(reward: Numbers) -> list[str]:
     lost, distinct = reward.lost
     if lost > features.LOST * distinct:
-        return [f'{reward.name}: {lost:,} of {distinct:,} distinct rewards looked at are equal to others '
-                'once they are float32']  # fmt: skip
+        return [
+            f'{reward.name}: of {distinct:,} distinct rewards looked at, {lost:,} are equal to others '
+            'once they are float32'
+        ]
     return []
 
 
@@ -170,8 +173,8 @@ def _check_marks(terminal: Numbers, where: Path) -> None:
     wrong = (values != 0) & (values != 1)
     if wrong.any():
         raise DatasetError(
-            f'{where}: the column {terminal.name!r} (--terminal) must hold 0 and 1, or true and false; it '
-            f'is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,}.'
+            f'{where}: the column {terminal.name!r} (--terminal) must hold 0 and 1, or true and false; '
+            f'it is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,}.'
         )
 
 
@@ -186,8 +189,8 @@ def _check(readers: _Readers, found: Roles, where: Path) -> None:
         if 'missing' in reader.troubles:
             trouble = reader.troubles['missing']
             raise DatasetError(
-                f'{where}: the column {reader.name!r} (--{flag}) is missing in {trouble.count:,} rows, the '
-                f'first is {trouble.where}; complete these rows, or leave their episodes out.'
+                f'{where}: the column {reader.name!r} (--{flag}) is missing in {trouble.count:,} rows, '
+                f'the first is {trouble.where}; complete these rows, or leave their episodes out.'
             )
         kinds = () if flag == 'action' else ('text', 'times', 'untimely', 'type', 'infinite')
         for kind in kinds:
@@ -200,8 +203,8 @@ def _check(readers: _Readers, found: Roles, where: Path) -> None:
         reader = singles[flag]
         if reader and reader.largest >= LARGEST_FLOAT64:
             raise DatasetError(
-                f'{where}: {reader.name!r} (--{flag}) holds numbers beyond 2**53, whose last digits would '
-                'be lost: subtract or divide by a constant.'
+                f'{where}: {reader.name!r} (--{flag}) holds numbers beyond 2**53, whose last digits '
+                'would be lost: subtract or divide by a constant.'
             )
     if readers.reward.largest > np.finfo(np.float32).max:
         raise DatasetError(
@@ -222,8 +225,8 @@ def _refuse(flag: str, reader: Codes | Numbers, kind: str, where: Path) -> None:
         needed = 'either text or numbers'
     raise DatasetError(
         f'{where}: the column {reader.name!r} (--{flag}) must hold {"finite " * (kind == "infinite")}'
-        f'{needed}; {trouble.where} has {str(trouble.example)[:60]!r}, and {trouble.count:,} rows in all '
-        'are like it.'
+        f'{needed}; {trouble.where} has {str(trouble.example)[:60]!r}, and {trouble.count:,} rows in '
+        'all are like it.'
     )
 
 
