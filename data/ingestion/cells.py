@@ -18,8 +18,9 @@ _BOOLEANS = {'true': 1.0, 'false': 0.0}
 _NUMBER = re.compile(
     r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE
 )
-_TIME = r'^\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?%s)?$'
-_ZONE = r'(Z|[+-]\d\d(:?\d\d)?)'
+_DAY, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
+_TIME = f'^{_DAY}({_CLOCK})?$'
+_ZONED_TIME = rf'^{_DAY}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
 # Microseconds, in which times are kept.
 DAY = 86_400e6
 # float32 holds all whole numbers up to this one, float64 up to the other.
@@ -230,9 +231,9 @@ def moments(cells: pa.Array) -> np.ndarray:
     if not pa.types.is_string(cells.type):
         return np.full(len(cells), np.nan)
     text = pc.utf8_trim_whitespace(cells)
-    zoned = pc.match_substring_regex(text, _TIME % _ZONE)
+    zoned = pc.match_substring_regex(text, _ZONED_TIME)
     # In one column, times with a zone and times without one cannot be put in order.
-    shape = zoned if pc.all(zoned).as_py() else pc.match_substring_regex(text, _TIME % '')
+    shape = zoned if pc.all(zoned).as_py() else pc.match_substring_regex(text, _TIME)
     return _stamps(pc.if_else(shape, text, None), 'UTC' if shape is zoned else None)
 
 

@@ -73,7 +73,7 @@ def check(columns: Mapping[str, Numbers | Codes], fill: str, where: Path) -> Non
         if (
             isinstance(column, Numbers)
             and not column.times
-            and column.largest > np.finfo(np.float32).max
+            and column.largest > float(np.finfo(np.float32).max)
         ):
             raise DatasetError(
                 f'{where}: {name!r} holds numbers up to {column.largest:.3g}, beyond float32, in which '

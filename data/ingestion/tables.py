@@ -206,7 +206,7 @@ def _check(readers: _Readers, found: Roles, where: Path) -> None:
                 f'{where}: {reader.name!r} (--{flag}) holds numbers beyond 2**53, whose last digits '
                 'would be lost: subtract or divide by a constant.'
             )
-    if readers.reward.largest > np.finfo(np.float32).max:
+    if readers.reward.largest > float(np.finfo(np.float32).max):
         raise DatasetError(
             f'{where}: the reward {readers.reward.name!r} is beyond float32: scale it.'
         )
