@@ -100,6 +100,8 @@ def open_csv(path: Path) -> Table:
             raise DatasetError(f'{path}: the file is empty.')
         if b'\0' in head:
             raise DatasetError(f'{path}: no CSV file: it holds bytes that are no text.')
+        if len(head) < _HEAD and len(head.strip().splitlines()) == 1:
+            raise DatasetError(f'{path}: it has columns and no rows.')
         header = head.decode('utf-8-sig', 'ignore' if len(head) == _HEAD else 'strict')
     names = tuple(next(row for row in csv.reader(io.StringIO(header)) if row))
     for mark, word in ((';', 'semicolons'), ('\t', 'tabs')):

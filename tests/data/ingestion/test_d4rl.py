@@ -89,9 +89,7 @@ def test_a_timeout_right_after_a_termination_leaves_at_most_one_step(
     rows = np.arange(ROWS)
     observations = arrays()['observations']
     following = np.concatenate([observations[1:], observations[:1]]) if recorded else None
-    made = arrays(
-        timeouts=(rows == TERMINAL + 1) | (rows == TIMEOUT), next_observations=following
-    )
+    made = arrays(timeouts=(rows == TERMINAL + 1) | (rows == TIMEOUT), next_observations=following)
     np.testing.assert_array_equal(converted(tmp_path, made).episode_lengths, lengths)
 
 
@@ -165,7 +163,9 @@ def test_ids_that_cannot_be_given_are_refused(storage, tmp_path):
 
 
 def test_an_environment_without_reference_scores_is_accepted(storage, tmp_path):
-    made = arrays(observations=np.ones((ROWS, 3), np.float32), actions=np.ones((ROWS, 1), np.float32))
+    made = arrays(
+        observations=np.ones((ROWS, 3), np.float32), actions=np.ones((ROWS, 1), np.float32)
+    )
     data = converted(tmp_path, made, 'Pendulum-v1')
     assert data.problem.env_spec.id == 'Pendulum-v1' and data.problem.scores is None
 
@@ -196,7 +196,11 @@ def test_whole_numbers_are_discrete_actions(storage, tmp_path):
         ({'actions': np.ones((ROWS, 3))}, d4rl.MEASURED, 'an action never changes'),
         ({'actions': np.ones(ROWS, int)}, d4rl.MEASURED, 'all steps have one action, 1'),
         ({}, d4rl.Bounds((-0.1,), (0.1,)), 'its actions are out of bounds in row'),
-        ({}, d4rl.Bounds((0.0, 1.0), (2.0,)), r'--low and --high do not fit actions of shape \(3,\)'),
+        (
+            {},
+            d4rl.Bounds((0.0, 1.0), (2.0,)),
+            r'--low and --high do not fit actions of shape \(3,\)',
+        ),
     ],
 )
 def test_actions_that_fit_no_bounds_are_refused(storage, tmp_path, changes, bounds, problem):

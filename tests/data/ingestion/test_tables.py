@@ -71,16 +71,16 @@ def test_a_column_marks_the_ends(storage, tmp_path, marks):
 def test_probabilities_and_durations_are_kept_with_the_steps(storage, tmp_path):
     columns = table(p=[0.5, 1, 0.25, 0.125, 1], day=[3, 1, 1, 1.5, 10])
     data, _ = ingested(tmp_path, columns, behaviour_probability='p', discount_time='day')
-    np.testing.assert_allclose(
-        behaviour.recorded_log_probs(data), np.log([0.25, 0.5, 1, 1, 0.125])
-    )
+    np.testing.assert_allclose(behaviour.recorded_log_probs(data), np.log([0.25, 0.5, 1, 1, 0.125]))
     found = [each.infos[tables.DURATION] for each in minari.load_dataset(ID)]
     np.testing.assert_array_equal(np.concatenate(found), [2, 7, 1, 0.5, 1])
     assert data.problem.columns.duration == 'day'
 
 
 def test_dates_order_rows_and_last_days(storage, tmp_path):
-    columns = table(visit=['2026-01-02T12:00', '2026-01-01', '2026-01-01', '2026-03-01', '2026-01-04'])
+    columns = table(
+        visit=['2026-01-02T12:00', '2026-01-01', '2026-01-01', '2026-03-01', '2026-01-04']
+    )
     data, _ = ingested(tmp_path, columns, discount_time='visit')
     np.testing.assert_array_equal(data.transitions.observation[:, 1], [2.5, 0.5, 4.5, 1.5, 3.5])
     found = [each.infos[tables.DURATION] for each in minari.load_dataset(ID)]
@@ -106,53 +106,112 @@ def test_chunks_do_not_show(storage, tmp_path, monkeypatch):
     expected = []
     for patient in dict.fromkeys(patients.tolist()):
         last = np.mean(known)
-        for row in sorted(np.flatnonzero(patients == patient), key=lambda row: columns['visit'][row]):
+        for row in sorted(
+            np.flatnonzero(patients == patient), key=lambda row: columns['visit'][row]
+        ):
             last = last if columns['lab'][row] is None else columns['lab'][row]
-            expected.append((columns['age'][row], last, columns['drug'][row], columns['alive'][row]))
-    found = np.column_stack([data.transitions.observation, data.transitions.action, data.transitions.reward])
+            expected.append(
+                (columns['age'][row], last, columns['drug'][row], columns['alive'][row])
+            )
+    found = np.column_stack(
+        [data.transitions.observation, data.transitions.action, data.transitions.reward]
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ('columns', 'changes', 'problem'),
     [
-        ({}, {'observations': ('age', 'pulse')}, "there is no column 'pulse' .--observations.; there are patient, visit, age"),
+        (
+            {},
+            {'observations': ('age', 'pulse')},
+            "'pulse' .--observations.; there are patient, visit, age",
+        ),
         ({}, {'observations': ('x_*',)}, "no column matches 'x_\\*'"),
         ({}, {'episode': 'person'}, "there is no column 'person' .--episode."),
         ({}, {'observations': ('age', 'a*')}, '--observations names age twice'),
-        ({}, {'observations': ('age', 'drug')}, "'drug' is used twice, for --action and for --observations"),
+        (
+            {},
+            {'observations': ('age', 'drug')},
+            "'drug' is used twice, for --action and for --observations",
+        ),
         ({}, {'order': 'alive'}, "'alive' is used twice, for --reward and for --order"),
         ({}, {'end': ''}, 'how do episodes end.* one of them is needed'),
         ({}, {'terminal': 'alive'}, 'how do episodes end.* not both'),
-        ({'patient': ['b', None, '', 'a', 'b']}, {}, "'patient' .--episode. is missing in 2 rows, the first is row 2"),
-        ({'drug': ['x', 'y', 'x', 'y', None]}, {}, "'drug' .--action. is missing in 1 rows, the first is row 5"),
-        ({'alive': [0, 0, 'nan', 1, 0]}, {}, "'alive' .--reward. is missing in 1 rows, the first is row 3"),
+        (
+            {'patient': ['b', None, '', 'a', 'b']},
+            {},
+            "'patient' .--episode. is missing in 2 rows, the first is row 2",
+        ),
+        (
+            {'drug': ['x', 'y', 'x', 'y', None]},
+            {},
+            "'drug' .--action. is missing in 1 rows, the first is row 5",
+        ),
+        (
+            {'alive': [0, 0, 'nan', 1, 0]},
+            {},
+            "'alive' .--reward. is missing in 1 rows, the first is row 3",
+        ),
         ({'alive': [0, 0, 'inf', 1, 0]}, {}, 'must hold finite numbers; row 3 has'),
         ({'alive': [0, 0, 'yes', 1, 0]}, {}, "must hold numbers; row 3 has 'yes', and 1 rows"),
         ({'alive': [0, 0, 0, 'true', 0]}, {}, "must hold numbers; row 4 has 'true'"),
         ({'alive': [0, 0, 0, 1e39, 0]}, {}, "'alive' is beyond float32"),
-        ({'visit': ['first', 'first', 'second', 'second', 'third']}, {}, "'visit' .--order. must hold numbers, or times"),
-        ({'visit': ['2026-01-01', 2, 3, 4, 5]}, {}, "must hold times in ISO 8601 like those before; row 2 has '2'"),
+        (
+            {'visit': ['first', 'first', 'second', 'second', 'third']},
+            {},
+            "'visit' .--order. must hold numbers, or times",
+        ),
+        (
+            {'visit': ['2026-01-01', 2, 3, 4, 5]},
+            {},
+            "must hold times in ISO 8601 like those before; row 2 has '2'",
+        ),
         ({'visit': [1, 1, 1, 2, 2]}, {}, "same 'visit', in 1 episodes; patient 'b' has 1 twice"),
         ({'visit': [2**60, 1, 1, 2, 2]}, {}, 'beyond 2..53'),
-        ({'age': [50, 'old', 'old', 30, 31]}, {}, "hold text where numbers are expected: age .2 rows, the first is row 2: 'old'."),
+        (
+            {'age': [50, 'old', 'old', 30, 31]},
+            {},
+            "text where numbers are expected: age .2 rows, the first is row 2: 'old'.",
+        ),
         ({'age': ['2026-01-01', '', 50, 30, 31]}, {}, 'text where numbers'),
-        ({'age': [50, None, 30, 'NA', 31], 'lab': [None, 1, 2, 3, 4]}, {},
-         'missing values: age .2 rows, the first is row 2., lab .1 rows, the first is row 1.; say --fill=forward'),
+        (
+            {'age': [50, None, 30, 'NA', 31], 'lab': [None, 1, 2, 3, 4]},
+            {},
+            'age .2 rows, the first is row 2., lab .1 rows, the first is row 1.; say --fill=forward',
+        ),
         ({'age': [None] * 5}, {'fill': 'mean'}, "'age' holds no value"),
         ({'age': [50, '-inf', 30, 4, 31]}, {}, 'infinite numbers: age'),
         ({'age': [50, 1e39, 30, 4, 31]}, {}, 'beyond float32'),
         ({'drug': ['x'] * 5}, {}, 'all steps have one action, x'),
-        ({'died': [0, 0, 1, 0, 0]}, {'terminal': 'died', 'end': ''}, "1 episodes go on after a row that 'died' marks"),
-        ({'died': [0, 0, 2, 0, 0]}, {'terminal': 'died', 'end': ''}, 'must hold 0 and 1.* it is 2 in row 3'),
-        ({'p': [0.5, 0, 1, 1, 1]}, {'behaviour_probability': 'p'}, 'must be in .0, 1.; it is 0 in row 2'),
+        (
+            {'died': [0, 0, 1, 0, 0]},
+            {'terminal': 'died', 'end': ''},
+            "1 episodes go on after a row that 'died' marks",
+        ),
+        (
+            {'died': [0, 0, 2, 0, 0]},
+            {'terminal': 'died', 'end': ''},
+            'must hold 0 and 1.* it is 2 in row 3',
+        ),
+        (
+            {'p': [0.5, 0, 1, 1, 1]},
+            {'behaviour_probability': 'p'},
+            'must be in .0, 1.; it is 0 in row 2',
+        ),
         ({'p': [0.5, 1, 1, 1.5, 1]}, {'behaviour_probability': 'p'}, 'it is 1.5 in row 4'),
-        ({'day': [1, 1, 1, 2, 2]}, {'discount_time': 'day'}, "must grow .* in 1 episodes they do not, the first is patient 'b'"),
+        (
+            {'day': [1, 1, 1, 2, 2]},
+            {'discount_time': 'day'},
+            "must grow .* in 1 episodes they .* first is patient 'b'",
+        ),
         ({'patient': list('abcde')}, {'end': 'truncated'}, 'no step is left'),
         ({name: [] for name in TABLE}, {}, 'it has columns and no rows'),
     ],
-)  # fmt: skip
-def test_a_bad_table_is_one_sentence_and_leaves_nothing(storage, tmp_path, columns, changes, problem):
+)
+def test_a_bad_table_is_one_sentence_and_leaves_nothing(
+    storage, tmp_path, columns, changes, problem
+):
     with pytest.raises(DatasetError, match=problem) as caught:
         ingested(tmp_path, table(**columns), **changes)
     assert '\n' not in str(caught.value) and 'visits.csv' in str(caught.value)
