@@ -38,8 +38,8 @@ class Data(NamedTuple):
     Attributes:
         learned_from: the steps that batches are of.
         held_out: what policies are judged from; None if that is an environment.
-        log: what the dataset itself earned (estimates.of_log); None if that is on another scale than what
-            policies earn.
+        log: what the dataset itself earned (estimates.of_log); None if that is on another scale than
+            what policies earn.
     """
 
     learned_from: Dataset
@@ -160,8 +160,8 @@ def load_data(config: ConfigDict) -> Data:
     if 'gamma' in config.hparams and dataset.duration is not None:
         if config.sweep.gamma:
             raise UserError(
-                f'config.sweep.gamma is {config.sweep.gamma}; the steps of dataset {config.dataset} last '
-                'for different times, which one gamma has to discount.'
+                f'config.sweep.gamma is {config.sweep.gamma}; the steps of dataset {config.dataset} '
+                'last for different times, which one gamma has to discount.'
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
