@@ -25,6 +25,7 @@ class Feature(NamedTuple):
         carried: whether a missing number is first of all the last one known in its episode.
         fill: what else a missing number is, in the units of the entry; None if the table lacked none, so
             that a missing one is an error.
+        missing: share of the table's rows in which the cell is missing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Feature(NamedTuple):
     origin: str = ''
     carried: bool = False
     fill: float | None = None
+    missing: float = 0.0
 
 
 class Columns(NamedTuple):
@@ -48,6 +50,7 @@ class Columns(NamedTuple):
         episode, reward: columns.
         order: the column that orders an episode's rows; '' if they stand in order.
         duration: the column of times that discounts count; '' if every step counts one.
+        notes: what was done to the table on the way, a sentence each.
     """
 
     features: tuple[Feature, ...]
@@ -57,6 +60,7 @@ class Columns(NamedTuple):
     reward: str
     order: str = ''
     duration: str = ''
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, of which `from_json` makes these again."""
@@ -80,6 +84,7 @@ def from_json(plain: Mapping[str, Any], owner: str) -> Columns:
             'features': tuple(Feature(**each) for each in plain['features']),
             'actions': tuple(plain['actions']),
             'labels': labels,
+            'notes': tuple(plain.get('notes', ())),
         })  # fmt: skip
     except (TypeError, KeyError, ValueError) as error:
         raise DatasetError(f'{owner}: its {METADATA!r} are none of launch.ingest ({error}).') from error

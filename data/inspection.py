@@ -31,8 +31,10 @@ class Statistics(NamedTuple):
         truncated: bool (E,), whether it is a truncation and no termination.
         action_shares: of all steps; (action_size,) if discrete, else (action_size, ACTION_BINS)
             over equal bins of [-1, 1].
+        action_counts: steps with each action, (action_size,); None if continuous.
         at_bounds: share of steps with this action dimension at -1 or 1, (action_size,); None if
             discrete.
+        ranges: min, mean and max of each feature, float64 (observation_size, 3).
         comparable: whether the log was recorded under the conditions that the problem's reference
             returns refer to.
     """
@@ -43,7 +45,9 @@ class Statistics(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     action_shares: np.ndarray
+    action_counts: np.ndarray | None
     at_bounds: np.ndarray | None
+    ranges: np.ndarray
     comparable: bool
 
 
@@ -58,7 +62,9 @@ def statistics(dataset: Dataset) -> Statistics:
         terminated=terminated,
         truncated=dataset.truncation[last] & ~terminated,
         action_shares=_action_shares(dataset),
+        action_counts=_action_counts(dataset) if dataset.problem.spec.discrete else None,
         at_bounds=None if dataset.problem.spec.discrete else _at_bounds(dataset),
+        ranges=_ranges(dataset),
         comparable=_other_conditions(dataset) is None,
     )
 
@@ -67,6 +73,20 @@ def collection_spec(dataset: Dataset) -> EnvSpec | None:
     """The environment that the log was recorded in, None if the metadata names none."""
     text = dataset.metadata.get('env_spec')
     return EnvSpec.from_json(text) if text else None
+
+
+def feature_names(task: Problem) -> list[str]:
+    """Of the entries of an observation: the table's, or their numbers."""
+    if task.columns is None:
+        return [str(index) for index in range(task.spec.observation_size)]
+    return [feature.name for feature in task.columns.features]
+
+
+def action_names(task: Problem) -> list[str]:
+    """Of discrete actions their labels, of continuous ones their columns; else their numbers."""
+    if task.columns is None:
+        return [str(index) for index in range(task.spec.action_size)]
+    return [str(name) for name in task.columns.labels or task.columns.actions]
 
 
 def warnings(dataset: Dataset) -> list[str]:
@@ -88,9 +108,19 @@ def warnings(dataset: Dataset) -> list[str]:
 def _action_shares(dataset: Dataset) -> np.ndarray:
     actions = dataset.transitions.action
     if dataset.problem.spec.discrete:
-        return np.bincount(actions, minlength=dataset.problem.spec.action_size) / len(actions)
+        return _action_counts(dataset) / len(actions)
     counts = [np.histogram(column, ACTION_BINS, (-1, 1))[0] for column in actions.T]
     return np.array(counts) / len(actions)
+
+
+def _action_counts(dataset: Dataset) -> np.ndarray:
+    return np.bincount(dataset.transitions.action, minlength=dataset.problem.spec.action_size)
+
+
+def _ranges(dataset: Dataset) -> np.ndarray:
+    observations = dataset.transitions.observation
+    mean = observations.mean(axis=0, dtype=np.float64)
+    return np.stack([observations.min(axis=0), mean, observations.max(axis=0)], axis=1)
 
 
 def _at_bounds(dataset: Dataset) -> np.ndarray:
@@ -100,12 +130,12 @@ def _at_bounds(dataset: Dataset) -> np.ndarray:
 def _no_scores(dataset: Dataset) -> str | None:
     if dataset.problem.scores:
         return None
-    return 'no reference scores: returns cannot be normalised, and launch.train will refuse it'
+    return 'no reference scores: returns, no scores'
 
 
 def _no_environment(dataset: Dataset) -> str | None:
     if dataset.problem.env_spec is None:
-        return 'no environment recorded: policies cannot be evaluated'
+        return 'no environment recorded: policies are judged from held-out episodes of the log'
     try:
         with environments.make(dataset.problem.env_spec) as env:
             size = gym.spaces.flatdim(env.observation_space)
@@ -148,8 +178,9 @@ def _constant_features(dataset: Dataset) -> str | None:
         return None
     return (
         f'observation features that never change: {len(constant)} of '
-        f'{dataset.problem.spec.observation_size} ({_listed(constant)}); standardised, the slightest '
-        'change of them in evaluation is huge'
+        f'{dataset.problem.spec.observation_size} '
+        f'({_listed(constant, feature_names(dataset.problem))}); standardised, the slightest change of '
+        'them in evaluation is huge'
     )
 
 
@@ -186,7 +217,8 @@ def _actions_at_bounds(dataset: Dataset) -> str | None:
         return None
     return (
         f'up to {shares.max():.0%} of the actions are at their bounds (dimensions '
-        f'{_listed(many)}), where the log-probability of a tanh-Gaussian diverges'
+        f'{_listed(many, action_names(dataset.problem))}), where the log-probability of '
+        'a tanh-Gaussian diverges'
     )
 
 
@@ -200,9 +232,10 @@ def _missing_actions(dataset: Dataset) -> str | None:
         problem = 'action dimensions that never change'
     if not len(unused):
         return None
-    return f'{problem}: {len(unused)} of {dataset.problem.spec.action_size} ({_listed(unused)})'
+    names = _listed(unused, action_names(dataset.problem))
+    return f'{problem}: {len(unused)} of {dataset.problem.spec.action_size} ({names})'
 
 
-def _listed(indices, most: int = 8) -> str:
-    text = ', '.join(str(index) for index in indices[:most])
+def _listed(indices, names: list[str] | None = None, most: int = 8) -> str:
+    text = ', '.join(str(index) if names is None else names[index] for index in indices[:most])
     return f'{text}, …' if len(indices) > most else text

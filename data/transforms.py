@@ -162,6 +162,15 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dat
     return tuple(_episodes(dataset, np.sort(part)) for part in (order[number:], order[:number]))
 
 
+def thin(dataset: Dataset, most_steps: int) -> Dataset:
+    """Episodes from all over a log that hold about so many steps; all of it if that has no more."""
+    steps, episodes = int(dataset.episode_offsets[-1]), len(dataset.episode_lengths)
+    if steps <= most_steps:
+        return dataset
+    number = max(episodes * most_steps // steps, 1)
+    return _episodes(dataset, np.linspace(0, episodes - 1, number).astype(int))
+
+
 def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
     """Discounts a step that lasts d by gamma^d  (Bradtke & Duff 1994, semi-Markov decision processes).
 
@@ -170,7 +179,8 @@ def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
     if dataset.duration is None:
         return dataset
     steps = dataset.transitions
-    discount = np.asarray(steps.discount * gamma ** (dataset.duration - 1), np.float32)
+    lasting = np.where(steps.discount == 0, 0.0, gamma ** (dataset.duration - 1))
+    discount = lasting.astype(np.float32)
     return dataset._replace(transitions=steps._replace(discount=discount))
 
 

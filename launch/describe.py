@@ -16,9 +16,12 @@ from data.loading import Dataset
 from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
-from launch.report import figures
+from launch.report import figures, tables
 
 _MOST_BARS = 50
+# An action of fewer is one that the log says little of.
+_FEW_STEPS = 20
+_MOST_TICKS = 12
 _END_COLORS = {'terminated': 'C3', 'truncated': 'C0', 'neither': '0.7'}
 
 
@@ -59,7 +62,34 @@ def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     }
     width = max(map(len, rows))
     lines = [dataset.problem.name, *(f'  {name:{width}}  {value}' for name, value in rows.items())]
+    if dataset.problem.columns:
+        lines += _of_table(measured)
     return '\n'.join([*lines, *(f'  WARNING: {warning}.' for warning in warnings)])
+
+
+def _of_table(measured: Statistics) -> list[str]:
+    """What the table that was ingested called its parts, how far they reach, and what was done to it."""
+    columns = measured.problem.columns
+    features = [('feature', 'min', 'mean', 'max', 'missing')]
+    for feature, numbers in zip(columns.features, measured.ranges):
+        reach = (f'{number:,.4g}' for number in numbers)
+        features.append((feature.name, *reach, f'{feature.missing:.1%}'))
+    lines = ['', *tables.columns(features), '']
+    if columns.labels:
+        order = np.argsort(-measured.action_counts, kind='stable')
+        names, counts = inspection.action_names(measured.problem), measured.action_counts
+        rows = [(' + '.join(columns.actions), 'steps', 'share')]
+        rows += [(names[index], f'{counts[index]:,}', f'{counts[index] / counts.sum():.1%}')
+                 for index in order[:_MOST_BARS]]  # fmt: skip
+        lines += tables.columns(rows)
+        if len(order) > _MOST_BARS:
+            lines.append(f'and {len(order) - _MOST_BARS:,} rarer ones')
+        rare = [names[index] for index in order if counts[index] < _FEW_STEPS]
+        if rare:
+            shown = ', '.join(rare[:_MOST_BARS])
+            lines.append(f'seen fewer than {_FEW_STEPS} times: {len(rare)} ({shown})')
+        lines.append('')
+    return ['  ' + line if line else '' for line in (*lines, *(f'{note}.' for note in columns.notes))]
 
 
 def _ends(measured: Statistics) -> dict[str, np.ndarray]:
@@ -98,7 +128,8 @@ def _coverage(measured: Statistics) -> str:
     shares = measured.action_shares
     if measured.problem.spec.discrete:
         order = np.argsort(-shares, kind='stable')[:5]
-        most = ', '.join(f'{action} ({shares[action]:.1%})' for action in order)
+        names = inspection.action_names(measured.problem)
+        most = ', '.join(f'{names[action]} ({shares[action]:.1%})' for action in order)
         return f'{np.count_nonzero(shares)} of {len(shares)} actions taken, most often {most}'
     filled = _range(np.mean(shares > 0, axis=1))
     return (
@@ -183,7 +214,11 @@ def _draw_lengths(panel: Axes, measured: Statistics) -> None:
 
 def _draw_discrete_actions(panel: Axes, measured: Statistics) -> None:
     panel.bar(np.arange(measured.problem.spec.action_size), 100 * measured.action_shares, color='C0')
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    names = inspection.action_names(measured.problem)
+    if measured.problem.columns and len(names) <= _MOST_TICKS:
+        panel.set_xticks(np.arange(len(names)), names)
+    else:
+        panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set(xlabel='action', ylabel='% of steps')
 
 
@@ -196,7 +231,8 @@ def _draw_continuous_actions(panel: Axes, measured: Statistics) -> None:
         panel.text(1.1, row + 0.3, f'{at_bounds:.0%}', fontsize='small', ha='center', va='center')
     panel.text(1.1, size, 'at ±1', fontsize='small', ha='center', va='bottom')
     step = -(-size // 12)
-    panel.set_yticks(np.arange(0, size, step) + 0.3, [str(row) for row in range(0, size, step)])
+    names = inspection.action_names(measured.problem)
+    panel.set_yticks(np.arange(0, size, step) + 0.3, names[::step])
     panel.tick_params(axis='y', length=0)
     panel.set(xlabel='action', ylabel='dimension')
     panel.set(xlim=(-1.05, 1.2), ylim=(0, size), xticks=[-1, -0.5, 0, 0.5, 1])

@@ -1,23 +1,42 @@
-"""Trains all members of a config on a dataset and judges them in its environment.
+"""Trains all members of a config on a dataset, and judges them.
 
     python -m launch.train --config=launch/configs/iql.py:sepsis
+    python -m launch.train --config=launch/configs/iql.py:log --config.dataset=clinic/visits-v0
+
+They are judged in the dataset's environment, or, where there is none, from episodes of the log that
+they do not learn from.
 """
 
 import dataclasses
+import json
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
 from data import loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
-from launch import cli
+from launch import cli, ope
 from launch.cli import UserError
-from launch.report import finished
-from launch.run import directory, feeds, learners, loop
+from launch.estimate import held_out, judging
+from launch.estimate.judging import Method
+from launch.report import estimates, finished
+from launch.run import directory, feeds, learners, loop, policies, rollouts
 from launch.run.directory import Checkpoints
+from launch.run.learners import Learners
+from launch.run.loop import Judge
 from launch.run.members import make_members, with_target
+
+
+class Data(NamedTuple):
+    """What a run learns from, and what it is judged from; None if that is an environment."""
+
+    learned_from: Dataset
+    held_out: Dataset | None
 
 
 def main(config: ConfigDict) -> None:
@@ -33,6 +52,7 @@ def train(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, dataset, environment or run directory cannot be used.
     """
     validate(config)
+    config = _measured(config)
     algorithm = ALGORITHMS[config.algorithm]
     targets = tuple(config.get('target_returns', ()))
     hparams = config.hparams.to_dict()
@@ -43,56 +63,129 @@ def train(config: ConfigDict) -> Path:
         finished.show(path, title)
         return path
 
-    dataset = load_dataset(config)
+    data = load_data(config)
+    dataset = data.learned_from
     task = dataset.problem
     validate_actions(config.algorithm, task)
-    problem.check_judge(task)
+    method = judging.method_of(config.ope, 'config.ope')
+    if data.held_out is None:
+        problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
-    checkpoints = Checkpoints(path)
+    checkpoints = Checkpoints(path, config.keep_checkpoints)
     if (checkpoints.latest() or 0) < config.num_updates:
         learner = learners.build(
             algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
             config.network, config.batch_size,
         )  # fmt: skip
         context = learners.context_of(algorithm, config.network)
-        data = dataset.transitions if context is None else sequences.steps(dataset)
+        steps = dataset.transitions if context is None else sequences.steps(dataset)
         if config.dataset_on == 'device':
-            advance = feeds.on_device(learner, data)
+            advance = feeds.on_device(learner, steps)
         else:
-            advance = feeds.from_host(learner, data, config.batch_size, context)
+            advance = feeds.from_host(learner, steps, config.batch_size, context)
+        episodes = config.eval_episodes, config.final_eval_episodes
         wandb = directory.identity(config) if config.wandb else None
-        with loop.recording(
-            path, checkpoints, learner, task, config.eval_interval, config.eval_episodes,
-            config.final_eval_episodes, targets, wandb,
-        ) as record:  # fmt: skip
+        with (
+            _judge(learner, data, episodes, method, context, targets) as judge,
+            loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
+        ):
             loop.train(
                 {'states': learner.init()}, advance, members, config.num_updates,
                 config.log_interval, config.algorithm, record,
             )  # fmt: skip
+    if data.held_out is not None:
+        _estimate(path, data.held_out, method, config)
     finished.finish(path, title, task, config.num_updates)
     return path
 
 
-def load_dataset(config: ConfigDict) -> Dataset:
-    """The data that a config learns from, its preprocessing measured.
+def _judge(
+    learner: Learners,
+    data: Data,
+    episodes: tuple[int, int],
+    method: Method,
+    context: int | None,
+    targets: tuple[float, ...],
+) -> AbstractContextManager[Judge]:
+    if data.held_out is None:
+        return rollouts.judging(learner, data.learned_from.problem, *episodes, targets)
+    support = held_out.fit_support(
+        *data, method.model_hparams, method.model_network, method.model_schedule, method.seed
+    )
+    return held_out.judging(learner, data.held_out, support, context, targets)
+
+
+def _estimate(path: Path, held: Dataset, method: Method, config: ConfigDict) -> None:
+    """Writes what the held-out episodes say that the policies earn, in the units of the log."""
+    task = held.problem
+    maps = task.preprocessing._replace(reward_scale=np.float32(1), reward_shift=np.float32(0))
+    held = held._replace(problem=task._replace(preprocessing=maps))
+    found = policies.of_run(path) if policies.restore(path).finite.any() else []
+    judged = judging.judge(held, found, method) if found else []
+    members = [member for each in found for member in each.members]
+    finished.write(path / estimates.FILE, {
+        'config': json.loads(config.ope.to_json_best_effort()),
+        'estimator': config.ope.estimator,
+        'log': estimates.of_log(held, method.gamma),
+        'policies': [
+            {'setting': member.setting, 'seed': member.seed} | each
+            for member, each in zip(members, ope.as_json(judged))
+        ],
+    })  # fmt: skip
+
+
+def load_data(config: ConfigDict) -> Data:
+    """The data of a config, its preprocessing measured on what is learned from.
 
     Raises:
         DatasetError: there is no such dataset, or it is not what the config takes it for.
     """
     dataset = loading.load(config.dataset)
+    if config.env_id:
+        dataset = dataset._replace(problem=problem.judged_in(dataset.problem, config.env_id))
     if config.cut_at_goal:
         dataset = transforms.cut_at_goal(dataset)
-    dataset = transforms.top_episodes(dataset, config.top_fraction)
     if config.delayed_rewards:
         dataset = transforms.delay_rewards(dataset)
-    return transforms.preprocess(
+    if 'gamma' in config.hparams:
+        dataset = transforms.discount_durations(dataset, config.hparams.gamma)
+    held = None
+    if judged_from_log(config, dataset.problem):
+        dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
+    dataset = transforms.top_episodes(dataset, config.top_fraction)
+    dataset = transforms.preprocess(
         dataset,
         config.standardize_observations,
         config.normalize_rewards,
         config.reward_scale,
         config.reward_shift,
+        config.standardize_returns,
     )
+    return Data(dataset, held and held._replace(problem=dataset.problem))
+
+
+def judged_from_log(config: ConfigDict, task: Problem) -> bool:
+    """Whether a config's policies are judged from held-out episodes, not in an environment."""
+    return config.evaluate_in == 'log' or (config.evaluate_in == 'auto' and task.env_spec is None)
+
+
+def _measured(config: ConfigDict) -> ConfigDict:
+    """A copy of a config, in which what a return-conditioned policy is asked for is a number.
+
+    Where it has none, that is the log's best return, and what the best tenth of its episodes reach; and
+    returns are divided by their standard deviation, if they shall be standardised.
+    """
+    config = config.copy_and_resolve_references()
+    if 'target_returns' not in config or (config.target_returns and not config.standardize_returns):
+        return config
+    returns = loading.load(config.dataset).episode_returns
+    if not config.target_returns:
+        asked = np.quantile(returns, [1, 0.9])
+        config.target_returns = tuple(dict.fromkeys(float(f'{value:.6g}') for value in asked))
+    if config.standardize_returns:
+        config.hparams.return_scale = float(f'{np.std(returns) or 1:.6g}')
+    return config
 
 
 def validate(config: ConfigDict) -> None:
@@ -102,6 +195,16 @@ def validate(config: ConfigDict) -> None:
     if config.algorithm not in ALGORITHMS:
         valid = ', '.join(ALGORITHMS)
         raise UserError(f'config.algorithm: unknown algorithm {config.algorithm!r}; valid: {valid}.')
+    if not config.dataset:
+        raise UserError("config.dataset is '': --config.dataset=ID says which log to learn from.")
+    if config.evaluate_in not in ('auto', 'environment', 'log'):
+        raise UserError(
+            f"config.evaluate_in is {config.evaluate_in!r}; valid: 'auto', 'environment', 'log'."
+        )
+    if not 0 < config.holdout_fraction < 1:
+        raise UserError(
+            f'config.holdout_fraction is {config.holdout_fraction}; valid: between 0 and 1.'
+        )
     if config.dataset_on not in ('device', 'host'):
         raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")
     if learners.context_of(ALGORITHMS[config.algorithm], config.network) is not None:
@@ -140,10 +243,8 @@ def validate_schedule(config: ConfigDict) -> None:
 def _validate_sequences(config: ConfigDict) -> None:
     targets, network = config.target_returns, config.network
     numbers = all(isinstance(target, int | float) for target in targets)
-    if not targets or not numbers or len(set(targets)) < len(targets):
-        raise UserError(
-            f'config.target_returns is {targets}; one or more different numbers are needed.'
-        )
+    if not numbers or len(set(targets)) < len(targets):
+        raise UserError(f'config.target_returns is {targets}; different numbers are needed.')
     for key in ('context', 'num_layers', 'num_heads', 'max_timestep'):
         if network[key] < 1:
             raise UserError(f'config.network.{key} is {network[key]}; at least 1 is needed.')

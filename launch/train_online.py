@@ -27,14 +27,14 @@ from launch import cli
 from launch.cli import UserError
 from launch.configs import online
 from launch.report import finished
-from launch.run import directory, learners, loop, replays
+from launch.run import directory, learners, loop, replays, rollouts
 from launch.run.actors import Actors
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
 from launch.run.members import make_members
 from launch.run.replays import Replays
-from launch.train import load_dataset, validate_hparams, validate_schedule
+from launch.train import load_data, validate_hparams, validate_schedule
 
 # What an offline run and its continuation share.
 _SHARED_KEYS = ('network', 'seed', 'num_seeds')
@@ -92,7 +92,7 @@ def train_online(config: ConfigDict) -> Path:
             before = Checkpoints(source).restore(states=states)['states']
             states = before.replace(hparams=states.hparams)
         if source and config.offline_share:
-            dataset = load_dataset(directory.load_config(source))
+            dataset = load_data(directory.load_config(source)).learned_from
             offline = learners.place(dataset.transitions, len(members))
         buffers = replays.build(
             task.spec, len(members), config.replay_capacity, config.batch_size, offline,
@@ -104,10 +104,12 @@ def train_online(config: ConfigDict) -> Path:
             config.num_updates,
         )  # fmt: skip
         wandb = directory.identity(config) if config.wandb else None
-        with loop.recording(
-            path, checkpoints, learner, task, config.eval_interval, config.eval_episodes,
-            config.final_eval_episodes, wandb_config=wandb,
-        ) as record:  # fmt: skip
+        with (
+            rollouts.judging(
+                learner, task, config.eval_episodes, config.final_eval_episodes
+            ) as judge,
+            loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
+        ):
             loop.train(
                 {'states': states, 'replay': buffers.empty()}, advance, members, config.num_updates,
                 config.log_interval, config.algorithm, record, 'step',

@@ -77,8 +77,7 @@ def _write(recipe: Recipe, data_path: Path, seed: int) -> None:
     with environments.make(recipe.env_spec) as env:
         storage.write(
             data_path,
-            env,
-            recipe.env_spec,
+            (env.observation_space, env.action_space),
             _with_progress(recipe, recipe.episodes(env, recipe.size, seed)),
             {
                 'dataset_id': recipe.dataset_id,
@@ -93,6 +92,7 @@ def _write(recipe: Recipe, data_path: Path, seed: int) -> None:
                 ),
                 **recipe.references(),
             },
+            recipe.env_spec,
         )
 
 

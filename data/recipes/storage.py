@@ -8,7 +8,7 @@ longer than collecting them. Ours are contiguous arrays, made through HDF5's low
 import functools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,41 @@ import minari
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data.locking import exclusive
+from data.types import DatasetError
+
+
+@contextmanager
+def claimed(dataset_id: str) -> Iterator[Path]:
+    """The place of a new dataset that is no recipe's, while nobody else builds there.
+
+    Raises:
+        DatasetError: the id is malformed, a recipe's, or taken.
+    """
+    try:
+        namespace, _, _ = parse_dataset_id(dataset_id)
+    # Minari raises a TypeError where the version is missing.
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f'dataset {dataset_id}: not a Minari id; clinic/visits-v0 is one.') from error
+    if (namespace or '').split('/')[0] == 'local':
+        raise DatasetError(f'dataset {dataset_id}: ids that begin with local/ are recipes.')
+    path = get_dataset_path(dataset_id)
+    new = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(path.with_name(f'.{path.name}.lock'), dataset_id):
+            if path.exists():
+                raise DatasetError(f'dataset {dataset_id} exists already: {path}.')
+            yield path
+    finally:
+        for parent in new:
+            # Those that hold something are not ours alone.
+            with suppress(OSError):
+                parent.rmdir()
 
 
 @contextmanager
@@ -37,24 +71,24 @@ def appearing(path: Path) -> Iterator[Path]:
 
 def write(
     data_path: Path,
-    env: gym.Env,
-    env_spec: EnvSpec,
+    spaces: tuple[gym.Space, gym.Space],
     episodes: Iterable[EpisodeBuffer],
     metadata: Mapping[str, Any],
+    env_spec: EnvSpec | None = None,
 ) -> None:
     """Writes a new dataset, holding one episode at a time in memory.
 
     Args:
         data_path: an empty directory (for load_dataset it must end in <dataset id>/data).
-        env: gives the observation and action spaces.
-        env_spec: recorded as the environment of the dataset.
+        spaces: of observations and actions.
         episodes: numpy arrays, nested in dictionaries at will.
         metadata: further entries of the dataset's metadata.
+        env_spec: recorded as the environment of the dataset; None if it has none.
     """
     storage = MinariStorage.new(
         data_path,
-        observation_space=env.observation_space,
-        action_space=env.action_space,
+        observation_space=spaces[0],
+        action_space=spaces[1],
         env_spec=env_spec,
         data_format='hdf5',
     )

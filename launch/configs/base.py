@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError
+from launch.configs import UnknownDomainError, ope
 
 # What is a domain's, whatever the algorithm: so that algorithms are compared on one footing.
 DOMAINS = {
@@ -36,6 +36,18 @@ DOMAINS = {
         'final_eval_episodes': 1_000,
         'network.hidden_sizes': (128, 128),
     },
+    # A table of which nothing is known, on a laptop: five seeds, for most in a minute or two.
+    'log': {
+        'dataset': '',
+        'evaluate_in': 'log',
+        'num_seeds': 5,
+        'num_updates': 10_000,
+        'log_interval': 500,
+        'eval_interval': 2_500,
+        'standardize_observations': True,
+        'standardize_returns': True,
+        'network.hidden_sizes': (128, 128),
+    },
     # A grid of 17 cells, without chance in judging. Values, these and each algorithm's own, are the
     # first that were tried.
     'crossroads': {
@@ -53,7 +65,7 @@ DOMAINS = {
 
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
-CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze'), {})
+CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
 
 
 def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
@@ -83,14 +95,25 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.log_interval = 5_000
     # Evaluation, and a checkpoint after it; a multiple of log_interval.
     config.eval_interval = 50_000
+    # 'environment', 'log' for held-out episodes of the dataset, or 'auto': the environment if the
+    # dataset names one, else the log.
+    config.evaluate_in = 'auto'
+    # gymnasium's id of the environment, if not the dataset's own.
+    config.env_id = ''
     config.eval_episodes = 10
     # The evaluation after the last update, which the summary reports.
     config.final_eval_episodes = 100
+    # In the log: the share of its episodes that is held out, by the seed; and how launch.ope's estimates
+    # are made on them after the last update (launch/configs/ope.py).
+    config.holdout_fraction = 0.2
+    config.ope = _estimates(config)
     # The last so many checkpoints stay, for launch.ope to choose among.
     config.keep_checkpoints = 1
 
     config.standardize_observations = False
     config.normalize_rewards = False
+    # Divide rewards by the standard deviation of the episodes' returns.
+    config.standardize_returns = False
     config.reward_scale = 1.0
     config.reward_shift = 0.0
     # End episodes, and the environment's, where the goal is reached.
@@ -105,6 +128,18 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.resume = True
     config.wandb = False
     return config
+
+
+def _estimates(config: ConfigDict) -> ConfigDict:
+    found = ope.get_config('log')
+    for key in ('algorithm', 'dataset', 'standardize_observations', 'output'):
+        del found[key]
+    # The one that ranks.
+    found.estimator = 'FQE'
+    found.seed = config.get_ref('seed')
+    if 'gamma' in config.hparams:
+        found.hparams.gamma = config.hparams.get_ref('gamma')
+    return found
 
 
 def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> ConfigDict:

@@ -12,11 +12,13 @@ DOMAINS = {
     'pointmaze': {},
     'sepsis': {'hparams.learning_rate': 1e-3},
     'crossroads': {'hparams.learning_rate': 1e-3},
+    'log': {},
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or 'crossroads'."""
+    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
+    'crossroads' or 'log'."""
     config = base.get_config(
         'bc',
         hparams={'learning_rate': 3e-4},

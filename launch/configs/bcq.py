@@ -8,11 +8,13 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 # Ours: one update costs 5 of TD3's, so a quarter of the domain's updates.
-DOMAINS = base.CONTINUOUS | {'pointmaze': {'num_updates': 5_000}}
+DOMAINS = base.CONTINUOUS | {'pointmaze': {'num_updates': 5_000}} | {
+    'log': {'num_updates': 5_000, 'network.vae_hidden_sizes': (256, 256)}
+}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """BCQ on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    """BCQ on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'bcq',
         hparams={

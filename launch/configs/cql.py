@@ -35,11 +35,16 @@ DOMAINS = {
         'hparams.bc_warm_start_updates': 500.0,
         'hparams.actor_learning_rate': 3e-4,
     },
+    'log': {
+        'num_updates': 5_000,
+        'hparams.bc_warm_start_updates': 1_000.0,
+        'hparams.actor_learning_rate': 3e-4,
+    },
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """CQL on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    """CQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'cql',
         hparams={

@@ -46,12 +46,13 @@ DOMAINS = {
         'batch_size': 32,
         'network.embedding_size': 32,
     },
+    'log': {**_SHORT_EPISODES, 'num_seeds': 2, 'num_updates': 2_000, 'eval_interval': 1_000},
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """Decision Transformer on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or
-    'crossroads'."""
+    'crossroads' or 'log'."""
     config = base.get_config(
         'decision_transformer',
         hparams={

@@ -16,11 +16,12 @@ DOMAINS = {
         'hparams.critic_learning_rate': 1e-3,
         'hparams.target_rate': 0.01,
     },
+    'log': {'batch_size': 256},
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """BCQ for discrete actions on 'sepsis' or 'crossroads'."""
+    """BCQ for discrete actions on 'sepsis', 'crossroads' or 'log'."""
     config = base.get_config(
         'discrete_bcq',
         hparams={

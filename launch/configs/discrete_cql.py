@@ -16,11 +16,13 @@ DOMAINS = {
         'hparams.learning_rate': 1e-3,
         'hparams.target_period': 100.0,
     },
+    # In standardised returns, a tenth of the range of the values or so.
+    'log': {'hparams.cql_alpha': 0.1, 'hparams.target_period': 200.0},
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """CQL for discrete actions on 'sepsis' or 'crossroads'."""
+    """CQL for discrete actions on 'sepsis', 'crossroads' or 'log'."""
     config = base.get_config(
         'discrete_cql',
         hparams={

@@ -8,11 +8,12 @@ DOMAINS = {
     # An episode has about nine steps: 50 target networks carry a value through it several times.
     'sepsis': {'hparams.learning_rate': 1e-3, 'hparams.target_period': 100.0},
     'crossroads': {'hparams.learning_rate': 1e-3, 'hparams.target_period': 100.0},
+    'log': {'hparams.target_period': 200.0},
 }
 
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
-    """Double DQN on 'sepsis' or 'crossroads'."""
+    """Double DQN on 'sepsis', 'crossroads' or 'log'."""
     config = base.get_config(
         'dqn',
         hparams={

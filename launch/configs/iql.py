@@ -32,11 +32,13 @@ DOMAINS = {
         'hparams.value_learning_rate': 1e-3,
         'hparams.critic_learning_rate': 1e-3,
     },
+    'log': {},
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """IQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or 'crossroads'."""
+    """IQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
+    'crossroads' or 'log'."""
     config = base.get_config(
         'iql',
         hparams={

@@ -15,12 +15,12 @@ from launch.configs import UnknownDomainError, cql, iql, sac, td3, td3_bc
 _ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
-# The data of an offline run, what is done to them, which stays with the run, and its policies to choose
-# among.
+# The data of an offline run and what is done to them, which stay with the run, and what is judged from
+# them.
 _OFFLINE_KEYS = (
     'dataset', 'dataset_on', 'cut_at_goal', 'delayed_rewards', 'top_fraction',
     'standardize_observations', 'normalize_rewards', 'reward_scale', 'reward_shift',
-    'keep_checkpoints',
+    'standardize_returns', 'keep_checkpoints', 'evaluate_in', 'holdout_fraction', 'ope',
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ DOMAINS = {
         'log_interval': 500,
         'num_refits': 5,
     },
+    'log': {'num_updates': 2_000, 'log_interval': 500, 'num_refits': 4, 'behaviour': 'fitted'},
     'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
 }
 

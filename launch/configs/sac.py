@@ -11,7 +11,7 @@ DOMAINS = base.CONTINUOUS | {'antmaze': {'reward_shift': -1.0}}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """SAC on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    """SAC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'sac',
         hparams={

@@ -12,7 +12,7 @@ DOMAINS = base.CONTINUOUS | {'antmaze': {'standardize_observations': False, 'rew
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """TD3+BC on 'mujoco', 'antmaze', 'kitchen', 'adroit' or 'pointmaze'."""
+    """TD3+BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'td3_bc',
         hparams={

@@ -44,21 +44,39 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
 def draw_learning_curves(
     rows: list[dict[str, Any]], problem: Problem, title: str, path: Path
 ) -> None:
-    """Mean return over seeds against steps, a curve per setting, 95 % intervals as bands.
+    """Means over seeds against steps, a curve per setting, 95 % intervals as bands: of the return, or,
+    where that is not measured, of what held-out episodes say.
 
     `rows` are those of the run's metrics.jsonl.
     """
     evaluations = [row for row in rows if row['event'] == 'evaluation']
     steps = sorted({row['step'] for row in evaluations})
-    measured = {(row['step'], row['member']): row['measures']['return'] for row in evaluations}
     members = {row['member']: Member(row['setting'], row['seed']) for row in evaluations}
     groups = by_setting([members[index] for index in sorted(members)])
-    figure, axes = figures.panels(7, 4.4)
     colors = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(groups)))
-    for color, (label, indices) in zip(colors, groups.items()):
-        intervals = [interval(np.array([measured[step, i] for i in indices])) for step in steps]
-        figures.interval_band(axes[0, 0], steps, intervals, label or title, color)
-    figures.references(axes[0, 0], problem.lines)
-    axes[0, 0].set(xlabel='steps', ylabel='return', title=f'{title} on {problem.name}')
+    shown = [(name, text) for name, text in _CURVES if name in evaluations[0]['measures']]
+    # What is earned says it all.
+    shown = shown[:1] if shown[0][0] == 'return' else shown
+    figure, axes = figures.panels(7 if len(shown) == 1 else 4.2 * len(shown), 4.4, columns=len(shown))
+    for panel, (name, text) in zip(axes[0], shown):
+        measured = {(row['step'], row['member']): row['measures'][name] for row in evaluations}
+        for color, (label, indices) in zip(colors, groups.items()):
+            intervals = [interval(np.array([measured[step, i] for i in indices])) for step in steps]
+            figures.interval_band(panel, steps, intervals, label or title, color)
+        panel.set(xlabel='steps', ylabel=text)
+    if shown[0][0] == 'return':
+        figures.references(axes[0, 0], problem.lines)
+    figure.suptitle(f'{title} on {problem.name}')
     figures.legend(figure)
     figures.save(figure, path)
+
+
+# Of an evaluation, what is drawn of it.
+_CURVES = (
+    ('return', 'return'),
+    ('support', 'share of actions that the log supports'),
+    ('agreement', 'share of actions as logged'),
+    ('normalized_action_distance', 'distance from the logged action'),
+    ('td_error', 'TD error on held-out episodes'),
+    ('claimed_value', 'value that the critic claims'),
+)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data.problem import Problem
-from launch.report import curves, summary
+from launch.report import curves, estimates, summary
 from launch.run import metrics
 from launch.run.members import Member
 
@@ -26,7 +26,9 @@ def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
         if row['event'] == 'evaluation' and row['step'] == num_steps
     ]
     curves.draw_learning_curves(rows, problem, title, path / _CURVES)
-    write(path / _SUMMARY, summary.summarize(problem, judged, num_steps))
+    found = summary.summarize(problem, judged, num_steps)
+    estimated = estimates.read(path)
+    write(path / _SUMMARY, estimates.attach(found, estimated) if estimated else found)
     show(path, title)
 
 
@@ -42,6 +44,8 @@ def show(path: Path, title: str) -> None:
     found = summary.read(path)
     print(f'\n{title} on {found["dataset"]}, {found["updates"]:,} steps\n')
     print(summary.table({title: found}))
+    if 'log' in found:
+        _explain(found)
     print(f'\nRun directory: {path}')
     if (path / _CURVES).exists():
         print(f'Figure: {path / _CURVES}')
@@ -49,6 +53,19 @@ def show(path: Path, title: str) -> None:
             for setting in found['settings'] for seed in setting['diverged_seeds']]  # fmt: skip
     if gone:
         print(f'Diverged (NaN or infinite), left out of the means: {"; ".join(gone)}.')
+
+
+def _explain(found: dict[str, Any]) -> None:
+    log = found['log']
+    value, low, high = (log['discounted_return'][end] for end in ('mean', 'mean_low', 'mean_high'))
+    print(
+        f'\nEstimates of discounted returns (discount {log["gamma"]:g}) by {found["estimator"]}, from '
+        f'{log["episodes"]:,} held-out episodes, which earned {value:.4g} [{low:.4g}, {high:.4g}] '
+        f'themselves.\n{found["ranking"]}'
+    )
+    refused = sum(len(setting['refused']) for setting in found['settings'])
+    if refused:
+        print(f'Estimates refused: {refused}; {estimates.FILE} has the reasons.')
 
 
 def present(paths: list[Path], figure: Path) -> None:

@@ -1,10 +1,11 @@
 """What a run amounts to, over its seeds."""
 
 import functools
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -17,8 +18,13 @@ from launch.run.members import Member, by_setting
 
 _BOOTSTRAP_SAMPLES = 5_000
 _interquartile_mean = functools.partial(scipy.stats.trim_mean, proportiontocut=0.25)
-# Of an evaluation, beside returns and scores: what a critic claims, and what it should have.
-VALUES = ('claimed_value', 'discounted_return', 'value_overestimation')
+# Of an evaluation in an environment: what is earned, what a critic claims, and what it should have; from
+# the log: how near the policies are to it. Each where it was measured.
+MEASURES = (
+    'return', 'score', 'claimed_value', 'discounted_return', 'value_overestimation', 'td_error',
+    'support', 'agreement', 'normalized_action_distance',
+)  # fmt: skip
+VALUES = ('claimed_value', 'discounted_return')
 
 
 def interval(scores: np.ndarray) -> dict[str, Any]:
@@ -55,26 +61,23 @@ def summarize(
         updates: done by each member.
     """
     members, measured = zip(*judged)
-    random, expert = problem.scores
+    names = [name for name in MEASURES if name in measured[0]]
     settings = []
     for label, indices in by_setting(members).items():
         seeds = [members[i].seed for i in indices]
-        values = {
-            name: np.array([measured[i][name] for i in indices])
-            for name in ('return', 'score', *VALUES)
-            if name in measured[indices[0]]
-        }
-        settings.append({
-            'setting': members[indices[0]].setting,
-            'label': label,
-            **{name: interval(value) for name, value in values.items()},
-            'returns_by_seed': dict(zip(seeds, values['return'].tolist())),
-            'diverged_seeds': [s for s, r in zip(seeds, values['return']) if np.isnan(r)],
-        })  # fmt: skip
+        values = {name: np.array([measured[i][name] for i in indices]) for name in names}
+        # Of a diverged member everything is unknown.
+        gone = np.all(np.isnan(list(values.values())), axis=0)
+        setting = {'setting': members[indices[0]].setting, 'label': label}
+        setting |= {name: interval(value) for name, value in values.items()}
+        if 'return' in values:
+            setting['returns_by_seed'] = dict(zip(seeds, values['return'].tolist()))
+        setting['diverged_seeds'] = [seed for seed, diverged in zip(seeds, gone) if diverged]
+        settings.append(setting)
     return {
         'dataset': problem.name,
         'updates': updates,
-        'reference_returns': {'random': random, 'expert': expert},
+        'reference_returns': dict(zip(('random', 'expert'), problem.scores or ())),
         'reference_lines': problem.reference_lines,
         'settings': settings,
     }
@@ -118,34 +121,69 @@ def settings(summaries: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, 
 
 
 def reference_lines(summaries: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Returns to hold those of the runs against."""
+    """Returns to hold those of the runs against; the log's own, if they are judged from it."""
     first = next(iter(summaries.values()))
+    if 'log' in first:
+        return {'the log': first['log']['discounted_return']['mean']}
     return first['reference_lines'] or first['reference_returns']
 
 
 def table(summaries: dict[str, dict[str, Any]]) -> str:
     """Summaries of runs on one dataset as text, by the runs' titles.
 
-    Steps (updates, or online steps in the environment), returns, scores on the scale random 0,
-    expert 100, and, where a run has critics, the discounted return that they claim and the one
-    measured.
+    Steps (updates, or online steps in the environment); returns and, where there are references,
+    scores on the scale random 0, expert 100; where policies were judged from the log, the estimates
+    of their discounted returns and how near they are to it; where a run has critics, the discounted
+    return that they claim, beside it the one measured or their TD error.
     """
     found = settings(summaries)
-    with_critics = any('claimed_value' in setting for _, setting in found)
-    header = ['', 'steps', 'seeds', 'return', '95 % interval', 'IQM', 'score', '95 % interval']
-    rows = [header + ['claimed', 'measured'] * with_critics]
+    columns = [column for column in _COLUMNS if any(column.name in setting for _, setting in found)]
+    if not any('claimed_value' in setting for _, setting in found):
+        columns = [column for column in columns if column.name != 'discounted_return']
+    rows = [['', 'steps', 'seeds', *itertools.chain.from_iterable(c.header for c in columns)]]
     for title, setting in found:
         diverged = len(setting['diverged_seeds'])
-        row = [
-            title,
-            f'{setting["updates"]:,}',
-            f'{setting["return"]["seeds"]}' + (f' ({diverged} diverged)' if diverged else ''),
-            *tables.interval_cells(setting['return'], '.3f'),
-            f'{setting["return"]["iqm"]:.3f}',
-            *tables.interval_cells(setting['score'], '.1f'),
-        ]
-        if 'claimed_value' in setting:
-            row += [f'{setting[key]["mean"]:.4g}' for key in ('claimed_value', 'discounted_return')]
+        seeds = max(setting[column.name]['seeds'] for column in columns if column.name in setting)
+        row = [title, f'{setting["updates"]:,}',
+               f'{seeds}' + (f' ({diverged} diverged)' if diverged else '')]  # fmt: skip
+        for column in columns:
+            # What was measured is there to hold a claim against.
+            shown = column.name != 'discounted_return' or 'claimed_value' in setting
+            row += column.cells(setting.get(column.name) if shown else None)
         rows.append(row)
     lines = reference_lines(summaries)
     return tables.aligned(rows, [[name, '', '', f'{value:.3f}'] for name, value in lines.items()])
+
+
+class _Column(NamedTuple):
+    """Cells of a measure: its mean in a number format, and what else of it is shown."""
+
+    name: str
+    title: str
+    style: str
+    with_interval: bool = False
+    with_iqm: bool = False
+
+    @property
+    def header(self) -> list[str]:
+        return [self.title] + ['95 % interval'] * self.with_interval + ['IQM'] * self.with_iqm
+
+    def cells(self, measured: dict[str, Any] | None) -> list[str]:
+        if measured is None:
+            return [''] * len(self.header)
+        mean, ends = tables.interval_cells(measured, self.style)
+        iqm = [format(measured['iqm'], self.style)] if self.with_iqm else []
+        return [mean] + [ends] * self.with_interval + iqm
+
+
+_COLUMNS = (
+    _Column('return', 'return', '.3f', with_interval=True, with_iqm=True),
+    _Column('score', 'score', '.1f', with_interval=True),
+    _Column('estimate', 'estimate', '.4g', with_interval=True),
+    _Column('support', 'supported', '.1%'),
+    _Column('agreement', 'as logged', '.1%'),
+    _Column('normalized_action_distance', 'from logged', '.3f'),
+    _Column('td_error', 'TD error', '.3g'),
+    _Column('claimed_value', 'claimed', '.4g'),
+    _Column('discounted_return', 'measured', '.4g'),
+)

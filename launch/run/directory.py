@@ -3,8 +3,8 @@
     config.json           the complete config
     problem.json          dataset id, sizes, environment, action bounds, standardisation, scores
     metrics.jsonl         one row per member and log or evaluation
-    checkpoints/          orbax: the states of all members at the last evaluation; online also the
-                          replay buffers
+    checkpoints/          orbax: the states of all members at the last evaluation, or evaluations if
+                          config.keep_checkpoints says so; online also the replay buffers
     actors/STEP.npz       online: the members' policies at every log (data/policies.py)
     summary.json          final scores with intervals, per setting
     learning_curves.png
@@ -135,18 +135,26 @@ class Checkpoints:
         """Updates done at the last save, None before the first."""
         return self._manager.latest_step()
 
+    def steps(self) -> list[int]:
+        """Those of all saves that are kept, the oldest first."""
+        return sorted(self._manager.all_steps())
+
     def save(self, step: int, **trees: Any) -> None:
         """Saves named trees of arrays, `states` among them, after `step` updates or steps."""
         items = {name: ocp.args.StandardSave(_storable(tree)) for name, tree in trees.items()}
         self._manager.save(step, args=ocp.args.Composite(**items))
 
-    def restore(self, **trees: Any) -> Any:
-        """What was saved last, by name, with the structure and placement of what is given.
+    def restore(self, step: int | None = None, **trees: Any) -> Any:
+        """What was saved after a step, by name, with the structure and placement of what is given.
+
+        Args:
+            step: of a save that is kept; None for the last.
+            trees: by the names that they were saved with.
 
         Raises:
             UserError: there is no checkpoint, it is damaged or of another structure.
         """
-        step = self.latest()
+        step = self.latest() if step is None else step
         if step is None:
             raise UserError(f'{self._path} holds no checkpoint yet.')
         targets = {

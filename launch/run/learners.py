@@ -37,6 +37,8 @@ class Learners(NamedTuple):
         train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
             data.sequences.Steps.
         train_on_batches: (states, batches) -> states; batches (mesh_members, updates, batch, ...).
+        metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
+            that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
             (members, environments, ...) as the environment gives them, keys of `keys`, which the step
             sets apart.
@@ -54,6 +56,7 @@ class Learners(NamedTuple):
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Any, int], Any]
     train_on_batches: Callable[[Any, Any], Any]
+    metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
     explore: Callable | None
@@ -143,6 +146,22 @@ def build(
         donate_argnums=0,
     )
 
+    @partial(jax.jit, static_argnums=2)
+    def measure_all(states, data, num_batches):
+        def measure_one(state, data):
+            def metrics(number):
+                key = sampling.batch_key(0, number)
+                batch = sampling.sample(data, key, batch_size, gather=gather)
+                return algorithm.update(state, prepared(batch)).metrics
+
+            each = jax.lax.map(metrics, jnp.arange(num_batches))
+            return jax.tree.map(partial(jnp.mean, axis=0), each)
+
+        def measure(states, data):
+            return over_members(partial(measure_one, data=data))(states)
+
+        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
+
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
         return algorithm.act(state, memory, observation, reward, key)
@@ -170,6 +189,9 @@ def build(
     def own(array):
         return np.asarray(array)[: len(members)]
 
+    def metrics_on(states, data, num_batches):
+        return jax.tree.map(own, measure_all(states, data, num_batches))
+
     def act(states, memory, observations, rewards, keys, step):
         observations, rewards = learner.fill(observations), learner.fill(np.float32(rewards))
         actions, memory = act_all(states, memory, observations, rewards, keys, step)
@@ -190,6 +212,7 @@ def build(
             states, seeds, data, num_updates
         ),
         train_on_batches=train_on_batches,
+        metrics_on=metrics_on,
         act=act,
         init_memory=init_memory,
         explore=explore if hasattr(algorithm, 'explore') else None,

@@ -10,16 +10,18 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from data.problem import Problem
-from launch.run import learners, rollouts
+from launch.run import learners
 from launch.run.directory import Checkpoints
-from launch.run.lanes import Lanes
-from launch.run.learners import Learners
 from launch.run.members import Member
 from launch.run.metrics import MetricsLog, row
 
+# What the progress bar shows of an evaluation: the first that it has.
+_HEADLINES = ('score', 'return', 'support')
 # (carry, step, number of steps) -> carry, and measures (members,) to be logged.
 Advance = Callable[[dict[str, Any], int, int], tuple[dict[str, Any], dict[str, np.ndarray]]]
+# (states, evaluated bool (members,), whether it is the last time) -> members as they were evaluated,
+# with their measures.
+Judge = Callable[[Any, np.ndarray, bool], list[tuple[Member, dict[str, float]]]]
 
 
 class Record(NamedTuple):
@@ -28,15 +30,14 @@ class Record(NamedTuple):
     Attributes:
         path: of the run directory.
         log: takes a row of each member after every chunk and of each judgement.
-        judge: (states, evaluated bool (members,), whether it is the last time) -> members as they
-            were evaluated, with their measures.
+        judge: of the members.
         interval: steps between judgements and checkpoints.
         checkpoints: of everything that is carried from chunk to chunk.
     """
 
     path: Path
     log: MetricsLog
-    judge: Callable[[Any, np.ndarray, bool], list[tuple[Member, dict[str, float]]]]
+    judge: Judge
     interval: int
     checkpoints: Checkpoints
 
@@ -89,7 +90,8 @@ def train(
         diverged = diverged | ~finite
         if not record:
             continue
-        measures = jax.device_get(states.metrics) | measures
+        own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
+        measures = own | measures
         record.log.write([
             row('training', index, member, step,
                 {name: values[index] for name, values in measures.items()}
@@ -104,9 +106,10 @@ def train(
             ])  # fmt: skip
             # orbax 0.11 takes no tree that is an array itself.
             record.checkpoints.save(step, diverged=[diverged], **carry)
-            scores = [measured['score'] for _, measured in judged]
-            if not np.isnan(scores).all():
-                progress.set_postfix(score=f'{np.nanmean(scores):.1f}')
+            name = next(name for name in _HEADLINES if name in judged[0][1])
+            values = [measured[name] for _, measured in judged]
+            if not np.isnan(values).all():
+                progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
     progress.close()
     return carry['states']
 
@@ -115,33 +118,17 @@ def train(
 def recording(
     path: Path,
     checkpoints: Checkpoints,
-    learner: Learners,
-    problem: Problem,
+    judge: Judge,
     interval: int,
-    episodes: int,
-    final_episodes: int,
-    target_returns: tuple[float, ...] = (),
     wandb_config: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
-    """Opens a run directory's log, and the environments that policies are judged in.
+    """Opens a run directory's log.
 
     Args:
         path, checkpoints: of the directory.
-        learner, problem: of the run.
+        judge: as in Record.
         interval: steps between evaluations.
-        episodes, final_episodes: of an evaluation, and of the one after the last step.
-        target_returns: as in rollouts.judge.
         wandb_config: to log to Weights & Biases too; None for not.
     """
-    with (
-        MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log,
-        Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes,
-    ):
-
-        def judge(states, evaluated, final):
-            number = final_episodes if final else episodes
-            return rollouts.judge(
-                learner, states, lanes, evaluated, number, target_returns=target_returns
-            )
-
+    with MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log:
         yield Record(path, log, judge, interval, checkpoints)

@@ -11,16 +11,18 @@ from data import problem
 from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
-from launch.run import directory, learners
+from launch.run import directory, learners, rollouts
 from launch.run.learners import Learners
 from launch.run.members import Member, make_members, with_target
 
 # Observations given to the policies at a time.
 _ROWS = 16_384
+# Episodes that policies which remember are led along at a time.
+_EPISODES = 2_048
 
 
 class Restored(NamedTuple):
-    """A run as its last checkpoint has it.
+    """A run as a checkpoint has it.
 
     Attributes:
         path: its directory.
@@ -43,11 +45,16 @@ class Restored(NamedTuple):
 
 
 def restore(path: Path) -> Restored:
-    """What a run directory holds of its learners.
+    """What a run directory holds of its learners, at its last checkpoint.
 
     Raises:
         UserError, DatasetError: there is no run, no checkpoint, or a damaged one.
     """
+    return _restore(path, last_alone=True)[0]
+
+
+def _restore(path: Path, last_alone: bool) -> list[Restored]:
+    """The run at every checkpoint that is kept, the oldest first, or at the last alone."""
     config = directory.load_config(path)
     task = problem.load(path / 'problem.json')
     targets = tuple(config.get('target_returns', ()))
@@ -62,24 +69,27 @@ def restore(path: Path) -> Restored:
         config.batch_size,
     )
     checkpoints = directory.Checkpoints(path)
-    step = checkpoints.latest()
-    if step is None:
+    steps = checkpoints.steps()
+    if not steps:
         raise UserError(f'{path} has no checkpoint yet.')
-    states = checkpoints.restore(states=learner.init())['states']
-    return Restored(
-        path,
-        directory.title(config.algorithm, config.get('top_fraction', 1.0)),
-        step,
-        task,
-        learner,
-        states,
-        targets,
-        learners.all_finite(states, len(learner.members)),
-    )
+    empty, found = learner.init(), []
+    for step in steps[-1:] if last_alone else steps:
+        states = checkpoints.restore(step, states=empty)['states']
+        found.append(Restored(
+            path,
+            directory.title(config.algorithm, config.get('top_fraction', 1.0)),
+            step,
+            task,
+            learner,
+            states,
+            targets,
+            learners.all_finite(states, len(learner.members)),
+        ))  # fmt: skip
+    return found
 
 
 class Policies(NamedTuple):
-    """The policies of a run that read the observation alone, those that are finite.
+    """The policies of a run at one of its checkpoints, those that are finite.
 
     Attributes:
         run: whose they are.
@@ -95,9 +105,15 @@ class Policies(NamedTuple):
     def names(self) -> list[str]:
         """Of the policies."""
         return [
-            ' '.join(filter(None, (str(self.run.path), member.label, f'seed {member.seed}')))
+            f'{" ".join(filter(None, (str(self.run.path), member.label)))} seed {member.seed} after '
+            f'{self.run.updates:,} updates'
             for member in self.members
         ]
+
+    @property
+    def remember(self) -> bool:
+        """Whether they also read the steps before."""
+        return bool(jax.tree.leaves(self.run.learner.init_memory(self.run.states, 1)))
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """What each policy does, in the log's own units (Problem.actions), (n, policies, ...).
@@ -109,23 +125,96 @@ class Policies(NamedTuple):
 
     def normalized_actions(self, observations: np.ndarray) -> np.ndarray:
         """The same in [-1, 1]^n, (n, policies, action_size), or as int32 indices (n, policies)."""
-        learner, count = self.run.learner, len(self.run.learner.members)
-        keys, parts = learner.keys(), []
-        for begin in range(0, len(observations), _ROWS):
-            rows = np.asarray(observations[begin : begin + _ROWS])
-            given = len(rows)
-            # One shape, one compilation.
-            rows = np.pad(rows, [(0, min(_ROWS, len(observations)) - given), (0, 0)])
-            actions, _ = learner.act(
-                self.run.states,
-                (),
-                np.broadcast_to(rows, (count, *rows.shape)),
-                np.zeros((count, len(rows))),
-                keys,
-                begin,
-            )
-            parts.append(actions[self.indices, :given])
-        return np.moveaxis(np.concatenate(parts, axis=1), 0, 1)
+        rows = _chunks(np.asarray(observations), min(_ROWS, len(observations)))
+        parts = [
+            self._act((), each, np.zeros(len(each)), number * _ROWS)[0]
+            for number, each in enumerate(rows)
+        ]
+        return np.concatenate(parts)[: len(observations)]
+
+    def actions_along(self, dataset: Dataset) -> np.ndarray:
+        """What each policy does at each step of a log's own episodes, as normalized_actions has it.
+
+        A policy that remembers is told what the log's earlier steps were and earned, and that it took
+        its own actions there: where these are not the log's, the rest of the episode is another's.
+
+        Args:
+            dataset: the log of N steps.
+
+        Returns:
+            (N, policies, action_size), or int32 (N, policies) if discrete.
+        """
+        observations = dataset.transitions.observation
+        if not self.remember:
+            return self.normalized_actions(observations)
+        lengths, offsets = dataset.episode_lengths, dataset.episode_offsets[:-1]
+        rewards = np.asarray(dataset.transitions.reward)
+        if self.run.problem.delayed_rewards:
+            rewards = np.zeros_like(rewards)
+        width, found = min(_EPISODES, len(lengths)), None
+        # Episodes of one length together: what is padded is computed for nothing.
+        for episodes in _chunks(np.argsort(lengths, kind='stable'), width):
+            memory = self.run.learner.init_memory(self.run.states, width)
+            before = np.zeros(width, np.float32)
+            for step in range(lengths[episodes].max()):
+                there = offsets[episodes] + np.minimum(step, lengths[episodes] - 1)
+                actions, memory = self._act(memory, observations[there], before, step)
+                if found is None:
+                    found = np.empty((len(rewards), *actions.shape[1:]), actions.dtype)
+                inside = step < lengths[episodes]
+                found[there[inside]] = actions[inside]
+                before = rewards[there]
+        return found
+
+    def _act(
+        self, memory: Any, observations: np.ndarray, rewards: np.ndarray, step: int
+    ) -> tuple[np.ndarray, Any]:
+        """(n, policies, ...), and the memory."""
+        learner = self.run.learner
+        count = len(learner.members)
+        actions, memory = learner.act(
+            self.run.states,
+            memory,
+            np.broadcast_to(observations, (count, *observations.shape)),
+            np.broadcast_to(rewards, (count, len(rewards))),
+            learner.keys(),
+            step,
+        )
+        return np.moveaxis(actions[self.indices], 0, 1), memory
+
+
+def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Rows by the size, the last repeated to fill: one shape, one compilation."""
+    filled = np.pad(rows, [(0, -len(rows) % size)] + [(0, 0)] * (rows.ndim - 1), 'edge')
+    return np.split(filled, len(filled) // size)
+
+
+def of_run(path: Path, all_checkpoints: bool = False) -> list[Policies]:
+    """The policies in a run directory, at its last checkpoint or at each that is kept.
+
+    Those of a run whose policies are asked for returns come once for each of them.
+
+    Raises:
+        UserError, DatasetError: there is no run or no checkpoint, or no policy of it is finite.
+    """
+    found = [
+        each
+        for run in _restore(path, last_alone=not all_checkpoints)
+        if run.finite.any()
+        for each in (_asked(run, target) for target in run.target_returns or (None,))
+    ]
+    if not found:
+        raise UserError(f'{path}: all of its policies have diverged.')
+    return found
+
+
+def _asked(run: Restored, target: float | None) -> Policies:
+    indices = np.flatnonzero(run.finite)
+    members = [run.learner.members[i] for i in indices]
+    if target is not None:
+        run = run._replace(states=rollouts.asked_for(run.states, target))
+        members = [each._replace(setting=each.setting | {'target_return': target}) for each in members]
+    return Policies(run, members, indices)
 
 
 def stateless(path: Path) -> Policies:
@@ -135,16 +224,13 @@ def stateless(path: Path) -> Policies:
         UserError, DatasetError: there is no run or no checkpoint, no policy of it is finite, or they
             are no functions of the observation alone.
     """
-    run = restore(path)
-    if jax.tree.leaves(run.learner.init_memory(run.states, 1)):
+    found = of_run(path)[0]
+    if found.remember:
         raise UserError(
-            f'{path} is a run of {run.title}, whose policies also read the steps before; only '
+            f'{path} is a run of {found.run.title}, whose policies also read the steps before; only '
             'policies that read the observation alone can be judged here.'
         )
-    finite = np.flatnonzero(run.finite)
-    if not len(finite):
-        raise UserError(f'{path}: all of its policies have diverged.')
-    return Policies(run, [run.learner.members[i] for i in finite], finite)
+    return found
 
 
 def check(policies: Policies, dataset: Dataset) -> None:

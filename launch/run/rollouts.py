@@ -6,6 +6,8 @@ depend on who else is in the run. All lanes take their step at the same time: on
 policies for all members, then the environments, shared out over worker processes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,7 @@ from data.types import DatasetError
 from launch.cli import UserError
 from launch.run.lanes import Film, Lanes
 from launch.run.learners import Learners
+from launch.run.loop import Judge
 from launch.run.members import Member
 
 
@@ -112,7 +115,7 @@ def evaluate(
 
 
 def claimed_values(
-    learner: Learners, states: Any, lanes: Lanes, episodes: Episodes, evaluated: np.ndarray
+    learner: Learners, states: Any, problem: Problem, episodes: Episodes, evaluated: np.ndarray
 ) -> np.ndarray | None:
     """What each member's critic claims its policy will earn from the initial observations.
 
@@ -122,7 +125,7 @@ def claimed_values(
     if learner.claimed_value is None:
         return None
     claimed = learner.claimed_value(states, episodes.initial_observations, learner.keys())
-    values = lanes.problem.preprocessing.recorded_value(
+    values = problem.preprocessing.recorded_value(
         claimed.astype(np.float64).mean(axis=1), episodes.discounted_steps.mean(axis=1)
     )
     return np.where(evaluated, values, np.nan)
@@ -180,8 +183,32 @@ def judge(
             )
         ]
     episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
-    claimed = claimed_values(learner, states, lanes, episodes, evaluated)
+    claimed = claimed_values(learner, states, lanes.problem, episodes, evaluated)
     return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
+
+
+@contextmanager
+def judging(
+    learner: Learners,
+    problem: Problem,
+    episodes: int,
+    final_episodes: int,
+    target_returns: tuple[float, ...] = (),
+) -> Iterator[Judge]:
+    """The judge of a run's members in their problem's environment.
+
+    Args:
+        learner, problem: of the run.
+        episodes, final_episodes: of an evaluation, and of the one after the last step.
+        target_returns: as in `judge`.
+    """
+    with Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes:
+
+        def judge_all(states, evaluated, final):
+            number = final_episodes if final else episodes
+            return judge(learner, states, lanes, evaluated, number, target_returns=target_returns)
+
+        yield judge_all
 
 
 def asked_for(states: Any, target_return: float) -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from data import inspection, loading
+from data.columns import Columns, Feature
 from data.loading import Dataset
 from data.types import Spec, Transition
 from tests.conftest import collect, store
@@ -99,13 +100,16 @@ def test_no_warnings_about_real_logs(pendulum, cartpole):
 
 def test_warns_of_missing_scores():
     dataset = made(scores=None)
-    assert 'no reference scores' in only_warning(dataset)
+    assert only_warning(dataset) == 'no reference scores: returns, no scores'
     assert inspection.statistics(dataset).problem.scores is None
     assert inspection.statistics(dataset).problem.lines == {}
 
 
 def test_warns_of_no_environment():
-    assert 'no environment recorded' in only_warning(made(env_spec=None, metadata={}))
+    warning = only_warning(made(env_spec=None, metadata={}))
+    assert warning == (
+        'no environment recorded: policies are judged from held-out episodes of the log'
+    )
 
 
 def test_warns_of_an_environment_that_is_not_installed():
@@ -143,6 +147,33 @@ def test_warns_of_constant_features():
     observation[:, [1, 3]] = 7
     warning = only_warning(made(observation=observation))
     assert warning.startswith('observation features that never change: 2 of 4 (1, 3);')
+
+
+COLUMNS = Columns(
+    tuple(Feature(name, name, missing=0.25) for name in ('age', 'weight', 'lactate', 'ward=icu')),
+    ('drug',), ('none', 'some', 'much'), 'patient', 'alive', notes=('10 rows: 10 steps in 3 episodes',),
+)  # fmt: skip
+
+
+def test_warnings_call_features_and_actions_by_their_names():
+    observation = made().transitions.observation.copy()
+    observation[:, [0, 3]] = 7
+    dataset = made(observation=observation, spec=Spec(4, 3, discrete=True), columns=COLUMNS)
+    features, actions = inspection.warnings(dataset)
+    assert features.startswith('observation features that never change: 2 of 4 (age, ward=icu);')
+    assert actions == 'actions never taken: 1 of 3 (much)'
+    action = np.full((STEPS, 2), 0.5, np.float32)
+    amounts = COLUMNS._replace(actions=('fluids', 'vaso'), labels=())
+    warning = only_warning(made(discrete=False, action=action, columns=amounts))
+    assert warning == 'action dimensions that never change: 2 of 2 (fluids, vaso)'
+
+
+def test_ranges_of_features():
+    measured = inspection.statistics(made())
+    observation = np.float64(made().transitions.observation)
+    np.testing.assert_allclose(measured.ranges[:, 1], observation.mean(axis=0))
+    np.testing.assert_array_equal(measured.ranges[:, [0, 2]].T, [observation.min(0), observation.max(0)])
+    np.testing.assert_array_equal(measured.action_counts, [7, 3])
 
 
 def test_warns_of_steps_after_a_termination():

@@ -62,17 +62,27 @@ def test_an_environment_makes_a_problem_of_its_own():
     made = problem.from_environment('Pendulum-v1')
     assert made.spec == Spec(3, 1, discrete=False) and made.scores is None
     np.testing.assert_array_equal(made.action_map.high, [2])
-    with pytest.raises(DatasetError, match='Pendulum-v1: no reference scores'):
-        problem.check_judge(made)
+    problem.check_judge(made)
     with pytest.raises(DatasetError, match='CartPole-v1: .* not supported online'):
         problem.from_environment('CartPole-v1')
 
 
-def test_a_judge_needs_an_environment_and_scores():
-    made = helpers.problem(Spec(4, 2, discrete=True), scores=(0.0, 1.0))
+def test_a_judge_needs_an_environment_that_fits():
+    made = helpers.problem(Spec(4, 2, discrete=True))
     with pytest.raises(DatasetError, match='test/made-v0: it names no environment'):
         problem.check_judge(made)
     there = made._replace(env_spec=gym.spec('CartPole-v1'))
     problem.check_judge(there)
-    with pytest.raises(DatasetError, match='test/made-v0: no reference scores'):
-        problem.check_judge(there._replace(scores=None))
+    with pytest.raises(DatasetError, match='its observations are 4 features, .* MountainCar-v0 are 2'):
+        problem.check_judge(problem.judged_in(made, 'MountainCar-v0'))
+    acts = there.action_map._replace(start=1)
+    with pytest.raises(DatasetError, match='its actions are 2 discrete ones from 1, .* from 0'):
+        problem.check_judge(there._replace(action_map=acts))
+
+
+def test_another_environment_has_scores_of_its_own():
+    made = helpers.problem(Spec(11, 3, discrete=False), scores=(0.0, 1.0))
+    there = problem.judged_in(made._replace(reference_lines={'doctor': 2.0}), 'Hopper-v5')
+    assert there.env_spec.id == 'Hopper-v5' and there.scores[0] < -20 and there.scores[1] > 3000
+    assert there.lines == {'random': there.scores[0], 'expert': there.scores[1]}
+    assert problem.judged_in(made, 'CartPole-v1').scores is None

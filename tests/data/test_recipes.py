@@ -126,7 +126,7 @@ def test_an_exception_leaves_nothing(root, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, recipe.dataset_id, recipe._replace(episodes=interrupted))
     with pytest.raises(KeyboardInterrupt):
         recipes.build(SEPSIS)
-    assert names(root / 'local' / 'icu-sepsis') == ['.clinician-40-v0.lock']
+    assert names(root / 'local' / 'icu-sepsis') == []
     assert not minari.list_local_datasets()
 
 

@@ -49,7 +49,7 @@ def run(request, tmp_path_factory):
         printed = []
         patch.setattr('builtins.print', lambda *words: printed.append(' '.join(map(str, words))))
         restored = policies.restore(train.train(config))
-        yield Run(config, train.load_dataset(config), restored, '\n'.join(printed))
+        yield Run(config, train.load_data(config).learned_from, restored, '\n'.join(printed))
 
 
 def test_it_leaves_a_complete_directory(run):
@@ -69,7 +69,7 @@ def test_it_leaves_a_complete_directory(run):
     module = ALGORITHMS[run.config.algorithm]
     assert ('claimed_value' in final[0]) == hasattr(module, 'claimed_value')
     training = next(row for row in rows if row['event'] == 'training')
-    assert set(module.METRICS) < set(training['measures'])
+    assert {f'learner/{name}' for name in module.METRICS} < set(training['measures'])
     assert json.loads((path / 'config.json').read_text())['algorithm'] == run.config.algorithm
 
 

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.image import imread
 
 from data import inspection
+from data.types import Spec
 from launch import describe
-from tests.data.test_inspection import STEPS, made
+from tests.data.test_inspection import COLUMNS, STEPS, made
 from tests.launch.helpers import program
 
 
@@ -32,6 +33,19 @@ def test_text_tells_the_numbers():
     assert rows['scores'].startswith('mean 50.0, best 125.0')
     assert rows['coverage'] == '2 of 2 actions taken, most often 0 (70.0%), 1 (30.0%)'
     assert rows['WARNING:'] == 'beware.'
+
+
+def test_text_tells_what_a_table_held():
+    dataset = made(spec=Spec(4, 3, discrete=True), columns=COLUMNS)
+    lines = describe.text(dataset, inspection.statistics(dataset), []).splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    ages = np.float64(dataset.transitions.observation[:, 0])
+    assert rows['age'] == [f'{each:,.4g}' for each in (ages.min(), ages.mean(), ages.max())] + ['25.0%']
+    assert rows['feature'] == ['min', 'mean', 'max', 'missing'] and 'ward=icu' in rows
+    assert rows['none'] == ['7', '70.0%'] and rows['much'] == ['0', '0.0%']
+    assert '  seen fewer than 20 times: 3 (none, some, much)' in lines
+    assert '  10 rows: 10 steps in 3 episodes.' in lines
+    assert 'most often none (70.0%), some (30.0%)' in '\n'.join(lines)
 
 
 @pytest.mark.parametrize('discrete', [True, False])

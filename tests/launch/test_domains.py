@@ -86,7 +86,7 @@ def test_antmaze_ends_at_its_goal(storage, tmp_path):
     dataset_id = collect('AntMaze_UMaze-v5', options=together)
     whole = minari.load_dataset(dataset_id)
     config, task, _ = trained('antmaze', dataset_id, tmp_path)
-    data = train.load_dataset(config)
+    data = train.load_data(config).learned_from
     for index, episode in enumerate(whole.iterate_episodes()):
         goals = np.flatnonzero(episode.rewards)
         length = goals[0] + 1 if len(goals) else STEPS

@@ -71,6 +71,7 @@ def test_measures_hold_the_claim_against_the_discounted_return():
     episodes = Episodes(
         returns=np.array([[1.0, 3.0]]),
         discounted=np.array([[0.5, 1.5]]),
+        discounted_steps=np.array([[1.0, 1.0]]),
         lengths=np.array([[4, 6]]),
         initial_observations=np.zeros((1, 2, 1)),
     )

@@ -14,7 +14,7 @@ from tests.launch.helpers import learner_of, small_config
 
 def set_up(dataset, algorithm='iql', **values):
     config = small_config(dataset, algorithm, **values)
-    task = train.load_dataset(config).problem
+    task = train.load_data(config).learned_from.problem
     learner = learner_of(config, task)
     return task, learner, learner.init()
 
@@ -44,7 +44,7 @@ def plain_returns(task, learner, states, member, seed, episodes, stream):
             over = terminated or truncated
         rewards = np.array(rewards, np.float64)
         returns.append(rewards.sum())
-        discounted.append(np.sum(0.9 ** np.arange(len(rewards)) * (0.5 * rewards - 1)))
+        discounted.append(np.sum(0.9 ** np.arange(len(rewards)) * rewards))
         lengths.append(len(rewards))
     return returns, discounted, lengths, initial
 
@@ -67,24 +67,28 @@ def test_lanes_earn_what_plain_rollouts_earn(fixture, episodes, request):
 
 
 def test_the_claim_is_the_critics_value_of_the_initial_observations(cartpole):
-    task, learner, states = set_up(cartpole, num_seeds=3, standardize_observations=True)
+    task, learner, states = set_up(
+        cartpole, num_seeds=3, standardize_observations=True, reward_scale=0.5, reward_shift=-1.0
+    )
     result = evaluate(task, learner, states, 4)
     evaluated = np.array([True, False, True])
-    claimed = rollouts.claimed_values(learner, states, result, evaluated)
+    claimed = rollouts.claimed_values(learner, states, task, result, evaluated)
     assert np.isnan(claimed[1])
     for member in (0, 2):
         state = jax.tree.map(lambda leaf, m=member: leaf[m], states)
         observations = task.preprocessing.observation(result.initial_observations[member])
         q = state.critic.apply_fn(state.critic.params, observations, method='all_actions')
         action, _ = ALGORITHMS['iql'].act(state, (), observations, None, None)
-        expected = np.asarray(q).min(axis=0)[np.arange(4), action].mean()
-        assert claimed[member] == pytest.approx(expected, rel=1e-4)
+        seen = np.asarray(q).min(axis=0)[np.arange(4), action].mean()
+        # The critic's rewards are r / 2 - 1.
+        steps = np.mean([np.sum(0.99 ** np.arange(n)) for n in result.lengths[member]])
+        assert claimed[member] == pytest.approx(2 * (seen + steps), rel=1e-4)
 
 
 def test_an_algorithm_without_critics_claims_nothing(cartpole):
     task, learner, states = set_up(cartpole, 'bc')
     result = evaluate(task, learner, states, 2)
-    assert rollouts.claimed_values(learner, states, result, np.array([True])) is None
+    assert rollouts.claimed_values(learner, states, task, result, np.array([True])) is None
 
 
 def test_worker_processes_change_nothing(cartpole, monkeypatch):

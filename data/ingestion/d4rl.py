@@ -9,97 +9,167 @@ twice. Where both marks are set the termination counts.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import gymnasium as gym
 import h5py
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box, Discrete
 from minari.data_collector import EpisodeBuffer
-from minari.dataset.minari_dataset import parse_dataset_id
-from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
 from data import actions, environments, reference_scores
-from data.locking import exclusive
+from data.ingestion.files import files
 from data.recipes import storage
 from data.types import DatasetError
 
 _REQUIRED = ('observations', 'actions', 'rewards', 'terminals')
 
 
+class Bounds(NamedTuple):
+    """Of continuous actions: one number, or one for each dimension; () where they are measured."""
+
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+MEASURED = Bounds()
+
+
 def convert(
-    file: Path, dataset_id: str, env_id: str, max_episode_steps: int | None = None
-) -> Path:
-    """Writes the dataset, all or nothing, and returns its directory.
+    path: Path,
+    dataset_id: str,
+    env_id: str = '',
+    max_episode_steps: int | None = None,
+    bounds: Bounds = MEASURED,
+    command: str = '',
+) -> tuple[Path, list[str]]:
+    """Writes the dataset, all or nothing.
 
     Args:
-        file: in D4RL's layout.
+        path: of a file in D4RL's layout, or of a directory of such, which are one recording.
         dataset_id: to give to the dataset.
-        env_id: gymnasium's, of the environment to evaluate in.
+        env_id: gymnasium's, of the environment to evaluate in; '' if there is none.
         max_episode_steps: as in `episodes`.
+        bounds: of the actions, where there is no environment.
+        command: line that asks for this, kept with the dataset.
+
+    Returns:
+        The dataset's directory, and what is worth saying of it, a sentence each.
 
     Raises:
         DatasetError: the id is malformed, one of a recipe, or taken; the file or the environment
             cannot be used, or they do not fit each other.
     """
-    try:
-        namespace, _, _ = parse_dataset_id(dataset_id)
-    # Minari raises a TypeError where the version is missing.
-    except (ValueError, TypeError) as error:
-        raise DatasetError(f'dataset {dataset_id}: not a Minari id; d4rl/name-v0 is one.') from error
-    if (namespace or '').split('/')[0] == 'local':
-        raise DatasetError(f'dataset {dataset_id}: ids that begin with local/ are recipes.')
-    env_spec = environments.registered(env_id)
-    scores = reference_scores.known({}, env_id)
-    if scores is None:
-        raise DatasetError(reference_scores.none_for(dataset_id, env_id))
-    path = get_dataset_path(dataset_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        environments.make(env_spec) as env,
-        exclusive(path.with_name(f'.{path.name}.lock'), dataset_id),
-    ):
-        if path.exists():
-            raise DatasetError(f'dataset {dataset_id} exists already: {path}.')
-        arrays = _fitting(file, read(file), env)
+    env_spec = environments.registered(env_id) if env_id else None
+    with storage.claimed(dataset_id) as place:
+        arrays = _joined(path)
+        spaces, notes = _spaces(path, arrays, env_spec, bounds)
+        arrays = _fitting(path, arrays, spaces, env_id or 'the bounds given')
         try:
             found = list(episodes(arrays, max_episode_steps))
         except DatasetError as error:
-            raise DatasetError(f'{file}: {error}') from error
+            raise DatasetError(f'{path}: {error}') from error
         if not found:
-            raise DatasetError(f'{file}: it holds no whole step.')
-        with storage.appearing(path) as data_path:
+            raise DatasetError(f'{path}: it holds no whole step.')
+        scores = reference_scores.known({}, env_id)
+        with storage.appearing(place) as data_path:
             storage.write(
                 data_path,
-                env,
-                env_spec,
+                spaces,
                 tqdm(found, desc=dataset_id, unit=' episodes'),
                 {
                     'dataset_id': dataset_id,
-                    'description': f'D4RL, converted from {file.name}',
-                    'ref_min_score': scores[0],
-                    'ref_max_score': scores[1],
+                    'description': f'D4RL, ingested from {path.name}',
+                    'code_permalink': command,
+                    **(dict(zip(('ref_min_score', 'ref_max_score'), scores)) if scores else {}),
                 },
+                env_spec,
             )
-    return path
+    steps = sum(map(len, found))
+    return place, [
+        f'{len(arrays["rewards"]):,} rows: {steps:,} steps in {len(found):,} episodes',
+        *notes,
+    ]
 
 
-def _fitting(file: Path, arrays: dict[str, np.ndarray], env: gym.Env) -> dict[str, np.ndarray]:
-    """The arrays in the environment's number types, if they are of its spaces."""
-    spaces = {'observations': env.observation_space, 'actions': env.action_space}
-    if 'next_observations' in arrays:
-        spaces['next_observations'] = env.observation_space
-    for name, space in spaces.items():
-        if not isinstance(space, Box) or arrays[name].shape[1:] != space.shape:
+def _joined(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, or of all files of a directory, one after the other."""
+    parts = {file: read(file) for file in files(path)}
+    first = next(iter(parts.values()))
+    for file, part in parts.items():
+        shapes = [{name: array.shape[1:] for name, array in each.items()} for each in (first, part)]
+        if shapes[0] != shapes[1]:
             raise DatasetError(
-                f'{file}: its {name} have the shape {arrays[name].shape[1:]}, those of '
-                f'{env.spec.id} are {space}.'
+                f'{file}: its arrays or their shapes are not those of the files before.'
             )
-    action_map = actions.from_space(env.action_space, f'environment {env.spec.id}')
-    outside = action_map.outside(arrays['actions'])
+    return {name: np.concatenate([part[name] for part in parts.values()]) for name in first}
+
+
+def _spaces(
+    path: Path, arrays: dict[str, np.ndarray], env_spec: EnvSpec | None, bounds: Bounds
+) -> tuple[tuple[gym.Space, gym.Space], list[str]]:
+    """Of observations and actions: the environment's, or those that the arrays tell; and what to say."""
+    if env_spec is not None:
+        with environments.make(env_spec) as env:
+            return (env.observation_space, env.action_space), []
+    observed = Box(-np.inf, np.inf, arrays['observations'].shape[1:], np.float32)
+    taken = arrays['actions']
+    if taken.dtype.kind in 'iu' and taken.size == len(taken):
+        low, high = int(taken.min()), int(taken.max())
+        if low == high:
+            raise DatasetError(
+                f'{path}: all steps have one action, {low}: there is nothing to choose.'
+            )
+        return (observed, Discrete(high - low + 1, start=low)), [
+            f'actions: whole numbers {low} to {high}'
+        ]
+    shape = taken.shape[1:]
+    try:
+        low, high = (
+            np.broadcast_to(np.array(given or measured, np.float32), shape)
+            for given, measured in (
+                (bounds.low, taken.min(axis=0)),
+                (bounds.high, taken.max(axis=0)),
+            )
+        )
+    except ValueError as error:
+        raise DatasetError(
+            f'{path}: --low and --high do not fit actions of shape {shape}.'
+        ) from error
+    if not np.all(low < high):
+        raise DatasetError(
+            f'{path}: an action never changes, or has a --low that is not below its --high.'
+        )
+    how = 'given' if bounds.low and bounds.high else 'measured'
+    note = f'actions: bounds {how}, {np.array2string(low)} to {np.array2string(high)}'
+    return (observed, Box(low, high, shape, np.float32)), [note]
+
+
+def _fitting(
+    path: Path, arrays: dict[str, np.ndarray], spaces: tuple[gym.Space, gym.Space], owner: str
+) -> dict[str, np.ndarray]:
+    """The arrays in the spaces' number types, if they are of these spaces."""
+    named = {'observations': spaces[0], 'actions': spaces[1]}
+    if 'next_observations' in arrays:
+        named['next_observations'] = spaces[0]
+    for name, space in named.items():
+        fits = isinstance(space, Box) and arrays[name].shape[1:] == space.shape
+        if not fits and not (
+            isinstance(space, Discrete) and arrays[name].size == len(arrays[name])
+        ):
+            raise DatasetError(
+                f'{path}: its {name} have the shape {arrays[name].shape[1:]}, those of {owner} are '
+                f'{space}.'
+            )
+    outside = actions.from_space(spaces[1], owner).outside(arrays['actions'])
     if outside.any():
-        raise DatasetError(f'{file}: its actions are out of bounds in row {outside.argmax()}.')
-    return arrays | {name: arrays[name].astype(space.dtype) for name, space in spaces.items()}
+        raise DatasetError(f'{path}: its actions are out of bounds in row {outside.argmax()}.')
+    return arrays | {
+        name: arrays[name].reshape(-1, *space.shape).astype(space.dtype)
+        for name, space in named.items()
+    }
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -143,7 +213,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def episodes(arrays: dict[str, np.ndarray], max_episode_steps: int | None) -> Iterator[EpisodeBuffer]:
+def episodes(
+    arrays: dict[str, np.ndarray], max_episode_steps: int | None
+) -> Iterator[EpisodeBuffer]:
     """The episodes of `read`'s arrays, infos/* among their infos with one entry per step.
 
     Args:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from data import d4rl, loading
+from data import loading
+from data.ingestion import d4rl
 from data.types import DatasetError
-from tests.launch.helpers import program
 
 ID = 'd4rl/hopper/made-v2'
 ROWS = 12
@@ -89,9 +89,7 @@ def test_a_timeout_right_after_a_termination_leaves_at_most_one_step(
     rows = np.arange(ROWS)
     observations = arrays()['observations']
     following = np.concatenate([observations[1:], observations[:1]]) if recorded else None
-    made = arrays(
-        timeouts=(rows == TERMINAL + 1) | (rows == TIMEOUT), next_observations=following
-    )
+    made = arrays(timeouts=(rows == TERMINAL + 1) | (rows == TIMEOUT), next_observations=following)
     np.testing.assert_array_equal(converted(tmp_path, made).episode_lengths, lengths)
 
 
@@ -162,5 +160,63 @@ def test_ids_that_cannot_be_given_are_refused(storage, tmp_path):
     d4rl.convert(file, ID, 'Hopper-v5')
     with pytest.raises(DatasetError, match='exists already'):
         d4rl.convert(file, ID, 'Hopper-v5')
-    result = program('launch.convert_d4rl', f'--file={file}')
-    assert result.returncode == 1 and '--dataset and --env_id are all needed' in result.stderr
+
+
+def test_an_environment_without_reference_scores_is_accepted(storage, tmp_path):
+    made = arrays(
+        observations=np.ones((ROWS, 3), np.float32), actions=np.ones((ROWS, 1), np.float32)
+    )
+    data = converted(tmp_path, made, 'Pendulum-v1')
+    assert data.problem.env_spec.id == 'Pendulum-v1' and data.problem.scores is None
+
+
+def test_without_an_environment_the_spaces_are_of_the_data(storage, tmp_path):
+    made = arrays()
+    data = converted(tmp_path, made, '')
+    assert data.problem.env_spec is None
+    np.testing.assert_array_equal(data.problem.action_map.low, made['actions'].min(axis=0))
+    np.testing.assert_array_equal(data.problem.action_map.high, made['actions'].max(axis=0))
+    file, bounds = tmp_path / 'file.hdf5', d4rl.Bounds((-2.0,), (2.0, 3.0, 4.0))
+    d4rl.convert(file, 'd4rl/bounded-v2', bounds=bounds)
+    mapped = loading.load('d4rl/bounded-v2').problem.action_map
+    np.testing.assert_array_equal(mapped.low, [-2, -2, -2])
+    np.testing.assert_array_equal(mapped.high, [2, 3, 4])
+
+
+def test_whole_numbers_are_discrete_actions(storage, tmp_path):
+    taken = np.arange(ROWS)[:, None] % 3 + 1
+    data = converted(tmp_path, arrays(actions=taken), '')
+    assert data.problem.spec.discrete and data.problem.spec.action_size == 3
+    np.testing.assert_array_equal(data.transitions.action[:4], [0, 1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'bounds', 'problem'),
+    [
+        ({'actions': np.ones((ROWS, 3))}, d4rl.MEASURED, 'an action never changes'),
+        ({'actions': np.ones(ROWS, int)}, d4rl.MEASURED, 'all steps have one action, 1'),
+        ({}, d4rl.Bounds((-0.1,), (0.1,)), 'its actions are out of bounds in row'),
+        (
+            {},
+            d4rl.Bounds((0.0, 1.0), (2.0,)),
+            r'--low and --high do not fit actions of shape \(3,\)',
+        ),
+    ],
+)
+def test_actions_that_fit_no_bounds_are_refused(storage, tmp_path, changes, bounds, problem):
+    file = write(tmp_path / 'file.hdf5', arrays(**changes))
+    with pytest.raises(DatasetError, match=f'file.hdf5: {problem}'):
+        d4rl.convert(file, ID, bounds=bounds)
+    assert not any(storage.iterdir())
+
+
+def test_files_of_a_directory_are_one_recording(storage, tmp_path):
+    made, parts = arrays(), tmp_path / 'parts'
+    parts.mkdir()
+    for name, part in (('b', slice(6, ROWS)), ('a', slice(0, 6))):
+        write(parts / f'{name}.hdf5', {key: each[part] for key, each in made.items() if each.shape})
+    d4rl.convert(parts, ID, 'Hopper-v5')
+    np.testing.assert_array_equal(loading.load(ID).episode_lengths, [4, 4, 2])
+    write(parts / 'c.hdf5', {key: each[:, :1] for key, each in made.items() if each.ndim == 2})
+    with pytest.raises(DatasetError, match='c.hdf5: it lacks rewards'):
+        d4rl.convert(parts, 'd4rl/other-v2', 'Hopper-v5')

@@ -1,0 +1,165 @@
+"""The judge without an environment: what held-out episodes of the log say of policies while they learn.
+
+None of it is what a policy earns: that is estimated once, after the last update (estimate/judging.py).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from algorithms import bc
+from data import sequences, transforms
+from data.loading import Dataset
+from launch.estimate import fitting
+from launch.estimate.fitting import Schedule
+from launch.run import learners, rollouts
+from launch.run.learners import Learners
+from launch.run.loop import Judge
+from launch.run.members import Member, make_members
+from launch.run.policies import Policies, Restored
+
+# Of the held-out steps, as many as two cores judge in a moment.
+_MOST_STEPS = 20_000
+_METRICS_BATCHES = 16
+# The rarest share of the log's own actions: what is less likely than they are, the log does not support.
+_UNSUPPORTED = 0.05
+
+
+class Support(NamedTuple):
+    """What the log supports: a model of its behaviour, and the least likely that it still takes.
+
+    Attributes:
+        state: of algorithms/bc.py, fitted to the episodes that are not held out.
+        least: log-probability (or -density).
+    """
+
+    state: bc.BCState
+    least: float
+
+
+def fit_support(
+    learned_from: Dataset,
+    held: Dataset,
+    hparams: dict[str, float],
+    network: ConfigDict,
+    schedule: Schedule,
+    seed: int,
+) -> Support:
+    """Fits the model; an action is supported if no less likely than the rarest 5 % of those held out.
+
+    Args:
+        learned_from, held: the log, preprocessed.
+        hparams, network: of algorithms/bc.py.
+        schedule: how long.
+        seed: of the model.
+    """
+    task = learned_from.problem
+    states = fitting.fit(
+        bc, task, learned_from.transitions, make_members(hparams, {}, seed, num_seeds=1), hparams,
+        network, schedule,
+    )  # fmt: skip
+    state = jax.tree.map(lambda leaf: leaf[0], states)
+    held = transforms.thin(held, _MOST_STEPS)
+    own = log_probs(state, held, np.asarray(held.transitions.action)[:, None])
+    return Support(state, float(np.quantile(own, _UNSUPPORTED)))
+
+
+def log_probs(state: bc.BCState, dataset: Dataset, actions: np.ndarray) -> np.ndarray:
+    """Of actions (N, policies, ...) at a log's N observations, under a model of it, (N, policies)."""
+    observations = dataset.problem.preprocessing.observation(
+        jnp.asarray(dataset.transitions.observation)
+    )
+    policy = state.actor.apply_fn(state.actor.params, observations)
+    return np.asarray(jax.vmap(policy.log_prob, 1, 1)(jnp.asarray(actions)))
+
+
+@contextmanager
+def judging(
+    learner: Learners, held: Dataset, support: Support, context: int | None, targets: tuple[float, ...]
+) -> Iterator[Judge]:
+    """The judge of a run's members.
+
+    Args:
+        learner: theirs.
+        held: episodes that they do not learn from, preprocessed as those are.
+        support: of the log.
+        context: of the windows that they learn from; None for transitions.
+        targets: that return-conditioned policies are asked for, as in rollouts.judge.
+    """
+    steps = held.transitions if context is None else sequences.steps(held)
+    data = learners.place(steps, len(learner.members))
+    few = transforms.thin(held, _MOST_STEPS)
+
+    def judge(states, evaluated, final):
+        del final
+        if not targets:
+            return _judge(learner, states, evaluated, held, few, data, support)
+        return [
+            (member._replace(setting=member.setting | {'target_return': target}), measured)
+            for target in targets
+            for member, measured in _judge(
+                learner, rollouts.asked_for(states, target), evaluated, held, few, data, support
+            )
+        ]
+
+    yield judge
+
+
+def _judge(
+    learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, data: Any,
+    support: Support,
+) -> list[tuple[Member, dict[str, float]]]:  # fmt: skip
+    columns = {
+        f'learner/held_out_{name}': values
+        for name, values in learner.metrics_on(states, data, _METRICS_BATCHES).items()
+    }
+    maps = held.problem.preprocessing
+    if 'learner/held_out_td_error' in columns:
+        # A difference of values, which a shift of all rewards does not change.
+        columns['td_error'] = columns.pop('learner/held_out_td_error') / maps.reward_scale
+    if learner.claimed_value is not None:
+        first = np.asarray(held.transitions.observation[held.episode_offsets[:-1]])
+        everywhere = np.broadcast_to(first, (len(learner.members), *first.shape))
+        claimed = learner.claimed_value(states, everywhere, learner.keys()).mean(axis=1)
+        if maps.reward_shift == 0:
+            columns['claimed_value'] = maps.recorded_value(claimed, 0.0)
+        else:
+            # How long the policy's episodes are, and so what the shift adds, the log does not say.
+            columns['learner/claimed_value'] = claimed
+    columns |= imitation(_policies(learner, states, held).actions_along(few), few, support)
+    columns = {name: np.where(evaluated, values, np.nan) for name, values in columns.items()}
+    return [
+        (member, {name: float(values[i]) for name, values in columns.items()})
+        for i, member in enumerate(learner.members)
+    ]
+
+
+def imitation(actions: np.ndarray, dataset: Dataset, support: Support) -> dict[str, np.ndarray]:
+    """How near policies are to a log, each (policies,).
+
+    support, the share of their actions that the log supports; if actions are discrete agreement, the
+    share of those that are the log's own; else normalized_action_distance, the mean Euclidean
+    distance from the log's own action, in units of half the range of each dimension.
+
+    Args:
+        actions: at the log's steps, (N, policies, action_size), or (N, policies) if discrete.
+        dataset: the log.
+        support: what it supports.
+    """
+    logged = np.asarray(dataset.transitions.action)[:, None]
+    measured = {'support': np.mean(log_probs(support.state, dataset, actions) >= support.least, axis=0)}
+    if dataset.problem.spec.discrete:
+        return measured | {'agreement': np.mean(actions == logged, axis=0)}
+    distance = np.linalg.norm(actions - logged, axis=-1)
+    return measured | {'normalized_action_distance': np.mean(distance, axis=0)}
+
+
+def _policies(learner: Learners, states: Any, dataset: Dataset) -> Policies:
+    members = learner.members
+    run = Restored(None, '', 0, dataset.problem, learner, states, (), np.ones(len(members), bool))
+    return Policies(run, members, np.arange(len(members)))

@@ -1,0 +1,110 @@
+"""What the log says of a run's policies, beside the run's summary: estimates.json in its directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from data.loading import Dataset
+
+FILE = 'estimates.json'
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The estimates in a run directory, None if it was not judged from its log."""
+    file = path / FILE
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def of_log(dataset: Dataset, gamma: float) -> dict[str, Any]:
+    """What the log itself earned, with 95 % intervals (Student's t) of the means over episodes.
+
+    Args:
+        dataset: the episodes.
+        gamma: the discount of a step, or of a unit of time where steps have durations.
+    """
+    lengths, first = dataset.episode_lengths, dataset.episode_offsets[:-1]
+    if dataset.duration is None:
+        passed = np.arange(len(dataset.transitions.reward)) - np.repeat(first, lengths)
+    else:
+        before = np.concatenate([[0.0], np.cumsum(dataset.duration)])[:-1]
+        passed = before - np.repeat(before[first], lengths)
+    rewards = np.asarray(dataset.transitions.reward, np.float64)
+    discounted = np.add.reduceat(gamma**passed * rewards, first)
+    return {
+        'episodes': len(lengths),
+        'steps': int(lengths.sum()),
+        'gamma': gamma,
+        'return': _interval(dataset.episode_returns),
+        'discounted_return': _interval(discounted),
+    }
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    mean, spread = float(values.mean()), np.nan
+    if len(values) > 1:
+        spread = scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, len(values) - 1)
+    return {'mean': mean, 'mean_low': float(mean - spread), 'mean_high': float(mean + spread)}
+
+
+def attach(summary: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A summary with the estimates of its settings, the best first, and whether they can be ranked.
+
+    A setting's estimate, and each end of its interval, is the mean over its seeds: they are judged from
+    the same episodes, so that their errors are the same rather than independent.
+    """
+    settings = [setting | _estimate(setting, found) for setting in summary['settings']]
+    settings.sort(key=_worth, reverse=True)
+    summary = summary | {'judged_from': 'log', 'settings': settings}
+    summary |= {'log': found['log'], 'estimator': found['estimator']}
+    return summary | {'ranking': _ranking(summary)}
+
+
+def _worth(setting: dict[str, Any]) -> float:
+    return setting['estimate']['mean'] if 'estimate' in setting else -np.inf
+
+
+def _estimate(setting: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    ours = [each for each in found['policies'] if each['setting'] == setting['setting']]
+    judged = [(each['seed'], each['estimates'][found['estimator']]) for each in ours]
+    known = [estimate for _, estimate in judged if not estimate['refusal']]
+    refused = {'refused': {str(seed): each['refusal'] for seed, each in judged if each['refusal']}}
+    if not known:
+        return refused
+    names = {'value': 'mean', 'low': 'mean_low', 'high': 'mean_high'}
+    means = {
+        name: float(np.mean(np.array([each[key] for each in known], float)))
+        for key, name in names.items()
+    }
+    return {'estimate': means | {'seeds': len(known)}} | refused
+
+
+def _ranking(summary: dict[str, Any]) -> str:
+    """Whether the log can tell the settings apart, and the best of them from what it did itself."""
+    known = [each for each in summary['settings'] if 'estimate' in each]
+    if not known:
+        return 'The log cannot say what any of these policies earns: ' + '; '.join(
+            dict.fromkeys(r for each in summary['settings'] for r in each['refused'].values())
+        )
+    best, *others = known
+    low, log = best['estimate']['mean_low'], summary['log']['discounted_return']
+    name = best['label'] or 'this policy'
+    sentences = []
+    if others:
+        near = [o['label'] for o in others if not o['estimate']['mean_high'] < low]
+        if near:
+            more = f' and {len(near) - 3} more' if len(near) > 3 else ''
+            sentences.append(
+                f'The log cannot tell {name} from {"; ".join(near[:3])}{more}: their intervals overlap.'
+            )
+        else:
+            sentences.append(f'The log tells {name} from all others: their intervals are apart.')
+    if low > log['mean_high']:
+        sentences.append(f'It tells {name} from what it did itself, which earned less.')
+    elif best['estimate']['mean_high'] < log['mean_low']:
+        sentences.append(f'It tells {name} from what it did itself, which earned more.')
+    else:
+        sentences.append(f'It cannot tell {name} from what it did itself.')
+    return ' '.join(sentences)
