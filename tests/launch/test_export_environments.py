@@ -77,7 +77,8 @@ def test_policies_act_where_nothing_else_is_installed(tmp_path):
     # jax.export asks for flatbuffers to read what it wrote.
     jax = environment(tmp_path / 'jax', 'jax', 'flatbuffers')
     episodes = str([[list(each) for each in episode] for episode in EPISODES.values()])
-    subprocess.run([jax, '-I', '-c', JAX, tmp_path / 'observations.npy', episodes, *expected], check=True)
+    arguments = [tmp_path / 'observations.npy', episodes, *expected]
+    subprocess.run([jax, '-I', '-c', JAX, *arguments], check=True)
     for folder, (kind, wanted) in expected.items():
         found = np.load(folder / 'actions.npy')
         if kind == 'discrete':
