@@ -25,7 +25,8 @@ from launch.run import graphs, rollouts
 from launch.run.graphs import Graph
 from launch.run.policies import Restored
 
-_STABLEHLO, _ONNX, _ABOUT, _PREDICT = 'policy.stablehlo', 'policy.onnx', 'policy.json', 'predict.py'
+PREDICT = Path(__file__).with_name('predict.py')
+_STABLEHLO, _ONNX, _ABOUT = 'policy.stablehlo', 'policy.onnx', 'policy.json'
 # Observations of each kind, random and logged, on which what was written is checked.
 _ROWS = 256
 # Of those at once where policies remember, a few steps after one another.
@@ -33,7 +34,7 @@ _LANES = 8
 # Of continuous actions, in halves of their range where that is more than 1.
 _TOLERANCE = 1e-5
 _USE = {
-    _PREDICT: 'pip install onnxruntime; python predict.py table.csv actions.csv',
+    PREDICT.name: 'pip install onnxruntime; python predict.py table.csv actions.csv',
     _ONNX: 'onnxruntime.InferenceSession("policy.onnx").run(None, {name: array for each of "inputs"})',
     _STABLEHLO: (
         'pip install jax flatbuffers; jax.export.deserialize(bytearray(open("policy.stablehlo", "rb")'
@@ -78,14 +79,14 @@ def write(
             'use': _USE,
             'inputs': _inputs(graph, target_return),
             'outputs': [value.to_json() for value in graph.outputs],
-            **_table(run.problem),
+            **of_table(run.problem),
             'memory': _memory(graph, run.problem),
             'randomness': _RANDOMNESS,
             **source,
             'checked': check(building, graph, run, member, target_return),
         }
         (building / _ABOUT).write_text(json.dumps(about, indent=2))
-        shutil.copyfile(Path(__file__).with_name(_PREDICT), building / _PREDICT)
+        shutil.copyfile(PREDICT, building / PREDICT.name)
         building.replace(output)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -111,7 +112,7 @@ def _inputs(graph: Graph, target_return: float | None) -> list[dict[str, Any]]:
     return [value.to_json() | {'initial': initial.get(value.name, 0)} for value in graph.inputs]
 
 
-def _table(problem: Problem) -> dict[str, Any]:
+def of_table(problem: Problem) -> dict[str, Any]:
     """How a table's rows become observations, and actions a table's cells."""
     columns, action_map = problem.columns, problem.action_map
     if columns:
@@ -186,7 +187,7 @@ def check(
     rewards = np.random.default_rng(1).standard_normal(observations.shape[:2]).astype(np.float32)
     rewards[0] = 0
     wanted = _in_code(run, member, target_return, observations, rewards)
-    found = {'counts': counts}
+    found = {'observations': counts}
     for file, call in ((_ONNX, _onnx(folder / _ONNX)), (_STABLEHLO, _stablehlo(folder / _STABLEHLO))):
         actions = _roll(call, graph, target_return, observations, rewards)
         found[file] = _difference(run.problem, actions, wanted, file)

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 HERE = Path(__file__).parent
-MISSING = {'', '#n/a', '#na', '<na>', 'n/a', 'na', 'nan', '-nan', 'null'}
+MISSING = {'', '#N/A', '#NA', 'N/A', 'n/a', 'NA', 'NaN', '-NaN', 'nan', '-nan', 'NULL', 'null'}
 
 
 def number(cell):
@@ -18,6 +18,12 @@ def number(cell):
     if not np.isfinite(np.float32(value)):
         raise ValueError(f'{cell!r} is no finite number')
     return value
+
+
+def named(cell):
+    if cell in MISSING:
+        raise ValueError('it is missing')
+    return cell
 
 
 def days(cell, origin='1970-01-01'):
@@ -28,15 +34,16 @@ def days(cell, origin='1970-01-01'):
 
 def entry(cell, feature, known):
     """A number of an observation; `known` holds the last ones of its episode."""
-    name, kind, missing = feature['name'], feature['kind'], cell.lower() in MISSING
+    name, kind, categories = feature['name'], feature['kind'], feature.get('categories', ())
+    missing = cell in MISSING and cell not in categories
     if kind == 'missing':
         return float(missing)
     filled = known.get(name, feature['fill']) if feature['carried'] else feature['fill']
     if missing and filled is not None:
         return filled
-    if kind == 'category' and cell not in feature['categories']:
-        raise ValueError(f'{cell!r} is none of {", ".join(feature["categories"])}')
     if kind == 'category':
+        if cell not in categories:
+            raise ValueError(f'{cell!r} is none of {", ".join(categories)}')
         known[name] = float(cell == feature['category'])
     else:
         known[name] = days(cell, feature['origin']) if kind == 'time' else number(cell)
@@ -49,7 +56,7 @@ def main(table, output):
     episode, order, reward = (about['columns'][name] for name in ('episode', 'order', 'reward'))
     with Path(table).open(newline='', encoding='utf-8-sig') as file:
         rows = list(reader := csv.DictReader(file, restval=''))
-    header = reader.fieldnames or []
+        header = reader.fieldnames or []
     remembers = len(inputs) > 1
     needed = {each['column'] for each in features} | ({episode, reward} if remembers else set())
     if lacking := ', '.join(sorted(needed - {*header, ''})):
@@ -62,8 +69,8 @@ def main(table, output):
             sys.exit(f'error: {table}, row {i + 1}, column {column!r}: {error}.')
 
     episodes, observations = {}, np.zeros((len(rows), len(features)), np.float32)
-    for i, row in enumerate(rows):
-        episodes.setdefault(row.get(episode, i), []).append(i)
+    for i in range(len(rows)):
+        episodes.setdefault(read(i, episode, named) if episode in header else i, []).append(i)
     for steps in episodes.values():
         if order in header:
             steps.sort(key=lambda i: read(i, order, days if rows[i][order].count('-') > 1 else number))

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from data import actions, problem
+from data import actions
 from data.columns import Columns, Feature
 from data.problem import Preprocessing, Problem
 from data.types import Spec
-from launch.run import directory, policies, rollouts
-from launch.run.directory import Checkpoints
+from launch.run import directory, rollouts
 from launch.run.policies import Restored
 from tests.data import helpers
 from tests.launch.helpers import learner_of, small_config
@@ -67,9 +66,9 @@ def made_run(path: Path, algorithm: str, task: Problem, **values) -> Restored:
     """A run whose members are as their seeds initialise them."""
     config = small_config(task.name, algorithm, run_dir=str(path), **values)
     directory.create(path, config)
-    problem.save(task, path / 'problem.json')
-    Checkpoints(path).save(0, states=learner_of(config, task).init())
-    return policies.restore(path)
+    learner, targets = learner_of(config, task), tuple(config.get('target_returns', ()))
+    finite = np.ones(len(learner.members), bool)
+    return Restored(path, algorithm, 0, task, learner, learner.init(), targets, finite)
 
 
 def actions_in_code(run: Restored, member: int, target: float | None = None) -> np.ndarray:

@@ -1,0 +1,182 @@
+"""Which of a run's policies: by its index, by its setting, or by what a log says that it earns."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from launch.cli import UserError
+from launch.report import estimates
+from launch.run import policies
+from launch.run.members import by_setting
+from launch.run.policies import Restored
+
+ESTIMATOR = 'FQE'
+
+
+class Judged(NamedTuple):
+    """What a file says of a policy of a run.
+
+    Attributes:
+        member, updates, target_return: which one it is.
+        estimates: of its value by estimator: 'value', 'low', 'high' and 'refusal'.
+    """
+
+    member: int
+    updates: int
+    target_return: float | None
+    estimates: dict[str, dict[str, Any]]
+
+    def value(self, estimator: str) -> float | None:
+        """By an estimator, None where it refuses."""
+        found = self.estimates[estimator]
+        return None if found['refusal'] else found['value']
+
+
+class Choice(NamedTuple):
+    """A member of a run at one of its checkpoints, what it is asked for, and what is known of it."""
+
+    run: Restored
+    member: int
+    target_return: float | None
+    judged: Judged | None
+
+
+def read(file: Path, run: Restored, estimator: str | None) -> tuple[list[Judged], str]:
+    """What a file, of launch.ope or of the run itself, says of a run's policies; by which estimator.
+
+    Raises:
+        UserError: it is no such file, says nothing of the run, or nothing by this estimator.
+    """
+    try:
+        found = json.loads(file.read_text())
+        own = file.parent.resolve() == run.path.resolve()
+        ours = [
+            each
+            for each in found['policies']
+            if own or Path(each['run']).resolve() == run.path.resolve()
+        ]
+        others = ', '.join(sorted({each['run'] for each in found['policies']})) or 'nothing'
+        judged, targets = [], run.target_returns or (None,)
+        for each in ours:
+            # A policy that is asked for several returns was judged with each, in their order.
+            before = [(j.member, j.updates) for j in judged].count((each['member'], each['updates']))
+            target = targets[before % len(targets)]
+            judged.append(Judged(each['member'], each['updates'], target, each['estimates']))
+        known = list(dict.fromkeys(name for each in judged for name in each.estimates))
+        estimator = estimator or found.get('estimator', ESTIMATOR)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f'{file} holds no estimates of policies ({type(error).__name__}: {error}).'
+        ) from error
+    if not judged:
+        raise UserError(f'{file} has no estimates of {run.path}, but of {others}.')
+    if estimator not in known:
+        raise UserError(f'--estimator={estimator}: {file} has estimates by {", ".join(known)}.')
+    return judged, estimator
+
+
+def best(
+    run: Restored, judged: list[Judged], estimator: str, target_return: float | None
+) -> Choice:
+    """The policy with the best estimate, at whichever checkpoint.
+
+    Args:
+        run: at its last checkpoint.
+        judged: of its policies.
+        estimator: by which estimates are compared.
+        target_return: of the policies to choose among, None for any.
+
+    Raises:
+        UserError: there are no estimates, the log cannot tell, or the checkpoint is not kept.
+    """
+    if not judged:
+        raise UserError(
+            f'--best=estimate: {run.path} has no {estimates.FILE}; launch.ope writes estimates, and '
+            '--estimates=FILE names its file.'
+        )
+    known = [
+        each for each in judged
+        if each.value(estimator) is not None and target_return in (None, each.target_return)
+    ]  # fmt: skip
+    if not known:
+        raise UserError(
+            f'the log cannot tell which policy of {run.path} is best: {estimator} gives no estimate '
+            'that could be believed.'
+        )
+    top = max(known, key=lambda each: each.value(estimator))
+    if top.updates != run.updates:
+        runs = {each.run.updates: each.run for each in policies.of_run(run.path, all_checkpoints=True)}
+        if top.updates not in runs:
+            raise UserError(
+                f'the best estimate is of {run.path} after {top.updates:,} updates, but it keeps the '
+                f'checkpoints after {", ".join(f"{each:,}" for each in runs)}: judge these again.'
+            )
+        run = runs[top.updates]
+    return Choice(run, top.member, top.target_return, top)
+
+
+def asked(run: Restored, member: int, judged: list[Judged], target_return: float | None) -> Choice:
+    """A member at the run's last checkpoint, asked for a return or for the run's first."""
+    if run.target_returns and target_return is None:
+        target_return = run.target_returns[0]
+    wanted = (member, run.updates, target_return)
+    found = next((each for each in judged if each[:3] == wanted), None)
+    return Choice(run, member, target_return, found)
+
+
+def member(
+    run: Restored, judged: list[Judged], estimator: str, index: int | None, setting: str | None
+) -> int:
+    """The member that flags choose.
+
+    Args:
+        run: at its last checkpoint.
+        judged: of its policies.
+        estimator: by which estimates are compared.
+        index, setting: of it, of which one at most is not None.
+
+    Raises:
+        UserError: none is chosen, there is no such one, or it has diverged.
+    """
+    members = run.learner.members
+    if setting is not None:
+        return _of_setting(run, judged, estimator, setting)
+    if index is None and len(members) > 1:
+        listed = '; '.join(f'{number} ({each.description})' for number, each in enumerate(members))
+        raise UserError(
+            f'which policy? {run.path} has the members {listed}: choose with --member=INDEX, '
+            '--setting=NAME=VALUE or --best=estimate.'
+        )
+    index = index or 0
+    if index >= len(members):
+        raise UserError(f'--member={index}: {run.path} has members 0 to {len(members) - 1}.')
+    if not run.finite[index]:
+        raise UserError(
+            f'member {index} of {run.path} ({members[index].description}) has diverged: it holds NaN '
+            'or infinite numbers and is no policy.'
+        )
+    return index
+
+
+def _of_setting(run: Restored, judged: list[Judged], estimator: str, setting: str) -> int:
+    """The member of a setting with the best estimate, or without estimates that of the first seed."""
+    members = run.learner.members
+    try:
+        wanted = {
+            name.strip(): float(value)
+            for name, _, value in (each.partition('=') for each in setting.split(','))
+        }
+    except ValueError:
+        wanted = None
+    of_setting = [index for index, each in enumerate(members) if each.setting and each.setting == wanted]
+    if not of_setting:
+        labels = '; '.join(filter(None, by_setting(members))) or 'none: nothing was swept'
+        raise UserError(f'--setting={setting}: the settings of {run.path} are {labels}.')
+    finite = [index for index in of_setting if run.finite[index]]
+    if not finite:
+        raise UserError(f'all members of {run.path} with {setting} have diverged: none is a policy.')
+    known = [
+        each for each in judged
+        if each.member in finite and each.updates == run.updates and each.value(estimator) is not None
+    ]  # fmt: skip
+    return max(known, key=lambda each: each.value(estimator)).member if known else finite[0]

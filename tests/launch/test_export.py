@@ -1,0 +1,257 @@
+import csv
+import importlib.util
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from data import actions
+from data.problem import Problem
+from data.types import Spec
+from launch import export
+from launch.cli import UserError
+from launch.report import choosing
+from launch.run import directory, exporting, graphs
+from launch.run.members import Member
+from launch.run.policies import Restored
+from tests.data import helpers
+from tests.launch.exports import OBSERVATIONS, TABLE, actions_in_code, clinic, made_run
+from tests.launch.helpers import program, small_config
+
+# Labels; noise to act; memory.
+CASES = (('bc', 'discrete'), ('bcq', 'continuous'), ('decision_transformer', 'discrete'))
+HEADER = TABLE.splitlines()[0]
+
+
+def predict(folder: Path, table: str) -> list[list[str]]:
+    """The lines that the program in a folder writes for a table."""
+    specification = importlib.util.spec_from_file_location('predict', folder / 'predict.py')
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    (folder / 'table.csv').write_text(table)
+    module.main(str(folder / 'table.csv'), str(folder / 'actions.csv'))
+    return list(csv.reader((folder / 'actions.csv').open()))
+
+
+def test_exported_policies_act_as_the_code_does(tmp_path):
+    for name, kind in CASES:
+        run = made_run(tmp_path / f'{name}-run', name, clinic(kind), num_seeds=2)
+        folder, target = tmp_path / name, 0.7 if run.target_returns else None
+        about = exporting.write(folder, run, 1, target, {})
+        assert sorted(file.name for file in folder.iterdir()) == [
+            'policy.json', 'policy.onnx', 'policy.stablehlo', 'predict.py',
+        ]  # fmt: skip
+        assert json.loads((folder / 'policy.json').read_text()) == about
+        (header, *lines), wanted = predict(folder, TABLE), actions_in_code(run, 1, target)
+        assert [line[:2] for line in lines] == [['b', '1'], ['a', '2'], ['a', '1'], ['a', '3']]
+        if kind == 'discrete':
+            assert header == ['patient', 'visit', 'treatment']
+            assert [line[2] for line in lines] == wanted.tolist()
+        else:
+            assert header == ['patient', 'visit', 'dose', 'rate']
+            np.testing.assert_allclose(np.array(lines)[:, 2:].astype(float), wanted, atol=1e-5)
+    assert not list(tmp_path.glob('.*'))
+
+    # The last one remembers: it needs to know whose steps are whose, and what they earned.
+    with pytest.raises(SystemExit, match='has no column patient, survived, which the policy reads'):
+        predict(folder, HEADER.replace('patient', 'x').replace('survived', 'y'))
+    with pytest.raises(SystemExit, match="row 1, column 'survived': could not convert string to float"):
+        predict(folder, f'{HEADER}\na,1,1,2026-01-02,icu,1,\na,2,1,2026-01-02,icu,1,')
+
+    # Nothing stays of a policy that acts otherwise.
+    graph = graphs.build(run, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, 'build', lambda *_: graph)
+        with pytest.raises(UserError, match='policy.onnx acts otherwise than the code, by up to'):
+            exporting.write(tmp_path / 'other', run, 1, -5.0, {})
+    assert not (tmp_path / 'other').exists()
+    assert not list(tmp_path.glob('.*'))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """predict.py with a graph whose action is the observation."""
+    onnx = pytest.importorskip('onnx')
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ['batch', 6])
+        for name in ('observation', 'action')
+    ]
+    identity = onnx.helper.make_node('Identity', ['observation'], ['action'])
+    graph = onnx.helper.make_graph([identity], 'policy', values[:1], values[1:])
+    opset = [onnx.helper.make_opsetid('', 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / 'policy.onnx')
+    given = {'name': 'observation', 'shape': ['batch', 6], 'dtype': 'float32', 'initial': 0}
+    about = exporting.of_table(clinic('continuous')) | {'inputs': [given]}
+    about['actions']['columns'] = [f'entry {i}' for i in range(6)]
+    (tmp_path / 'policy.json').write_text(json.dumps(about))
+    (tmp_path / 'predict.py').write_text(exporting.PREDICT.read_text())
+    return tmp_path
+
+
+def test_observations_are_those_of_the_table(folder):
+    header, *lines = predict(folder, TABLE)
+    assert header[:3] == ['patient', 'visit', 'entry 0']
+    np.testing.assert_allclose(np.array(lines)[:, 2:].astype(float), OBSERVATIONS)
+    # Without the episodes nothing is carried, and without their order rows stand in it.
+    for name, lactate in (('patient', 2.5), ('visit', 2.5)):
+        header, *lines = predict(folder, TABLE.replace(name, 'unknown'))
+        assert name not in header
+        assert float(lines[1][header.index('entry 4')]) == lactate
+    assert predict(folder, HEADER)[1:] == []
+
+
+@pytest.mark.parametrize(
+    'row, message',
+    [
+        ('a,1,old,2026-01-02,icu,1,0', "row 1, column 'age': could not convert string to float: 'old'"),
+        ('a,1,,2026-01-02,icu,1,0', "row 1, column 'age': could not convert string to float: ''"),
+        ('a,1,inf,2026-01-02,icu,1,0', "row 1, column 'age': 'inf' is no finite number"),
+        ('a,1,40,yesterday,icu,1,0', "row 1, column 'arrival': Invalid isoformat string: 'yesterday'"),
+        ('a,1,40,2026-01-02,attic,1,0', "row 1, column 'ward': 'attic' is none of icu, surgery"),
+        ('a,1,40,2026-01-02,,1,0', "row 1, column 'ward': '' is none of icu, surgery"),
+        ('a,x,40,2026-01-02,icu,1,0', "row 1, column 'visit': could not convert string to float: 'x'"),
+        (',1,40,2026-01-02,icu,1,0', "row 1, column 'patient': it is missing"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(folder, row, message):
+    with pytest.raises(SystemExit, match=message):
+        predict(folder, f'{HEADER}\n{row}')
+    assert not (folder / 'actions.csv').exists()
+
+
+def test_missing_columns_are_named(folder):
+    with pytest.raises(SystemExit, match='table.csv has no column age, ward, which the policy reads'):
+        predict(folder, 'patient,visit,arrival,lactate\n')
+    with pytest.raises(SystemExit, match='has no column age, arrival, lactate, ward'):
+        predict(folder, '')
+
+
+def test_what_goes_in_and_out_without_a_table():
+    action_map = actions.from_space(Box(-2, 3, (2, 3)), 'here')
+    task = helpers.problem(Spec(2, 6, False), action_map=action_map, delayed_rewards=True)
+    about = exporting.of_table(task)
+    assert [each['column'] for each in about['features']] == ['observation_0', 'observation_1']
+    assert about['columns'] == {'episode': 'episode', 'order': '', 'reward': ''}
+    assert about['actions']['columns'] == [f'action_{i}' for i in range(6)]
+    assert about['actions']['high'] == [3] * 6
+    task = helpers.problem(Spec(2, 3, True), action_map=actions.from_space(Discrete(3, start=5), 'here'))
+    acted = exporting.of_table(task)['actions']
+    assert (acted['columns'], acted['first'], acted['labels']) == (['action'], 5, [[5], [6], [7]])
+
+
+# Two settings with two seeds each; the last has diverged.
+MEMBERS = [Member({'expectile': value}, seed) for value in (0.7, 0.9) for seed in (3, 4)]
+
+
+def restored(path: Path, members=MEMBERS, targets=()) -> Restored:
+    task: Problem = clinic('discrete')
+    learner = SimpleNamespace(members=members)
+    return Restored(path, 'IQL', 100, task, learner, None, targets, np.arange(len(members)) != 3)
+
+
+def estimated(path: Path, *values, updates=100) -> Path:
+    """A file of estimates of these values, None where they are refused."""
+    estimates = [{'value': value, 'refusal': '' if value else 'cannot say.'} for value in values]
+    policies = [
+        {'run': str(path), 'member': member, 'updates': updates, 'estimates': {'FQE': estimate}}
+        for member, estimate in enumerate(estimates)
+    ]
+    file = path / 'elsewhere.json'
+    file.write_text(json.dumps({'policies': policies}))
+    return file
+
+
+def test_the_member_is_chosen(tmp_path):
+    run = restored(tmp_path)
+    assert choosing.member(run, [], 'FQE', 2, None) == 2
+    assert choosing.member(restored(tmp_path, MEMBERS[:1]), [], 'FQE', None, None) == 0
+    assert choosing.member(run, [], 'FQE', None, 'expectile=0.70') == 0
+    judged, estimator = choosing.read(estimated(tmp_path, 0.1, 0.5, None, 0.9), run, None)
+    assert estimator == 'FQE'
+    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.7') == 1
+    # One is refused, another diverged: the only one that is left.
+    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.9') == 2
+    assert choosing.best(run, judged[:3], 'FQE', None).member == 1
+    assert choosing.asked(run, 2, judged, None).judged.estimates['FQE']['refusal'] == 'cannot say.'
+    assert choosing.asked(run, 2, [], None).judged is None
+
+
+def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
+    run = restored(tmp_path, MEMBERS[:1], (1.0, 0.5))
+    file = estimated(tmp_path, 0.2, 0.4)
+    found = json.loads(file.read_text())
+    found['policies'][1]['member'] = 0
+    file.write_text(json.dumps(found))
+    judged, _ = choosing.read(file, run, None)
+    assert choosing.best(run, judged, 'FQE', None).target_return == 0.5
+    assert choosing.best(run, judged, 'FQE', 1.0).target_return == 1.0
+    assert choosing.asked(run, 0, judged, None).judged.value('FQE') == 0.2
+    assert choosing.asked(run, 0, judged, 0.3) == (run, 0, 0.3, None)
+
+
+@pytest.mark.parametrize(
+    'index, setting, message',
+    [
+        (None, None, r'which policy\? .* has the members 0 \(seed 3 with expectile=0.7\); 1 .*--best'),
+        (4, None, '--member=4: .* has members 0 to 3'),
+        (3, None, r'member 3 of .* \(seed 4 with expectile=0.9\) has diverged'),
+        (None, 'expectile=0.8', '--setting=expectile=0.8: the settings of .* are expectile=0.7; exp'),
+        (None, 'expectile', 'the settings of .* are expectile=0.7; expectile=0.9'),
+    ],
+)
+def test_a_member_that_cannot_be_exported_is_refused(tmp_path, index, setting, message):
+    with pytest.raises(UserError, match=message):
+        choosing.member(restored(tmp_path), [], 'FQE', index, setting)
+
+
+def test_estimates_that_do_not_choose_are_refused(tmp_path):
+    run, refused = restored(tmp_path), estimated(tmp_path, None, None)
+    with pytest.raises(UserError, match='--best=estimate: .* has no estimates.json'):
+        choosing.best(run, [], 'FQE', None)
+    with pytest.raises(UserError, match='the log cannot tell which policy of .* is best: FQE gives no'):
+        choosing.best(run, choosing.read(refused, run, None)[0], 'FQE', None)
+    with pytest.raises(UserError, match='--estimator=WIS: .* has estimates by FQE'):
+        choosing.read(refused, run, 'WIS')
+    with pytest.raises(UserError, match='has no estimates of elsewhere, but of'):
+        choosing.read(refused, run._replace(path=Path('elsewhere')), None)
+    refused.write_text('{}')
+    with pytest.raises(UserError, match='holds no estimates of policies'):
+        choosing.read(refused, run, None)
+    with pytest.raises(UserError, match='holds no estimates of policies'):
+        choosing.read(tmp_path / 'nowhere.json', run, None)
+
+
+def test_where_nothing_can_be_written_nothing_is_begun(tmp_path, monkeypatch):
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'something').touch()
+    result = program('launch.export', '--run_dir=nowhere', f'--output={tmp_path / "full"}')
+    assert (result.returncode, result.stderr[:5]) == (1, 'error')
+    assert 'full is there already and no empty folder; choose another --output' in result.stderr
+    assert 'which run?' in program('launch.export').stderr
+    both = program('launch.export', '--run_dir=nowhere', '--member=1', '--setting=a=1')
+    assert '--member and --setting both choose a member' in both.stderr
+    assert 'nowhere holds no run' in program('launch.export', '--run_dir=nowhere').stderr
+    monkeypatch.setattr(exporting, 'find_spec', lambda name: None)
+    assert (
+        "exporting needs jax2onnx and onnxruntime, which pip install -e '.[export]' installs"
+        in program('launch.export', '--run_dir=nowhere').stderr
+    )
+
+
+def test_where_a_policy_comes_from(tmp_path):
+    config = small_config('test/made-v0', 'iql')
+    directory.create(tmp_path, config)
+    run = restored(tmp_path)
+    judged, _ = choosing.read(estimated(tmp_path, 0.1, None), run, None)
+    said = export.source(choosing.asked(run, 0, judged, None), 'FQE')
+    assert said['policy']['setting'] == {'expectile': 0.7}
+    assert (said['estimator'], said['warning'], said['estimates']['FQE']['value']) == ('FQE', '', 0.1)
+    assert said['run']['hash'] == directory.digest(config)
+    assert directory.default_path(config, 'data').name.endswith(said['run']['hash'])
+    said = export.source(choosing.asked(run, 1, judged, None), 'FQE')
+    assert said['warning'] == 'The log cannot tell what this policy earns: FQE cannot say.'
+    said = export.source(choosing.asked(run, 2, judged, None), 'FQE')
+    assert said['warning'].startswith('Nothing has estimated what this policy earns')
