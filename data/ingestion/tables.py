@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from data.behaviour import INFO
 from data.columns import METADATA, Columns
 from data.ingestion import choices, features, roles
 from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
@@ -23,8 +22,8 @@ from data.ingestion.roles import Roles
 from data.recipes import storage
 from data.types import DatasetError
 
-# As infos name how long each step lasted.
-DURATION = 'duration'
+# As the episodes' infos name the probability of each action, and how long each step lasted.
+LOG_PROB, DURATION = 'log_prob', 'duration'
 
 
 def ingest(path: Path, dataset_id: str, wanted: Roles, command: str) -> tuple[Path, list[str]]:
@@ -90,7 +89,7 @@ def _write(
     infos = {}
     if readers.probability:
         _check_probabilities(readers.probability, chosen.space, ended.kept, table.path)
-        infos[INFO] = lambda rows: np.log(readers.probability.spool.take(rows))
+        infos[LOG_PROB] = lambda rows: np.log(readers.probability.spool.take(rows))
     if readers.time:
         lasting = durations(order, readers.time, readers.episode, table.path)
         infos[DURATION] = lambda rows: lasting[rows]
