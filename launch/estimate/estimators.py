@@ -98,6 +98,12 @@ def resamples(rng: np.random.Generator, num_episodes: int, number: int) -> np.nd
     return np.array(counts, np.float64).reshape(number, num_episodes)
 
 
+def bootstrap(rng: np.random.Generator, num_episodes: int) -> np.ndarray:
+    """The log itself and the resamples of `of_episodes`, (1 + resamples, num_episodes)."""
+    drawn = resamples(rng, num_episodes, _BOOTSTRAP_SAMPLES)
+    return np.concatenate([np.ones((1, num_episodes)), drawn])
+
+
 def by_fitted_q(
     fitted: FittedQ, initial: np.ndarray, actions: np.ndarray, counts: np.ndarray
 ) -> list[Estimate]:
@@ -113,6 +119,11 @@ def by_fitted_q(
         count @ fitted.values(initial, actions, resample) / count.sum()
         for resample, count in enumerate(counts)
     ])  # fmt: skip
+    return of_refits(values)
+
+
+def of_refits(values: np.ndarray) -> list[Estimate]:
+    """Of each policy, from the means of Q by its fit to the log and to its resamples, (1 + B, P)."""
     estimates = []
     for value, refits in zip(values[0], values[1:].T):
         if not np.isfinite(value):
@@ -149,28 +160,43 @@ def by_importance_sampling(
     v = fitted.values(observations, actions, 0)
     pad = padder(dataset.episode_lengths, behaviour.used)
     reward = pad(dataset.transitions.reward, 0.0)
-    counts = np.concatenate([np.ones((1, len(reward))),
-                             resamples(rng, len(reward), _BOOTSTRAP_SAMPLES)])  # fmt: skip
+    counts = bootstrap(rng, len(reward))
     found = []
     for policy in range(actions.shape[1]):
         # The policies are deterministic: probability 1 or 0.
         ratio = np.where(actions[:, policy] == logged, np.exp(-behaviour.log_probs), 0.0)
         episodes = Episodes(reward, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0))
-        size = importance_sampling.effective_sample_size(episodes)
-        if size == 0:
-            unknown = refused('cannot say: no episode follows the policy.')
-            found.append((dict.fromkeys(IMPORTANCE_SAMPLING, unknown), 0.0, 0.0))
-            continue
-        estimates = {}
-        for name, estimator in IMPORTANCE_SAMPLING.items():
-            value, *again = np.concatenate(
-                [estimator(episodes, gamma, counts[begin : begin + _BLOCK])
-                 for begin in range(0, len(counts), _BLOCK)]
-            )  # fmt: skip
-            low, high = np.nanpercentile(again, [2.5, 97.5])
-            estimates[name] = Estimate(float(value), float(low), float(high))
-        found.append((estimates, float(np.mean(np.prod(episodes.ratio, axis=1))), size))
+        found.append(of_episodes(episodes, gamma, counts))
     return found
+
+
+def of_episodes(
+    episodes: Episodes, gamma: float, counts: np.ndarray
+) -> tuple[dict[str, Estimate], float, float]:
+    """Of one policy, deterministic or not; its mean weight and its effective sample size.
+
+    Args:
+        episodes: E of the log, weighed for the policy.
+        gamma: the discount of a step.
+        counts: how often each resample has each episode, (resamples, E), the first the log itself.
+    """
+    size = importance_sampling.effective_sample_size(episodes)
+    if size == 0:
+        unknown = refused('cannot say: no episode follows the policy.')
+        return dict.fromkeys(IMPORTANCE_SAMPLING, unknown), 0.0, 0.0
+    estimates = {}
+    for name, estimator in IMPORTANCE_SAMPLING.items():
+        value, *again = np.concatenate(
+            [estimator(episodes, gamma, counts[begin : begin + _BLOCK])
+             for begin in range(0, len(counts), _BLOCK)]
+        )  # fmt: skip
+        low, high = np.nanpercentile(again, [2.5, 97.5])
+        if low == high:
+            # Where all that follow the policy earned the same, as where none of a few is rewarded, how
+            # often others would earn something else is not to be seen in resamples of them.
+            low = high = np.nan
+        estimates[name] = Estimate(float(value), float(low), float(high))
+    return estimates, float(np.mean(np.prod(episodes.ratio, axis=1))), size
 
 
 def padder(lengths: np.ndarray, used: np.ndarray):

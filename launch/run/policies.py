@@ -8,6 +8,7 @@ import numpy as np
 
 from algorithms import ALGORITHMS
 from data import problem
+from data.columns import Columns
 from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
@@ -238,12 +239,22 @@ def check(policies: Policies, dataset: Dataset) -> None:
     theirs, ours = (
         {'spec': task.spec, 'observation_keys': task.observation_keys,
          'action bounds': (task.action_map.low, task.action_map.high),
-         'first action': task.action_map.start}
+         'first action': task.action_map.start} | _named(task.columns)
         for task in (policies.run.problem, dataset.problem)
     )  # fmt: skip
     for name in theirs:
-        if not np.array_equal(theirs[name], ours[name]):
+        # What is no table's has no names.
+        if name in ours and not np.array_equal(theirs[name], ours[name]):
             raise UserError(
                 f'{policies.names[0]} cannot be judged from dataset {dataset.problem.name}: its '
                 f"{name} is {theirs[name]}, the dataset's {ours[name]}."
             )
+
+
+def _named(columns: Columns | None) -> dict[str, Any]:
+    """Each entry of an observation and each action by what a table calls it."""
+    if columns is None:
+        return {}
+    entries = ((each.name, each.kind, each.origin) for each in columns.features)
+    named = {f'entry {number} of the observation': entry for number, entry in enumerate(entries)}
+    return named | {f'action {number}': label for number, label in enumerate(columns.labels)}
