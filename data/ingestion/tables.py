@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from data.behaviour import INFO
 from data.columns import METADATA, Columns
 from data.ingestion import choices, features, roles
 from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
@@ -20,11 +19,9 @@ from data.ingestion.episodes import Ends, Order, buffers, durations, ends, sort
 from data.ingestion.files import open_table
 from data.ingestion.formats import Table
 from data.ingestion.roles import Roles
+from data.loading import DURATION, LOG_PROB
 from data.recipes import storage
 from data.types import DatasetError
-
-# As infos name how long each step lasted.
-DURATION = 'duration'
 
 
 def ingest(path: Path, dataset_id: str, wanted: Roles, command: str) -> tuple[Path, list[str]]:
@@ -90,7 +87,7 @@ def _write(
     infos = {}
     if readers.probability:
         _check_probabilities(readers.probability, chosen.space, ended.kept, table.path)
-        infos[INFO] = lambda rows: np.log(readers.probability.spool.take(rows))
+        infos[LOG_PROB] = lambda rows: np.log(readers.probability.spool.take(rows))
     if readers.time:
         lasting = durations(order, readers.time, readers.episode, table.path)
         infos[DURATION] = lambda rows: lasting[rows]
