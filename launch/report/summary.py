@@ -150,7 +150,9 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
     rows = [['', 'steps', 'seeds', *itertools.chain.from_iterable(c.header for c in columns)]]
     for title, setting in found:
         diverged = len(setting['diverged_seeds'])
-        seeds = max(setting[column.name]['seeds'] for column in columns if column.name in setting)
+        seeds = max(
+            (setting[c.name]['seeds'] for c in columns if c.name in setting), default=0
+        )
         row = [title, f'{setting["updates"]:,}',
                f'{seeds}' + (f' ({diverged} diverged)' if diverged else '')]  # fmt: skip
         for column in columns:
