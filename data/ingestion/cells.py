@@ -21,6 +21,21 @@ _NUMBER = re.compile(
 _DAY, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
 _TIME = f'^{_DAY}({_CLOCK})?$'
 _ZONED_TIME = rf'^{_DAY}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
+_NUMERIC = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_null,
+)
+_AS_TEXT = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_decimal)
+_LABELS = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_null,
+)
 # Microseconds, in which times are kept.
 DAY = 86_400e6
 # float32 holds all whole numbers up to this one, float64 up to the other.
@@ -181,7 +196,7 @@ class Codes(_Column):
             return
         found = _labels(cells)
         is_text = pa.types.is_string(found.type)
-        if pa.types.is_nested(found.type) or self._text not in (None, is_text):
+        if not any(is_kind(found.type) for is_kind in _LABELS) or self._text not in (None, is_text):
             self._note('type', np.asarray(cells.is_valid()), block)
             return
         found = found.dictionary_encode()
@@ -213,11 +228,7 @@ def numbers(cells: pa.Array) -> np.ndarray:
     """
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.uint8())
-    if (
-        pa.types.is_temporal(cells.type)
-        or pa.types.is_nested(cells.type)
-        or pa.types.is_binary(cells.type)
-    ):
+    if not any(is_kind(cells.type) for is_kind in _NUMERIC):
         return np.full(len(cells), np.nan)
     # Unsafe as whole numbers beyond 2**53 lose their last digits; who uses them looks at `largest`.
     return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -275,7 +286,7 @@ def _labels(cells: pa.Array) -> pa.Array:
     """Cells as text, whole numbers, booleans or floats; an empty text and NaN are missing."""
     if pa.types.is_floating(cells.type):
         return pc.if_else(pc.is_nan(cells), None, cells)
-    if pa.types.is_temporal(cells.type) or pa.types.is_decimal(cells.type):
+    if any(is_kind(cells.type) for is_kind in _AS_TEXT):
         return cells.cast(pa.string())
     if not pa.types.is_string(cells.type):
         return cells

@@ -233,6 +233,12 @@ def _discrete(name: str, cells: list[Label], codes: Callable, kept: np.ndarray, 
         )
     place = np.full(len(labels), -1)
     place[used] = np.arange(len(used))
+    unused = [labels[each] for each in np.flatnonzero(counts == 0)]
+    if unused:
+        notes = [
+            *notes,
+            f'{name}: labels that only rows without a step have are left out: {listed(unused)}',
+        ]
     once = [labels[each] for each in np.flatnonzero(counts == 1)]
     warnings = (
         [f'{name}: actions seen once: {len(once)} of {len(used)} ({listed(once)})'] if once else []

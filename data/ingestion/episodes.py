@@ -187,4 +187,4 @@ def buffers(
 
 
 def _shown(place: float, is_time: bool) -> Any:
-    return str(np.datetime64(int(place), 'us')) if is_time else f'{place:g}'
+    return str(np.datetime64(int(place), 'us')) if is_time else f'{place:.15g}'

@@ -19,6 +19,16 @@ from data.types import DatasetError
 _ROWS = 1 << 17
 _BYTES = 1 << 23
 _HEAD = 1 << 16
+# What the libraries raise of files that are not what their names say.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    pa.ArrowException,
+)
 
 
 class Block(NamedTuple):
@@ -58,7 +68,7 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     """Makes one sentence of whatever a library says of a damaged file."""
     try:
         yield
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         if isinstance(error, DatasetError):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -103,7 +113,9 @@ def open_csv(path: Path) -> Table:
         if len(head) < _HEAD and len(head.strip().splitlines()) == 1:
             raise DatasetError(f'{path}: it has columns and no rows.')
         header = head.decode('utf-8-sig', 'ignore' if len(head) == _HEAD else 'strict')
-    names = tuple(next(row for row in csv.reader(io.StringIO(header)) if row))
+    written = next(row for row in csv.reader(io.StringIO(header)) if row)
+    names = tuple(name.strip() for name in written)
+    raw = dict(zip(names, written))
     for mark, word in ((';', 'semicolons'), ('\t', 'tabs')):
         if len(names) == 1 and mark in names[0]:
             raise DatasetError(f'{path}: its cells are separated by {word}; commas are needed.')
@@ -124,15 +136,15 @@ def open_csv(path: Path) -> Table:
                 # Types are not guessed: a guess from the first block is wrong in a later one.
                 pa.csv.ConvertOptions(
                     strings_can_be_null=True,
-                    include_columns=list(wanted),
-                    column_types={name: pa.string() for name in wanted},
+                    include_columns=[raw[name] for name in wanted],
+                    column_types={raw[name]: pa.string() for name in wanted},
                 ),
             ) as reader:  # fmt: skip
                 for batch in reader:
-                    columns = {name: batch.column(name) for name in wanted}
+                    columns = {name: batch.column(raw[name]) for name in wanted}
                     yield Block(columns, '', first, min(file.tell(), size))
                     first += batch.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             if not ragged:
                 raise DatasetError(f'{path}: no CSV file, or a damaged one ({error}).') from error
             row = ragged[0]

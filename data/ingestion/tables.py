@@ -98,7 +98,7 @@ def _write(
     kept = Columns(
         observed.features, found.action, chosen.labels, found.episode, found.reward,
         order=found.order, duration=found.discount_time,
-        notes=(*_size(order, ended, readers), *chosen.notes, *observed.notes,
+        notes=(*_size(order, ended, readers), *_of_steps(readers), *chosen.notes, *observed.notes,
                *(f'WARNING: {each}' for each in (*chosen.warnings, *observed.warnings,
                                                  *_of_reward(readers.reward)))),
     )  # fmt: skip
@@ -138,6 +138,19 @@ def _size(order: Order, ended: Ends, readers: _Readers) -> list[str]:
     if lone:
         said.append(
             f'WARNING: {lone:,} truncated episodes of a single row hold no step and are left out'
+        )
+    return said
+
+
+def _of_steps(readers: _Readers) -> list[str]:
+    """What is kept beside the steps."""
+    said = []
+    if readers.probability:
+        said.append(f'{readers.probability.name}: its logarithm is kept with each step')
+    if readers.time:
+        unit = 'days' if readers.time.times else 'units'
+        said.append(
+            f'{readers.time.name}: a step lasts as many of its {unit} as pass to the next row'
         )
     return said
 
@@ -223,6 +236,8 @@ def _refuse(flag: str, reader: Codes | Numbers, kind: str, where: Path) -> None:
         )
     if flag == 'episode':
         needed = 'either text or numbers'
+    if flag == 'terminal':
+        needed = '0 and 1, or true and false'
     raise DatasetError(
         f'{where}: the column {reader.name!r} (--{flag}) must hold {"finite " * (kind == "infinite")}'
         f'{needed}; {trouble.where} has {str(trouble.example)[:60]!r}, and {trouble.count:,} rows in '
