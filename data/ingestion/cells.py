@@ -126,9 +126,7 @@ class Numbers(_Column):
                                                      pa.array(['', 'nan'])), False))  # fmt: skip
             missing, unread = missing | blank, unread & ~blank
         self._note('missing', missing, block)
-        wrong = (
-            'untimely' if self.times else 'times' if pa.types.is_temporal(cells.type) else 'text'
-        )
+        wrong = 'untimely' if self.times else 'times' if _have_dates(cells.type) else 'text'
         self._note(wrong, unread, block)
         self._note('infinite', np.isinf(values), block)
         self._measure(values[np.isfinite(values)])
@@ -236,7 +234,7 @@ def numbers(cells: pa.Array) -> np.ndarray:
 
 def moments(cells: pa.Array) -> np.ndarray:
     """Times, or text of times in ISO 8601, as microseconds since 1970, NaN where there is none."""
-    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
+    if _have_dates(cells.type):
         stamps = cells.cast(pa.timestamp('us', getattr(cells.type, 'tz', None)), safe=False)
         return stamps.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if not pa.types.is_string(cells.type):
@@ -263,9 +261,13 @@ def _stamps(text: pa.Array, zone: str | None) -> np.ndarray:
     return np.concatenate([_stamps(text[:half], zone), _stamps(text[half:], zone)])
 
 
+def _have_dates(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
 def _are_times(cells: pa.Array) -> bool:
     if not pa.types.is_string(cells.type):
-        return pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type)
+        return _have_dates(cells.type)
     known = cells.drop_null()[:1]
     return not np.isnan(moments(known))[0]
 

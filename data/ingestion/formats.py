@@ -21,14 +21,8 @@ _BYTES = 1 << 23
 _HEAD = 1 << 16
 # What the libraries raise of files that are not what their names say.
 _DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    pa.ArrowException,
-)
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error, pa.ArrowException,
+)  # fmt: skip
 
 
 class Block(NamedTuple):
@@ -113,7 +107,7 @@ def open_csv(path: Path) -> Table:
         if len(head) < _HEAD and len(head.strip().splitlines()) == 1:
             raise DatasetError(f'{path}: it has columns and no rows.')
         header = head.decode('utf-8-sig', 'ignore' if len(head) == _HEAD else 'strict')
-    written = next(row for row in csv.reader(io.StringIO(header)) if row)
+    written = next(row for row in csv.reader(io.StringIO(header, newline=None)) if row)
     names = tuple(name.strip() for name in written)
     raw = dict(zip(names, written))
     for mark, word in ((';', 'semicolons'), ('\t', 'tabs')):
@@ -170,9 +164,9 @@ def _text(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
 
 
 def open_npz(path: Path) -> Table:
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f'{path}: no .npz file of plain arrays.')
     with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DatasetError(f'{path}: a single array, no .npz file.')
         shapes = {name: file[name].shape for name in file.files}
 
     @contextmanager

@@ -171,9 +171,19 @@ def test_what_is_not_there_is_one_sentence(storage, tmp_path):
         read(tmp_path / 'none.csv')
     with pytest.raises(DatasetError, match='the directory holds no file that ends in'):
         read(tmp_path)
+    with (tmp_path / 'b.npz').open('wb') as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DatasetError, match='no .npz file of plain arrays'):
+        read(tmp_path / 'b.npz')
     np.savez(tmp_path / 'a.npz', patient=np.array([{}, None], object))
     with pytest.raises(DatasetError, match='no .npz file of plain arrays'):
         read(tmp_path / 'a.npz')
+
+
+def test_csv_of_old_machines(storage, tmp_path):
+    text = write_csv(tmp_path / 'a.csv', TABLE).read_text().replace('\n', '\r').replace(',', ', ')
+    (tmp_path / 'a.csv').write_text(text, newline='')
+    np.testing.assert_array_equal(read(tmp_path / 'a.csv').transitions.action, [0, 1, 0, 0, 1])
 
 
 def test_csv_as_others_write_it(storage, tmp_path):
