@@ -21,7 +21,8 @@ _BYTES = 1 << 23
 _HEAD = 1 << 16
 # What the libraries raise of files that are not what their names say.
 _DAMAGED = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error, pa.ArrowException,
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error,
+    pa.ArrowException,
 )  # fmt: skip
 
 
