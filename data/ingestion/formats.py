@@ -16,7 +16,8 @@ import pyarrow.parquet
 
 from data.types import DatasetError
 
-_ROWS = 1 << 17
+# In a block: at most so many rows, and about so many cells.
+_ROWS, _CELLS = 1 << 17, 1 << 22
 _BYTES = 1 << 23
 _HEAD = 1 << 16
 # What the libraries raise of files that are not what their names say.
@@ -81,7 +82,7 @@ def open_parquet(path: Path) -> Table:
             _reading(path, 'Parquet file'),
             pa.parquet.ParquetFile(path, buffer_size=_BYTES, pre_buffer=False) as file,
         ):
-            for batch in file.iter_batches(_ROWS, columns=list(wanted)):
+            for batch in file.iter_batches(_block_rows(wanted), columns=list(wanted)):
                 last = first + batch.num_rows
                 columns = {name: _simple(batch.column(name)) for name in wanted}
                 yield Block(columns, '', first, size * (last - 1) // count)
@@ -220,8 +221,9 @@ def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: 
             raise DatasetError(f'{path}: its arrays differ in length: {described}.')
         count = lengths[places[wanted[0]][0]]
         with opened(set(lengths)) as arrays:
-            for begin in range(0, count, _ROWS):
-                end = min(begin + _ROWS, count)
+            rows = _block_rows(wanted)
+            for begin in range(0, count, rows):
+                end = min(begin + rows, count)
                 cut = {name: _plain(array[begin:end]) for name, array in arrays.items()}
                 columns = {}
                 for name in wanted:
@@ -231,6 +233,10 @@ def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: 
                 yield Block(columns, '', begin + 1, size * end // count)
 
     return Table(path, tuple(places), size, blocks)
+
+
+def _block_rows(wanted: Sequence[str]) -> int:
+    return max(min(_ROWS, _CELLS // len(wanted)), 1)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def _write(
                                                  *_of_reward(readers.reward)))),
     )  # fmt: skip
     episodes = buffers(
-        order, ended, observed.matrix, chosen.values, readers.reward.spool.take, infos
+        order, ended, size, observed.matrix, chosen.values, readers.reward.spool.take, infos
     )
     storage.write(
         data_path,
