@@ -18,9 +18,9 @@ _BOOLEANS = {'true': 1.0, 'false': 0.0}
 _NUMBER = re.compile(
     r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE
 )
-_DAY, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
-_TIME = f'^{_DAY}({_CLOCK})?$'
-_ZONED_TIME = rf'^{_DAY}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
+_DATE, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
+_TIME = f'^{_DATE}({_CLOCK})?$'
+_ZONED_TIME = rf'^{_DATE}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
 _NUMERIC = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -152,10 +152,8 @@ class Numbers(_Column):
             return
         self.count += len(values)
         self.total += float(values.sum())
-        self.low, self.high = (
-            min(self.low, float(values.min())),
-            max(self.high, float(values.max())),
-        )
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
         self.fractions = self.fractions or bool(np.any(values != np.floor(values)))
         distinct = np.unique(values[:: -(-len(values) // _SAMPLE)])
         with np.errstate(over='ignore'):
@@ -176,6 +174,8 @@ class Numbers(_Column):
 class Codes(_Column):
     """A column of labels as codes: 0 for the one that comes first, and so on; -1 where it is missing.
 
+    Text counts without the blanks around it.
+
     Attributes:
         codes: of each label: an int, a bool or a text, or a float.
         overflow: whether there are more than `most` labels; codes are then of no use.
@@ -193,6 +193,8 @@ class Codes(_Column):
         if self.overflow:
             return
         found = _labels(cells)
+        if pa.types.is_null(found.type) and self._text:
+            found = found.cast(pa.string())
         is_text = pa.types.is_string(found.type)
         if not any(is_kind(found.type) for is_kind in _LABELS) or self._text not in (None, is_text):
             self._note('type', np.asarray(cells.is_valid()), block)
@@ -201,16 +203,10 @@ class Codes(_Column):
         self._note('missing', np.asarray(found.is_null()), block)
         if len(found.dictionary):
             self._text = is_text
-        new = np.array(
-            [
-                self.codes.setdefault(label, len(self.codes))
-                for label in found.dictionary.to_pylist()
-            ]
-            + [-1],
-            np.int32,
-        )
+        labels = found.dictionary.to_pylist()
+        new = [self.codes.setdefault(label, len(self.codes)) for label in labels]
         self.overflow = self._most is not None and len(self.codes) > self._most
-        self.spool.append(new[np.asarray(found.indices.fill_null(len(new) - 1))])
+        self.spool.append(np.array([*new, -1], np.int32)[found.indices.fill_null(len(new))])
 
     @property
     def labels(self) -> list[Any]:

@@ -1,7 +1,7 @@
 """A table on disk becomes a Minari dataset without an environment.
 
-It is read twice at most: its cells go to files beside the dataset as they are read, and what is kept in
-memory are the numbers of its rows in their order, the marks of some, and the names of the episodes.
+It is read once, in blocks. Its cells go to files beside the dataset; what is kept in memory are the
+numbers of its rows in their order, a mark or two of each, and the names of the episodes.
 """
 
 import shutil
@@ -187,7 +187,7 @@ def _check_marks(terminal: Numbers, where: Path) -> None:
     if wrong.any():
         raise DatasetError(
             f'{where}: the column {terminal.name!r} (--terminal) must hold 0 and 1, or true and false; '
-            f'it is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,}.'
+            f'it is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,} of all.'
         )
 
 
@@ -257,5 +257,5 @@ def _check_probabilities(
         needed = 'in (0, 1]' if most == 1 else 'above 0, as densities of continuous actions are'
         raise DatasetError(
             f'{where}: {probability.name!r} (--behaviour_probability) must be {needed}; it is '
-            f'{values[row]:g} in row {row + 1:,}, and wrong in {np.count_nonzero(wrong):,} rows.'
+            f'{values[row]:g} in row {row + 1:,} of all, and wrong in {np.count_nonzero(wrong):,} rows.'
         )

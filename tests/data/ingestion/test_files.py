@@ -203,3 +203,17 @@ def test_what_a_file_is(tmp_path):
         (tmp_path / name).touch()
     assert [file.name for file in files.files(tmp_path)] == ['a.npz', 'b.npz']
     assert files.kind(tmp_path) == 'npz'
+
+
+def test_a_part_that_lacks_a_whole_column_is_missing_there(storage, tmp_path):
+    parts = tmp_path / 'parts'
+    parts.mkdir()
+    wards = {'ward': ['a', 'b', 'a', 'b', 'a'], 'sex': [1, 2, 1, 2, 1]}
+    write(parts / 'a.parquet', TABLE | wards)
+    nothing = {name: pa.nulls(5) for name in wards}
+    write(parts / 'b.parquet', TABLE | nothing | {'patient': list('ccddd'), 'visit': range(5)})
+    data = read(parts, ROLES._replace(categories=('ward', 'sex'), fill='mean'))
+    names = [feature.name for feature in data.problem.columns.features]
+    assert names == ['age', 'lab', 'ward=a', 'ward=b', 'sex=1', 'sex=2']
+    assert [feature.missing for feature in data.problem.columns.features[1:]] == [0] + 4 * [0.5]
+    np.testing.assert_array_equal(data.transitions.observation[5:, 2:], 0)
