@@ -10,7 +10,8 @@ and what was done is printed. An original D4RL file is known by its layout, and 
     python -m launch.ingest --file=hopper_medium-v2.hdf5 --env_id=Hopper-v5 \\
         --dataset=d4rl/hopper/medium-v2
 
-Cells that are empty, NA, NaN or null are missing. The dataset appears when it is complete and readable, or not at all.
+Cells that are empty, NA, NaN or null are missing. The dataset appears when it is complete and
+readable, or not at all.
 """
 
 import shlex

@@ -29,13 +29,7 @@ _NUMERIC = (
     pa.types.is_null,
 )
 _AS_TEXT = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_decimal)
-_LABELS = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_string,
-    pa.types.is_null,
-)
+_LABELS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)
 # Microseconds, in which times are kept.
 DAY = 86_400e6
 # float32 holds all whole numbers up to this one, float64 up to the other.
@@ -193,8 +187,8 @@ class Codes(_Column):
         if self.overflow:
             return
         found = _labels(cells)
-        if pa.types.is_null(found.type) and self._text:
-            found = found.cast(pa.string())
+        if pa.types.is_null(found.type):
+            found = found.cast(pa.string() if self._text else pa.int64())
         is_text = pa.types.is_string(found.type)
         if not any(is_kind(found.type) for is_kind in _LABELS) or self._text not in (None, is_text):
             self._note('type', np.asarray(cells.is_valid()), block)
