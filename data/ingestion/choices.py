@@ -70,8 +70,9 @@ def choose(readers: Readers, roles: Roles, kept: np.ndarray, where: Path) -> Cho
     words = [column for column in readers.numbers if {'text', 'times'} & column.troubles.keys()]
     fractions = any(column.fractions for column in readers.numbers)
     if words and (roles.actions_are == 'continuous' or readers.labels is None):
-        (kind,) = {'text', 'times'} & words[0].troubles.keys()
-        trouble = words[0].troubles[kind]
+        trouble = next(
+            iter(words[0].troubles[kind] for kind in ('text', 'times') if kind in words[0].troubles)
+        )
         what = 'continuous actions are' if roles.actions_are else 'several columns of actions are'
         raise DatasetError(
             f'{where}: {what} numbers; {words[0].name!r} holds {str(trouble.example)[:60]!r} in '
@@ -233,6 +234,12 @@ def _discrete(name: str, cells: list[Label], codes: Callable, kept: np.ndarray, 
         )
     place = np.full(len(labels), -1)
     place[used] = np.arange(len(used))
+    unused = [labels[each] for each in np.flatnonzero(counts == 0)]
+    if unused:
+        notes = [
+            *notes,
+            f'{name}: labels that only rows without a step have are left out: {listed(unused)}',
+        ]
     once = [labels[each] for each in np.flatnonzero(counts == 1)]
     warnings = (
         [f'{name}: actions seen once: {len(once)} of {len(used)} ({listed(once)})'] if once else []

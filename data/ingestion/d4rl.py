@@ -195,7 +195,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise DatasetError(
-            f'{path}: it lacks {", ".join(missing)}; there are {", ".join(arrays) or "no arrays"}.'
+            f'{path}: it lacks {", ".join(missing)}; there are {", ".join(arrays) or "no arrays"}; the '
+            'columns of a table that is no recording of D4RL are named with --episode and others.'
         )
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:

@@ -77,6 +77,14 @@ def test_probabilities_and_durations_are_kept_with_the_steps(storage, tmp_path):
     assert data.problem.columns.duration == 'day'
 
 
+def test_a_density_may_be_above_one(storage, tmp_path):
+    columns = table(p=[2.5, 1, 0.25, 40, 1], drug=[0.1, 0.2, 0.3, 0.4, 0.5])
+    data, _ = ingested(tmp_path, columns, behaviour_probability='p')
+    np.testing.assert_allclose(
+        behaviour.recorded_log_probs(data), np.log([0.25, 2.5, 1, 1, 40])
+    )
+
+
 def test_dates_order_rows_and_last_days(storage, tmp_path):
     columns = table(
         visit=['2026-01-02T12:00', '2026-01-01', '2026-01-01', '2026-03-01', '2026-01-04']
