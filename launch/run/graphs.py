@@ -59,8 +59,8 @@ class Graph(NamedTuple):
 def build(run: Restored, member: int) -> Graph:
     """The graph of a run's member."""
     algorithm, task = ALGORITHMS[directory.load_config(run.path).algorithm], run.problem
-    device = jax.local_devices()[0]
-    state = jax.tree.map(lambda leaf: jax.device_put(leaf[member], device), run.states)
+    # The key of updates, which no policy reads, is no NumPy array.
+    state = jax.tree.map(lambda leaf: np.asarray(leaf)[member], run.states.replace(key=None))
     key = key_of(run, member)
     memory = algorithm.init_memory(state, 1) if hasattr(algorithm, 'init_memory') else ()
     leaves, structure = jax.tree_util.tree_flatten_with_path(memory)
