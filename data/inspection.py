@@ -65,8 +65,13 @@ def statistics(dataset: Dataset) -> Statistics:
         action_counts=_action_counts(dataset) if dataset.problem.spec.discrete else None,
         at_bounds=None if dataset.problem.spec.discrete else _at_bounds(dataset),
         ranges=_ranges(dataset),
-        comparable=_other_conditions(dataset) is None,
+        comparable=comparable(dataset),
     )
+
+
+def comparable(dataset: Dataset) -> bool:
+    """Whether returns of the log and of a policy in the environment that judges are on one scale."""
+    return _other_conditions(dataset) is None
 
 
 def collection_spec(dataset: Dataset) -> EnvSpec | None:

@@ -1,5 +1,6 @@
 """How every program starts and how it fails."""
 
+import importlib
 import importlib.util
 import os
 import re
@@ -24,10 +25,26 @@ class UserError(Exception):
 def start(main: Callable[[list[str]], None]) -> None:
     """Starts an absl program; an error that is the user's ends it with one sentence and status 1."""
     logging.set_verbosity(logging.WARNING)
+    packages = flags.DEFINE_multi_string(
+        'import', [], 'package to import first, such as one that registers environments'
+    )
+
+    def begin(argv: list[str]) -> None:
+        for name in packages.value:
+            _import(name)
+        main(argv)
+
     try:
-        app.run(main)
+        app.run(begin)
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f'--import={name}: it cannot be imported ({error}).') from error
 
 
 def start_with_config(

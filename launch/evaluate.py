@@ -12,6 +12,7 @@ import imageio
 from absl import flags
 from absl.flags import FLAGS
 
+from data import problem
 from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> None:
 def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     """Writes and prints what a run's policies earn in other episodes."""
     run = policies.restore(path)
+    problem.check_judge(run.problem)
     with Lanes(run.problem, len(run.learner.members), num_episodes) as lanes:
         judged = rollouts.judge(
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
@@ -82,6 +84,7 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
         UserError: there is no such member, or the environment cannot render images.
     """
     run = policies.restore(path)
+    problem.check_judge(run.problem)
     last = len(run.learner.members) - 1
     if member > last:
         raise UserError(f'--member={member}: {path} has members 0 to {last}.')

@@ -11,13 +11,13 @@ import dataclasses
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import loading, problem, sequences, transforms
+from data import inspection, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
@@ -33,10 +33,18 @@ from launch.run.members import make_members, with_target
 
 
 class Data(NamedTuple):
-    """What a run learns from, and what it is judged from; None if that is an environment."""
+    """What a run has of its dataset.
+
+    Attributes:
+        learned_from: the steps that batches are of.
+        held_out: what policies are judged from; None if that is an environment.
+        log: what the dataset itself earned (estimates.of_log); None if that is on another scale than
+            what policies earn.
+    """
 
     learned_from: Dataset
     held_out: Dataset | None
+    log: dict[str, Any] | None
 
 
 def main(config: ConfigDict) -> None:
@@ -96,7 +104,7 @@ def train(config: ConfigDict) -> Path:
             )  # fmt: skip
     if data.held_out is not None:
         _estimate(path, data.held_out, method, config)
-    finished.finish(path, title, task, config.num_updates)
+    finished.finish(path, title, task, config.num_updates, data.log)
     return path
 
 
@@ -111,7 +119,8 @@ def _judge(
     if data.held_out is None:
         return rollouts.judging(learner, data.learned_from.problem, *episodes, targets)
     support = held_out.fit_support(
-        *data, method.model_hparams, method.model_network, method.model_schedule, method.seed
+        data.learned_from, data.held_out, method.model_hparams, method.model_network,
+        method.model_schedule, method.seed,
     )
     return held_out.judging(learner, data.held_out, support, context, targets)
 
@@ -148,9 +157,15 @@ def load_data(config: ConfigDict) -> Data:
         dataset = transforms.cut_at_goal(dataset)
     if config.delayed_rewards:
         dataset = transforms.delay_rewards(dataset)
-    if 'gamma' in config.hparams:
+    if 'gamma' in config.hparams and dataset.duration is not None:
+        if config.sweep.gamma:
+            raise UserError(
+                f'config.sweep.gamma is {config.sweep.gamma}; the steps of dataset {config.dataset} '
+                'last for different times, which one gamma has to discount.'
+            )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
-    held = None
+    held, gamma = None, config.hparams.get('gamma', 1.0)
+    log = estimates.of_log(dataset, gamma) if inspection.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
     dataset = transforms.top_episodes(dataset, config.top_fraction)
@@ -162,7 +177,7 @@ def load_data(config: ConfigDict) -> Data:
         config.reward_shift,
         config.standardize_returns,
     )
-    return Data(dataset, held and held._replace(problem=dataset.problem))
+    return Data(dataset, held and held._replace(problem=dataset.problem), log)
 
 
 def judged_from_log(config: ConfigDict, task: Problem) -> bool:

@@ -65,6 +65,8 @@ def train_online(config: ConfigDict) -> Path:
     if source:
         _continue_members(config, source)
         task = problem.load(source / 'problem.json')
+        if task.env_spec is None:
+            raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
         config.env_id = task.env_spec.id
     else:
         task = problem.from_environment(config.env_id)

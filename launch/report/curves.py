@@ -13,28 +13,40 @@ from launch.run.members import Member, by_setting
 
 
 def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
-    """Returns with 95 % intervals, and beside them what the critics claim against what is true.
+    """What runs earn with 95 % intervals, and beside it what their critics claim against what is true.
 
+    Where they were judged from the log, what is estimated, and beside it what the critics claim.
     `summaries` are of runs on one dataset, by the runs' titles.
     """
     rows = summary.settings(summaries)
     heights = np.arange(len(rows))[::-1]
     figure, axes = figures.panels(9.5, 1.9 + 0.34 * len(rows), columns=2, sharey=True)
     left, right = axes[0]
+    estimated = any('estimator' in each for each in summaries.values())
+    earned, measured = ('estimate',) * 2 if estimated else ('return', 'discounted_return')
     for height, (_, setting) in zip(heights, rows):
-        figures.interval_dot(left, setting['return'], height, 'C0')
-        if 'claimed_value' in setting:
-            claimed, measured = setting['claimed_value'], setting['discounted_return']
-            right.plot([claimed['mean'], measured['mean']], [height] * 2, color='0.8', zorder=0)
-            figures.interval_dot(right, measured, height, 'C0', 'measured')
+        if earned in setting:
+            figures.interval_dot(left, setting[earned], height, 'C0')
+        if 'claimed_value' in setting and measured in setting:
+            claimed, true = setting['claimed_value'], setting[measured]
+            right.plot([claimed['mean'], true['mean']], [height] * 2, color='0.8', zorder=0)
+            label = 'estimated' if estimated else 'measured'
+            figures.interval_dot(right, true, height, 'C0', label)
             figures.interval_dot(right, claimed, height, 'C3', 'claimed by the critic')
+    if log := summary.of_log(summaries):
+        left.axvspan(log['mean_low'], log['mean_high'], color='C2', alpha=0.25, linewidth=0)
+        left.axvline(log['mean'], color='C2', linewidth=1, label=f'the log {log["mean"]:,.4g}')
     figures.references(left, summary.reference_lines(summaries), vertical=True)
     left.set_yticks(heights, [title for title, _ in rows])
-    left.set(xlabel='return', title=next(iter(summaries.values()))['dataset'])
-    claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES[:2] if key in s]
+    dataset = next(iter(summaries.values()))['dataset']
+    left.set(xlabel='estimated discounted return' if estimated else 'return', title=dataset)
+    claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES if key in s]
     if claims and max(claims) > 20 * (np.median(claims) + 1):
         right.set_xscale('symlog', linthresh=10 ** np.ceil(np.log10(np.median(claims) + 1)))
-    right.set(xlabel='discounted return of the policy', title='claimed against measured')
+    right.set(
+        xlabel='discounted return of the policy',
+        title=f'claimed against {"estimated" if estimated else "measured"}',
+    )
     for panel in (left, right):
         panel.grid(axis='x', color='0.93')
     figures.legend(figure, columns=5)
@@ -57,8 +69,15 @@ def draw_learning_curves(
     shown = [(name, text) for name, text in _CURVES if name in evaluations[0]['measures']]
     # What is earned says it all.
     shown = shown[:1] if shown[0][0] == 'return' else shown
-    figure, axes = figures.panels(7 if len(shown) == 1 else 4.2 * len(shown), 4.4, columns=len(shown))
-    for panel, (name, text) in zip(axes[0], shown):
+    columns = min(len(shown), 3)
+    rows_of_panels = -(-len(shown) // columns)
+    figure, axes = figures.panels(
+        7 if columns == 1 else 4.2 * columns, 4.4 if columns == 1 else 3.6 * rows_of_panels,
+        rows_of_panels, columns,
+    )  # fmt: skip
+    for panel in axes.flat[len(shown) :]:
+        panel.remove()
+    for panel, (name, text) in zip(axes.flat, shown):
         measured = {(row['step'], row['member']): row['measures'][name] for row in evaluations}
         for color, (label, indices) in zip(colors, groups.items()):
             intervals = [interval(np.array([measured[step, i] for i in indices])) for step in steps]

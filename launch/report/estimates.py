@@ -57,7 +57,7 @@ def attach(summary: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """
     settings = [setting | _estimate(setting, found) for setting in summary['settings']]
     settings.sort(key=_worth, reverse=True)
-    summary = summary | {'judged_from': 'log', 'settings': settings}
+    summary = summary | {'settings': settings}
     summary |= {'log': found['log'], 'estimator': found['estimator']}
     return summary | {'ranking': _ranking(summary)}
 

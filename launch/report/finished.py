@@ -17,8 +17,13 @@ def is_finished(path: Path) -> bool:
     return (path / _SUMMARY).exists()
 
 
-def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
-    """Writes the summary and the figure of a run from its metrics, and prints the table."""
+def finish(
+    path: Path, title: str, problem: Problem, num_steps: int, log: dict[str, Any] | None = None
+) -> None:
+    """Writes the summary and the figure of a run from its metrics, and prints the table.
+
+    `log` is what its dataset itself earned (estimates.of_log), to be held against what policies earn.
+    """
     rows = metrics.read(path)
     judged = [
         (Member(row['setting'], row['seed']), row['measures'])
@@ -26,7 +31,7 @@ def finish(path: Path, title: str, problem: Problem, num_steps: int) -> None:
         if row['event'] == 'evaluation' and row['step'] == num_steps
     ]
     curves.draw_learning_curves(rows, problem, title, path / _CURVES)
-    found = summary.summarize(problem, judged, num_steps)
+    found = summary.summarize(problem, judged, num_steps) | ({'log': log} if log else {})
     estimated = estimates.read(path)
     write(path / _SUMMARY, estimates.attach(found, estimated) if estimated else found)
     show(path, title)
@@ -44,7 +49,7 @@ def show(path: Path, title: str) -> None:
     found = summary.read(path)
     print(f'\n{title} on {found["dataset"]}, {found["updates"]:,} steps\n')
     print(summary.table({title: found}))
-    if 'log' in found:
+    if 'estimator' in found:
         _explain(found)
     print(f'\nRun directory: {path}')
     if (path / _CURVES).exists():

@@ -121,11 +121,18 @@ def settings(summaries: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, 
 
 
 def reference_lines(summaries: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Returns to hold those of the runs against; the log's own, if they are judged from it."""
+    """Returns to hold those of the runs against."""
     first = next(iter(summaries.values()))
-    if 'log' in first:
-        return {'the log': first['log']['discounted_return']['mean']}
+    if 'estimator' in first:
+        return {}
     return first['reference_lines'] or first['reference_returns']
+
+
+def of_log(summaries: dict[str, dict[str, Any]]) -> dict[str, float] | None:
+    """What the log itself earned, with its interval, as its runs are judged; None if not comparable."""
+    first = next(iter(summaries.values()))
+    measure = 'discounted_return' if 'estimator' in first else 'return'
+    return first['log'][measure] if 'log' in first else None
 
 
 def table(summaries: dict[str, dict[str, Any]]) -> str:
@@ -151,8 +158,10 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
             shown = column.name != 'discounted_return' or 'claimed_value' in setting
             row += column.cells(setting.get(column.name) if shown else None)
         rows.append(row)
-    lines = reference_lines(summaries)
-    return tables.aligned(rows, [[name, '', '', f'{value:.3f}'] for name, value in lines.items()])
+    footer = [[name, '', '', f'{value:.3f}'] for name, value in reference_lines(summaries).items()]
+    if log := of_log(summaries):
+        footer.insert(0, ['the log', '', '', *tables.interval_cells(log, columns[0].style)])
+    return tables.aligned(rows, footer)
 
 
 class _Column(NamedTuple):
