@@ -107,6 +107,8 @@ def main(table, output):
 
 
 if __name__ == '__main__':
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -14,6 +14,7 @@ from data.types import Spec
 from launch import export
 from launch.cli import UserError
 from launch.report import choosing
+from launch.report.choosing import Estimates
 from launch.run import directory, exporting, graphs
 from launch.run.members import Member
 from launch.run.policies import Restored
@@ -160,23 +161,36 @@ def estimated(path: Path, *values, updates=100) -> Path:
         for member, estimate in enumerate(estimates)
     ]
     file = path / 'elsewhere.json'
-    file.write_text(json.dumps({'policies': policies}))
+    file.write_text(json.dumps({'config': {'hparams': {'gamma': 0.9}}, 'policies': policies}))
     return file
 
 
 def test_the_member_is_chosen(tmp_path):
     run = restored(tmp_path)
-    assert choosing.member(run, [], 'FQE', 2, None) == 2
-    assert choosing.member(restored(tmp_path, MEMBERS[:1]), [], 'FQE', None, None) == 0
-    assert choosing.member(run, [], 'FQE', None, 'expectile=0.70') == 0
-    judged, estimator = choosing.read(estimated(tmp_path, 0.1, 0.5, None, 0.9), run, None)
-    assert estimator == 'FQE'
-    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.7') == 1
+    assert choosing.member(run, Estimates([]), 2, None) == 2
+    assert choosing.member(restored(tmp_path, MEMBERS[:1]), Estimates([]), None, None) == 0
+    assert choosing.member(run, Estimates([]), None, 'expectile=0.70') == 0
+    known = choosing.read(estimated(tmp_path, 0.1, 0.5, None, 0.9), run, None)
+    assert (known.estimator, known.discount, known.log) == ('FQE', 0.9, None)
+    assert choosing.member(run, known, None, 'expectile=0.7') == 1
     # One is refused, another diverged: the only one that is left.
-    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.9') == 2
-    assert choosing.best(run, judged[:3], 'FQE', None).member == 1
-    assert choosing.asked(run, 2, judged, None).judged.estimates['FQE']['refusal'] == 'cannot say.'
-    assert choosing.asked(run, 2, [], None).judged is None
+    assert choosing.member(run, known, None, 'expectile=0.9') == 2
+    assert choosing.best(run, known._replace(judged=known.judged[:3]), None).member == 1
+    assert choosing.asked(run, 2, known, None).judged.estimates['FQE']['refusal'] == 'cannot say.'
+    assert choosing.asked(run, 2, Estimates([]), None).judged is None
+
+
+def test_the_best_policy_may_be_of_an_earlier_checkpoint(tmp_path, monkeypatch):
+    run, earlier = restored(tmp_path), restored(tmp_path)._replace(updates=50)
+    kept = [SimpleNamespace(run=earlier), SimpleNamespace(run=run)]
+    monkeypatch.setattr(choosing.policies, 'of_run', lambda path, all_checkpoints: kept)
+    known = choosing.read(estimated(tmp_path, 0.1, 0.5, updates=50), run, None)
+    assert choosing.best(run, known, None) == (earlier, 1, None, known.judged[1])
+    # The last checkpoint was not judged.
+    assert choosing.asked(run, 1, known, None).judged is None
+    kept.pop(0)
+    with pytest.raises(UserError, match='after 50 updates, but it keeps the checkpoints after 100'):
+        choosing.best(run, known, None)
 
 
 def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
@@ -185,11 +199,11 @@ def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
     found = json.loads(file.read_text())
     found['policies'][1]['member'] = 0
     file.write_text(json.dumps(found))
-    judged, _ = choosing.read(file, run, None)
-    assert choosing.best(run, judged, 'FQE', None).target_return == 0.5
-    assert choosing.best(run, judged, 'FQE', 1.0).target_return == 1.0
-    assert choosing.asked(run, 0, judged, None).judged.value('FQE') == 0.2
-    assert choosing.asked(run, 0, judged, 0.3) == (run, 0, 0.3, None)
+    known = choosing.read(file, run, None)
+    assert choosing.best(run, known, None).target_return == 0.5
+    assert choosing.best(run, known, 1.0).target_return == 1.0
+    assert known.value(choosing.asked(run, 0, known, None).judged) == 0.2
+    assert choosing.asked(run, 0, known, 0.3) == (run, 0, 0.3, None)
 
 
 @pytest.mark.parametrize(
@@ -204,15 +218,15 @@ def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
 )
 def test_a_member_that_cannot_be_exported_is_refused(tmp_path, index, setting, message):
     with pytest.raises(UserError, match=message):
-        choosing.member(restored(tmp_path), [], 'FQE', index, setting)
+        choosing.member(restored(tmp_path), Estimates([]), index, setting)
 
 
 def test_estimates_that_do_not_choose_are_refused(tmp_path):
     run, refused = restored(tmp_path), estimated(tmp_path, None, None)
     with pytest.raises(UserError, match='--best=estimate: .* has no estimates.json'):
-        choosing.best(run, [], 'FQE', None)
+        choosing.best(run, Estimates([]), None)
     with pytest.raises(UserError, match='the log cannot tell which policy of .* is best: FQE gives no'):
-        choosing.best(run, choosing.read(refused, run, None)[0], 'FQE', None)
+        choosing.best(run, choosing.read(refused, run, None), None)
     with pytest.raises(UserError, match='--estimator=WIS: .* has estimates by FQE'):
         choosing.read(refused, run, 'WIS')
     with pytest.raises(UserError, match='has no estimates of elsewhere, but of'):
@@ -245,13 +259,14 @@ def test_where_a_policy_comes_from(tmp_path):
     config = small_config('test/made-v0', 'iql')
     directory.create(tmp_path, config)
     run = restored(tmp_path)
-    judged, _ = choosing.read(estimated(tmp_path, 0.1, None), run, None)
-    said = export.source(choosing.asked(run, 0, judged, None), 'FQE')
+    known = choosing.read(estimated(tmp_path, 0.1, None), run, None)
+    said = export.source(choosing.asked(run, 0, known, None), known)
     assert said['policy']['setting'] == {'expectile': 0.7}
-    assert (said['estimator'], said['warning'], said['estimates']['FQE']['value']) == ('FQE', '', 0.1)
+    assert (said['warning'], said['value']['estimates']['FQE']['value']) == ('', 0.1)
+    assert (said['value']['estimator'], said['value']['discount']) == ('FQE', 0.9)
     assert said['run']['hash'] == directory.digest(config)
     assert directory.default_path(config, 'data').name.endswith(said['run']['hash'])
-    said = export.source(choosing.asked(run, 1, judged, None), 'FQE')
+    said = export.source(choosing.asked(run, 1, known, None), known)
     assert said['warning'] == 'The log cannot tell what this policy earns: FQE cannot say.'
-    said = export.source(choosing.asked(run, 2, judged, None), 'FQE')
+    said = export.source(choosing.asked(run, 2, known, None), known)
     assert said['warning'].startswith('Nothing has estimated what this policy earns')
