@@ -15,7 +15,7 @@ from launch import export
 from launch.cli import UserError
 from launch.report import choosing
 from launch.report.choosing import Estimates
-from launch.run import directory, exporting, graphs
+from launch.run import agreement, directory, exporting, graphs
 from launch.run.members import Member
 from launch.run.policies import Restored
 from tests.data import helpers
@@ -38,7 +38,7 @@ def predict(folder: Path, table: str) -> list[list[str]]:
 
 
 def test_exported_policies_act_as_the_code_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, '_ROWS', 16)
+    monkeypatch.setattr(agreement, '_ROWS', 16)
     for name, kind in CASES:
         run = made_run(tmp_path / f'{name}-run', name, clinic(kind), num_seeds=2)
         folder, target = tmp_path / name, 0.7 if run.target_returns else None
@@ -121,6 +121,12 @@ def test_a_row_that_cannot_be_read_is_named(folder, row, message):
     with pytest.raises(SystemExit, match=message):
         predict(folder, f'{HEADER}\n{row}')
     assert not (folder / 'actions.csv').exists()
+
+
+def test_ragged_rows_are_named(folder):
+    for cells in ('a,1,40,2026-01-02,icu,1', 'a,1,40,2026-01-02,icu,1,0,0'):
+        with pytest.raises(SystemExit, match='row 1: 7 cells are needed, as in the header'):
+            predict(folder, f'{HEADER}\n{cells}')
 
 
 def test_missing_columns_are_named(folder):
