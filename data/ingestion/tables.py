@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.behaviour import INFO
-from data.columns import METADATA, Columns
+from data.columns import DURATION, METADATA, Columns
 from data.ingestion import choices, features, roles
 from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
 from data.ingestion.choices import Readers
@@ -22,9 +22,6 @@ from data.ingestion.formats import Table
 from data.ingestion.roles import Roles
 from data.recipes import storage
 from data.types import DatasetError
-
-# As infos name how long each step lasted.
-DURATION = 'duration'
 
 
 def ingest(path: Path, dataset_id: str, wanted: Roles, command: str) -> tuple[Path, list[str]]:
