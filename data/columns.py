@@ -7,8 +7,8 @@ from data.types import DatasetError
 
 # Under which a dataset's metadata keeps them.
 METADATA = 'columns'
-# As the infos of its episodes call how long each step lasted, (T,); the last of an episode that terminated
-# has 1, where nothing follows that could be discounted.
+# As the infos of its episodes call how long each step lasted, (T,). The last one of an episode that
+# terminated is 1: nothing follows that could be discounted.
 DURATION = 'duration'
 KINDS = ('number', 'time', 'category', 'missing')
 # A label of a discrete action: a cell of one column, or a whole number from each of several.
