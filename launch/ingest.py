@@ -46,6 +46,8 @@ def main(argv: list[str]) -> None:
     command = shlex.join(['python', '-m', 'launch.ingest', *sys.argv[1:]])
     bounds = Bounds(*(_numbers(flag) for flag in ('low', 'high')))
     said = [flag for flag in (*_NAMES, *_LISTS) if getattr(FLAGS, flag)]
+    if FLAGS.env_id and bounds != d4rl.MEASURED:
+        raise UserError(f'--low and --high: the bounds of actions are those of {FLAGS.env_id}.')
     if files.kind(path) == 'hdf5' and not said:
         place, notes = d4rl.convert(
             path, FLAGS.dataset, FLAGS.env_id or '', FLAGS.max_episode_steps, bounds, command

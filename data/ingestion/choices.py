@@ -70,16 +70,16 @@ def choose(readers: Readers, roles: Roles, kept: np.ndarray, where: Path) -> Cho
     words = [column for column in readers.numbers if {'text', 'times'} & column.troubles.keys()]
     fractions = any(column.fractions for column in readers.numbers)
     if words and (roles.actions_are == 'continuous' or readers.labels is None):
-        trouble = next(
-            iter(words[0].troubles[kind] for kind in ('text', 'times') if kind in words[0].troubles)
-        )
+        troubles = words[0].troubles
+        trouble = troubles.get('text') or troubles['times']
         what = 'continuous actions are' if roles.actions_are else 'several columns of actions are'
         raise DatasetError(
             f'{where}: {what} numbers; {words[0].name!r} holds {str(trouble.example)[:60]!r} in '
             f'{trouble.where}, and no numbers in {trouble.count:,} rows.'
         )
     infinite = [column for column in readers.numbers if 'infinite' in column.troubles]
-    if infinite:
+    # Beside text, inf is a label like others.
+    if infinite and not words:
         trouble = infinite[0].troubles['infinite']
         raise DatasetError(
             f'{where}: the action {infinite[0].name!r} is infinite in {trouble.count:,} rows, the first '

@@ -1,5 +1,6 @@
 """The formats of tables on disk, each read in blocks: Parquet, CSV, arrays in .npz and HDF5."""
 
+import codecs
 import csv
 import io
 import zipfile
@@ -101,15 +102,20 @@ def _simple(cells: pa.Array) -> pa.Array:
 
 def open_csv(path: Path) -> Table:
     with _reading(path, 'CSV file'), _text(path) as (_, stream):
-        head = stream.read(_HEAD)
+        head = more = stream.read(_HEAD)
+        # Until the first line is whole, be the table as wide as it may.
+        while more and len(head.strip().splitlines()) < 2 and len(head) < _BYTES:
+            more = stream.read(_HEAD)
+            head += more
         if not head.strip():
             raise DatasetError(f'{path}: the file is empty.')
         if b'\0' in head:
             raise DatasetError(f'{path}: no CSV file: it holds bytes that are no text.')
-        if len(head) < _HEAD and len(head.strip().splitlines()) == 1:
+        if not more and len(head.strip().splitlines()) == 1:
             raise DatasetError(f'{path}: it has columns and no rows.')
-        header = head.decode('utf-8-sig', 'ignore' if len(head) == _HEAD else 'strict')
-    written = next(row for row in csv.reader(io.StringIO(header, newline=None)) if row)
+        # It may end within a letter.
+        header = codecs.getincrementaldecoder('utf-8-sig')().decode(head)
+        written = next(row for row in csv.reader(io.StringIO(header, newline=None)) if row)
     names = tuple(name.strip() for name in written)
     raw = dict(zip(names, written))
     for mark, word in ((';', 'semicolons'), ('\t', 'tabs')):

@@ -16,6 +16,7 @@ from tests.data.ingestion.helpers import ingested, table
         (['01', '02', '01', '02', '1'], ('01', '02', '1'), ''),
         ([2**60, 2**60 + 1, 2**60, 2**60, 0], (0, 2**60, 2**60 + 1), ''),
         (['true', 'false', 'true', 'false', 'true'], ('false', 'true'), ''),
+        (['inf', 'none', 'inf', 'none', 'inf'], ('inf', 'none'), ''),
     ],
 )
 def test_a_column_of_labels(storage, tmp_path, cells, labels, words):

@@ -217,3 +217,10 @@ def test_a_part_that_lacks_a_whole_column_is_missing_there(storage, tmp_path):
     assert names == ['age', 'lab', 'ward=a', 'ward=b', 'sex=1', 'sex=2']
     assert [feature.missing for feature in data.problem.columns.features[1:]] == [0] + 4 * [0.5]
     np.testing.assert_array_equal(data.transitions.observation[5:, 2:], 0)
+
+
+def test_a_header_may_be_long(storage, tmp_path):
+    wide = {f'a_rather_long_name_of_a_column_{index}': [index] * 5 for index in range(3_000)}
+    names = ('lab', f'*_{len(wide) - 1}')
+    data = read(write_csv(tmp_path / 'a.csv', wide | TABLE), ROLES._replace(observations=names))
+    np.testing.assert_array_equal(data.transitions.observation[:, 1], len(wide) - 1)
