@@ -23,7 +23,7 @@ from data.ingestion.roles import Roles
 from data.recipes import icu_sepsis
 from launch import experiments, export
 from launch.configs import discrete_bcq, discrete_cql, iql
-from launch.report import estimates, figures, tables
+from launch.report import choosing, estimates, figures, tables
 from launch.run import exporting, metrics, policies
 
 RECIPE, DATASET = 'local/icu-sepsis/clinician-v0', 'clinic/sepsis-records-v0'
@@ -117,8 +117,8 @@ def hand_over(chosen: pd.Series, folder: Path) -> np.ndarray:
     run = policies.restore(chosen.run)
     if not folder.exists():
         exporting.check_free(folder)
-        estimated = export.read_estimates(chosen.run / estimates.FILE, run, 'FQE')
-        said = export.source(run, chosen.member, estimated[chosen.member], 'FQE')
+        known = choosing.read(chosen.run / estimates.FILE, run, 'FQE')
+        said = export.source(choosing.asked(run, chosen.member, known, None), known)
         exporting.write(folder, run, chosen.member, None, said)
     table, actions = (folder / name for name in ('states.csv', 'actions.csv'))
     states().to_csv(table, index=False, float_format='%.9g')
