@@ -6,9 +6,12 @@ by the Bellman equation of that policy instead of the best one,
     Q_k  = argmin_f E[ (f(s, a) - (r + gamma Q_{k-1}(s', pi(s'))))^2 ]                  (Algorithm 3)
     V_pi = E[ Q(s_0, pi(s_0)) ],   s_0 the first observations of episodes
 
+Where pi(s') is nothing that the log ever tries, Q there is what a network makes up; the batch says where
+that is, and there the least value that the log would allow stands for it, if anything shall.
+
 One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1} (as in
-google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out; but
-pi(s') may still be an action that the data lacks, and bootstrapping there can let values run away.
+google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out;
+but bootstrapping from actions that the data lack can let values run away.
 
 The policies are no part of this file. A batch brings their actions, and each learner says which of them
 it evaluates, so that many policies, of any algorithms, are members of one run. So are the bootstrap's
@@ -41,6 +44,7 @@ class Batch(NamedTuple):
         observation, action, reward, discount, next_observation: as in data.types.Transition.
         next_actions: the policies' actions at next_observation, (..., P, action_size), or int32
             (..., P) if discrete.
+        next_tried: bool (..., P), whether the log tries them there.
         counts: float32 (..., B); column b is how often resample b of the episodes, drawn with
             replacement, has this one; ones stand for the log itself.
     """
@@ -51,12 +55,14 @@ class Batch(NamedTuple):
     discount: Array
     next_observation: Array
     next_actions: Array
+    next_tried: Array
     counts: Array
 
 
 class Hyperparameters(struct.PyTreeNode):
     policy: jax.Array  # which of the batch's policies is evaluated, from 0
     resample: jax.Array  # which of the batch's resamples is learned from, from 0
+    untried_value: jax.Array  # of what the log never tries, in the units of the batch's rewards
     gamma: jax.Array  # the discount factor, in [0, 1]
     target_rate: jax.Array  # share of the way to the critic that its target goes per update, in [0, 1]
     learning_rate: jax.Array  # Adam's
@@ -97,6 +103,9 @@ def critic_loss(params, state: FQEState, batch: Batch) -> tuple[jax.Array, dict]
     next_action = jnp.take(batch.next_actions, hparams.policy.astype(jnp.int32), axis=1)
     chex.assert_equal_shape((next_action, batch.action))
     next_q = state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action)
+    tried = jnp.take(batch.next_tried, hparams.policy.astype(jnp.int32), axis=1)
+    chex.assert_equal_shape((next_q, tried))
+    next_q = jnp.where(tried, next_q, hparams.untried_value)
     target = batch.reward + hparams.gamma * batch.discount * next_q
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q, target))

@@ -3,9 +3,12 @@
     python -m launch.ope --config=launch/configs/ope.py:sepsis --select RUN_DIRECTORY ...
 
 Fitted Q evaluation (algorithms/fqe.py) of every member of every run, and, where actions are discrete,
-ordinary, weighted and per-decision importance sampling and the weighted doubly robust estimator
-(algorithms/importance_sampling.py), all with 95 % bootstrap intervals over episodes. Where an estimator
-does not apply, or the log cannot say, a sentence takes the number's place. --select ranks the policies.
+the model of the log's frequencies and linear ratios of visits (algorithms/marginalised.py), ordinary,
+weighted and per-decision importance sampling and the weighted doubly robust estimator
+(algorithms/importance_sampling.py), all with 95 % intervals over episodes. Where an estimator does not
+apply, or the log cannot say, a sentence takes the number's place. --all_checkpoints judges every
+checkpoint that a run keeps. --select ranks the policies, by value or by the intervals' lower ends
+(--rank_by), and says whether the log can tell the first two apart.
 """
 
 import json
@@ -18,10 +21,12 @@ from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
 from data import loading, transforms
+from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
-from launch.estimate import judging
+from launch.estimate import judging, ratios
 from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
+from launch.estimate.judging import Method
 from launch.report import tables
 from launch.run import directory, policies
 
@@ -29,15 +34,24 @@ from launch.run import directory, policies
 def main(config: ConfigDict, runs: list[str]) -> None:
     """Estimates and prints."""
     cli.use_all_cores()
-    asked = ConfigDict(config.to_dict() | {'runs': runs})
+    asked = ConfigDict(
+        config.to_dict() | {'runs': runs, 'all_checkpoints': FLAGS.all_checkpoints}
+    )
     file = Path(config.output or directory.default_path(asked, config.dataset) / 'estimates.json')
     _keep_others(file, asked)
-    judged = judge(config, [Path(run) for run in runs])
-    print(f'\nDiscount {config.hparams.gamma:g}; behaviour probabilities: {config.behaviour}.\n')
+    paths = [Path(run) for run in runs]
+    method = validated(config, paths)
+    found = [each for path in paths for each in policies.of_run(path, FLAGS.all_checkpoints)]
+    dataset = load(config)
+    judged = judging.judge(dataset, found, method)
+    print(f'\nDiscount {method.gamma:g}. {other_discounts(paths, method.gamma)}')
+    if dataset.problem.spec.discrete:
+        print(f'Behaviour probabilities: {judging.behaviour_of(dataset, method)}.')
+    print()
     print(table(judged))
     print('\n'.join(['', *refusals(judged)]))
     if FLAGS.select:
-        print(ranking(judged))
+        print(ranking(judged, FLAGS.rank_by == 'lower_bound'))
     file.parent.mkdir(parents=True, exist_ok=True)
     written = {'config': json.loads(asked.to_json_best_effort()), 'policies': as_json(judged)}
     file.write_text(json.dumps(written, indent=2))
@@ -45,20 +59,37 @@ def main(config: ConfigDict, runs: list[str]) -> None:
 
 
 def judge(config: ConfigDict, runs: list[Path]) -> list[Judged]:
-    """Judges every policy of the runs from the config's dataset.
+    """Judges every policy of the runs, at their last checkpoints, from the config's dataset.
 
     Raises:
         UserError: the config has values that cannot be, a run's policies cannot be judged from it.
         DatasetError: the dataset cannot be used, or lacks the behaviour policy's probabilities.
     """
+    method = validated(config, runs)
+    found = [each for run in runs for each in policies.of_run(run)]
+    return judging.judge(load(config), found, method)
+
+
+def validated(config: ConfigDict, runs: list[Path]) -> Method:
+    """How the config says to judge; raises UserError for values with which there is no judging."""
     if 'behaviour' not in config:
         raise UserError('this config trains; launch.ope takes --config=launch/configs/ope.py:DOMAIN.')
     if not runs:
         raise UserError('which runs? Name their directories.')
-    method = judging.method_of(config)
-    found = [policies.stateless(run) for run in runs]
+    return judging.method_of(config)
+
+
+def load(config: ConfigDict) -> Dataset:
+    """The log that a config judges from."""
     dataset = transforms.preprocess(loading.load(config.dataset), config.standardize_observations)
-    return judging.judge(dataset, found, method)
+    return transforms.discount_durations(dataset, config.hparams.gamma)
+
+
+def other_discounts(runs: list[Path], gamma: float) -> str:
+    """A sentence on the runs that learned with other discounts; '' if there are none."""
+    learned = {run: directory.load_config(run).hparams.get('gamma', gamma) for run in runs}
+    others = [f'{run} with {theirs:g}' for run, theirs in learned.items() if theirs != gamma]
+    return f'Some runs learned with another: {", ".join(others)}.' if others else ''
 
 
 def _keep_others(file: Path, asked: ConfigDict) -> None:
@@ -75,13 +106,13 @@ def _keep_others(file: Path, asked: ConfigDict) -> None:
 
 def table(judged: list[Judged]) -> str:
     """The estimates as Markdown."""
-    header = ['policy', 'updates', *ESTIMATORS, 'mean weight', 'effective sample size']
+    header = ['policy', *ESTIMATORS, 'untried', 'mean weight', 'effective sample size']
     rows = []
     for each in judged:
         cells = [_cell(each.estimates[name]) for name in ESTIMATORS]
-        weight, size = each.mean_weight, each.effective_sample_size
-        cells += ['' if np.isnan(weight) else f'{weight:.2f}', '' if np.isnan(size) else f'{size:.1f}']
-        rows.append([each.name, f'{each.updates:,}', *cells])
+        measures = (each.untried, '.2f'), (each.mean_weight, '.2f'), (each.effective_sample_size, '.1f')
+        cells += ['' if np.isnan(value) else format(value, digits) for value, digits in measures]
+        rows.append([each.name, *cells])
     return tables.markdown(header, rows)
 
 
@@ -106,37 +137,70 @@ def refusals(judged: list[Judged]) -> list[str]:
     ]
 
 
-def choices(judged: list[Judged]) -> dict[str, list[Judged]]:
-    """The policies by each estimator that has estimates, the best first."""
+def choices(judged: list[Judged], by_lower_bound: bool = False) -> dict[str, list[Judged]]:
+    """The policies by each estimator that has estimates, the best first.
+
+    Args:
+        judged: the policies.
+        by_lower_bound: whether the best has the highest lower end of its interval, rather than value; an
+            estimate without an interval then comes last.
+    """
+
+    def worth(estimate: Estimate) -> float:
+        worth = estimate.low if by_lower_bound else estimate.value
+        return -np.inf if np.isnan(worth) else worth
+
     ranked = {}
     for name in ESTIMATORS:
         known = [each for each in judged if not each.estimates[name].refusal]
         if known:
-            ranked[name] = sorted(known, key=lambda each: -each.estimates[name].value)
+            ranked[name] = sorted(known, key=lambda each: -worth(each.estimates[name]))
     return ranked
 
 
-def ranking(judged: list[Judged]) -> str:
-    """What each estimator would choose, and its order of the policies."""
+def ranking(judged: list[Judged], by_lower_bound: bool = False) -> str:
+    """What each estimator would choose, its order of the policies, and if the log can tell the best."""
     lines = []
-    for estimator, ranked in choices(judged).items():
+    for estimator, ranked in choices(judged, by_lower_bound).items():
         lines.append(f'\n{estimator} chooses {ranked[0].name}. Its order of {len(ranked)}:')
         lines += [
             f'{place:4d}. {each.name}: {_cell(each.estimates[estimator])}'
             for place, each in enumerate(ranked, 1)
         ]
+        lines += _told_apart(ranked, estimator)
     return '\n'.join(lines)
+
+
+def _told_apart(ranked: list[Judged], estimator: str) -> list[str]:
+    """A sentence on whether the log can tell the first from others, where the estimator can say."""
+    first, *others = [each.estimates[estimator] for each in ranked]
+    differences = [ratios.difference(first, other) for other in others]
+    if not others or None in differences:
+        return []
+    alike = sum(low <= 0 for low, _ in differences)
+    low, high = differences[0]
+    said = f'It earns [{low:.4g}, {high:.4g}] more than the second, from the same episodes: '
+    if not alike:
+        return [said + 'the log tells it from all others.']
+    return [said + f'the log cannot tell it from {alike} of the {len(others)} others.']
 
 
 def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
     """The estimates as plain data, what is unknown as None."""
+    fields = ('value', 'low', 'high', 'refusal')
     plain = [
-        each._asdict() | {'estimates': {name: e._asdict() for name, e in each.estimates.items()}}
+        each._asdict()
+        | {'estimates': {
+            name: {field: getattr(estimate, field) for field in fields}
+            for name, estimate in each.estimates.items()
+        }}
         for each in judged
-    ]
+    ]  # fmt: skip
     return json.loads(json.dumps(plain), parse_constant=lambda _: None)
 
 
 if __name__ == '__main__':
     flags.DEFINE_bool('select', False, 'rank the policies, and name the choice of each estimator')
+    flags.DEFINE_enum('rank_by', 'value', ('value', 'lower_bound'), 'what --select ranks by')
+    flags.DEFINE_bool('all_checkpoints', False, 'judge every checkpoint that the runs keep')
     cli.start_with_config(main, 'ope.py:sepsis', with_arguments=True)

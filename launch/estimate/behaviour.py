@@ -1,6 +1,6 @@
 """The behaviour policy of a log: as the log recorded it, or as BC finds it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from algorithms import bc
 from data import behaviour
 from data.loading import Dataset
+from data.problem import Preprocessing
 from launch.estimate import fitting
 from launch.estimate.fitting import Schedule
 from launch.run.members import make_members
@@ -38,31 +39,58 @@ def recorded(dataset: Dataset) -> Behaviour:
     )
 
 
-def fitted(
+class Model(NamedTuple):
+    """The behaviour policy as algorithms/bc.py finds it.
+
+    Attributes:
+        state: of BC.
+        preprocessing: of the observations.
+    """
+
+    state: bc.BCState
+    preprocessing: Preprocessing
+
+    def log_probs(self, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Of actions (n,), or (n, action_size), at observations as they are recorded, float64 (n,)."""
+        policy = self._policy(observations)
+        return np.asarray(policy.log_prob(np.asarray(actions)), np.float64)
+
+    def tried(self, observations: np.ndarray, actions: np.ndarray, threshold: float) -> np.ndarray:
+        """Whether discrete actions (n, P) are of those that the log tries at observations, bool (n, P).
+
+        As in discrete BCQ those are `threshold` times as likely as the likeliest, or more  (Fujimoto et
+        al. 2019, https://arxiv.org/abs/1910.01708).
+        """
+        policy = self._policy(observations)
+        least = np.asarray(policy.log_prob(policy.mode())) + np.log(threshold)
+        return np.stack(
+            [np.asarray(policy.log_prob(column)) >= least for column in actions.T], axis=1
+        )
+
+    def _policy(self, observations: np.ndarray) -> Any:
+        seen = self.preprocessing.observation(jnp.asarray(observations))
+        return self.state.actor.apply_fn(self.state.actor.params, seen)
+
+
+def fit(
     dataset: Dataset,
+    learned_from: np.ndarray,
     hparams: dict[str, float],
     network: ConfigDict,
     schedule: Schedule,
     seed: int,
-    rng: np.random.Generator,
-) -> Behaviour:
-    """Those of a model that BC fits to half of the episodes, to be used on the other half.
+) -> Model:
+    """Fits a model to some of a log's episodes.
 
     Args:
         dataset: the log, preprocessed.
+        learned_from: bool (E,), which.
         hparams, network: of algorithms/bc.py.
         schedule: how long.
         seed: of the model.
-        rng: chooses the half.
     """
-    used = rng.permuted(np.arange(len(dataset.episode_lengths)) % 2 == 0)
-    learned_from = np.repeat(~used, dataset.episode_lengths)
+    task, kept = dataset.problem, np.repeat(learned_from, dataset.episode_lengths)
+    rows = jax.tree.map(lambda array: np.asarray(array)[kept], dataset.transitions)
     members = make_members(hparams, {}, seed, num_seeds=1)
-    task = dataset.problem
-    rows = jax.tree.map(lambda array: np.asarray(array)[learned_from], dataset.transitions)
     states = fitting.fit(bc, task, rows, members, hparams, network, schedule)
-    state = jax.tree.map(lambda leaf: leaf[0], states)
-    observations = task.preprocessing.observation(jnp.asarray(dataset.transitions.observation))
-    policy = state.actor.apply_fn(state.actor.params, observations)
-    log_probs = policy.log_prob(np.asarray(dataset.transitions.action))
-    return Behaviour(np.asarray(log_probs, np.float64), used)
+    return Model(jax.tree.map(lambda leaf: leaf[0], states), task.preprocessing)

@@ -18,7 +18,10 @@ IMPORTANCE_SAMPLING = {
     'per-decision IS': importance_sampling.per_decision,
     'weighted DR': importance_sampling.weighted_doubly_robust,
 }
-ESTIMATORS = ('FQE', *IMPORTANCE_SAMPLING)
+MARGINALISED = ('tabular model', 'linear MWL')
+# Those that read Q or V of a state, which a policy that remembers has not.
+OF_STATES = ('FQE', *MARGINALISED, 'weighted DR')
+ESTIMATORS = ('FQE', *MARGINALISED, *IMPORTANCE_SAMPLING)
 _BOOTSTRAP_SAMPLES = 200
 # Of those, how many at a time.
 _BLOCK = 100
@@ -30,12 +33,15 @@ class Estimate(NamedTuple):
     Attributes:
         value, low, high: NaN if there is a reason not to give them.
         refusal: the reason, a sentence; '' if there is none.
+        influence: of each episode of the log on it (algorithms/marginalised.py), float64 (E,); None if
+            the estimator has none.
     """
 
     value: float
     low: float
     high: float
     refusal: str = ''
+    influence: np.ndarray | None = None
 
 
 class Judged(NamedTuple):
@@ -51,6 +57,8 @@ class Judged(NamedTuple):
         mean_weight: of the log's episodes in importance sampling; 1 is expected of a policy that does
             only what the behaviour policy might do. NaN if actions are continuous.
         effective_sample_size: of importance sampling with whole episodes, likewise.
+        untried: how often, discounted, an episode comes to where the policy does what the log never
+            tries, by the linear estimator; NaN if it does not apply.
     """
 
     name: str
@@ -61,13 +69,14 @@ class Judged(NamedTuple):
     estimates: dict[str, Estimate]
     mean_weight: float
     effective_sample_size: float
+    untried: float = np.nan
 
 
 def believe(judged: Judged, min_mean_weight: float, min_effective_sample_size: float) -> Judged:
     """A policy's estimates without those for which the log holds too little.
 
-    Where a policy does what the log never has, importance sampling misses what follows, and Q is what a
-    network extrapolates.
+    Where a policy does what the log never has, importance sampling misses what follows, and what stands
+    for it in Q is the least that the log would allow.
     """
     if judged.mean_weight < min_mean_weight:
         reason = (
@@ -99,7 +108,12 @@ def resamples(rng: np.random.Generator, num_episodes: int, number: int) -> np.nd
 
 
 def by_fitted_q(
-    fitted: FittedQ, initial: np.ndarray, actions: np.ndarray, counts: np.ndarray
+    fitted: FittedQ,
+    initial: np.ndarray,
+    actions: np.ndarray,
+    tried: np.ndarray,
+    floor: float,
+    counts: np.ndarray,
 ) -> list[Estimate]:
     """Mean values of the first observations; the refits' spread around them, by Student's t.
 
@@ -107,10 +121,12 @@ def by_fitted_q(
         fitted: to the log, and to its resamples.
         initial: the first observations of the E episodes.
         actions: what each policy does there, (E, policies, ...).
+        tried: bool (E, policies), whether the log tries that.
+        floor: value of what it does not try.
         counts: how often each resample has each episode, (resamples, E), the first the log itself.
     """
     values = np.array([
-        count @ fitted.values(initial, actions, resample) / count.sum()
+        count @ np.where(tried, fitted.values(initial, actions, resample), floor) / count.sum()
         for resample, count in enumerate(counts)
     ])  # fmt: skip
     estimates = []
@@ -127,8 +143,9 @@ def by_fitted_q(
 
 def by_importance_sampling(
     dataset: Dataset,
-    fitted: FittedQ,
     actions: np.ndarray,
+    q: np.ndarray,
+    v: np.ndarray,
     behaviour: Behaviour,
     gamma: float,
     rng: np.random.Generator,
@@ -137,25 +154,25 @@ def by_importance_sampling(
 
     Args:
         dataset: the log.
-        fitted: the policies' Q, for the doubly robust estimator.
-        actions: what each policy does at each observation, (N, policies).
+        actions: what each policy does at each step of the log, (N, policies).
+        q, v: of the log's actions and of the policies', for the doubly robust estimator, (N, policies).
         behaviour: who collected the log.
         gamma: the discount of a step.
         rng: draws the bootstrap's episodes.
     """
-    observations = dataset.transitions.observation
     logged = np.asarray(dataset.transitions.action)
-    q = fitted.values(observations, np.repeat(logged[:, None], actions.shape[1], axis=1), 0)
-    v = fitted.values(observations, actions, 0)
     pad = padder(dataset.episode_lengths, behaviour.used)
     reward = pad(dataset.transitions.reward, 0.0)
+    discount = pad(gamma * np.asarray(dataset.transitions.discount, np.float64), 0.0)
     counts = np.concatenate([np.ones((1, len(reward))),
                              resamples(rng, len(reward), _BOOTSTRAP_SAMPLES)])  # fmt: skip
     found = []
     for policy in range(actions.shape[1]):
         # The policies are deterministic: probability 1 or 0.
         ratio = np.where(actions[:, policy] == logged, np.exp(-behaviour.log_probs), 0.0)
-        episodes = Episodes(reward, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0))
+        episodes = Episodes(
+            reward, discount, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0)
+        )
         size = importance_sampling.effective_sample_size(episodes)
         if size == 0:
             unknown = refused('cannot say: no episode follows the policy.')
@@ -164,7 +181,7 @@ def by_importance_sampling(
         estimates = {}
         for name, estimator in IMPORTANCE_SAMPLING.items():
             value, *again = np.concatenate(
-                [estimator(episodes, gamma, counts[begin : begin + _BLOCK])
+                [estimator(episodes, counts[begin : begin + _BLOCK])
                  for begin in range(0, len(counts), _BLOCK)]
             )  # fmt: skip
             low, high = np.nanpercentile(again, [2.5, 97.5])

@@ -54,6 +54,8 @@ def _values(states: fqe.FQEState, observations: jax.Array, actions: jax.Array) -
 def fit(
     dataset: Dataset,
     next_actions: np.ndarray,
+    next_tried: np.ndarray,
+    untried_value: float,
     counts: np.ndarray,
     hparams: dict[str, float],
     network: ConfigDict,
@@ -65,16 +67,19 @@ def fit(
     Args:
         dataset: the log, preprocessed.
         next_actions: the policies' at next_observation, (N, P, action_size), or int32 (N, P).
+        next_tried: bool (N, P), whether the log tries these.
+        untried_value: of what it does not try.
         counts: how often each resample has each episode, (B, E).
-        hparams: of algorithms/fqe.py but for the policy and the resample.
+        hparams: of algorithms/fqe.py but for the untried value, the policy and the resample.
         network: its config.
         schedule: how long, and in batches of how many rows.
         seed: of all of them.
     """
     num_policies, num_resamples = next_actions.shape[1], len(counts)
     # Policy by policy.
+    hparams = hparams | {'untried_value': untried_value, 'policy': 0.0, 'resample': 0.0}
     members = make_members(
-        hparams | {'policy': 0.0, 'resample': 0.0},
+        hparams,
         {'policy': range(num_policies), 'resample': range(num_resamples)},
         seed,
         num_seeds=1,
@@ -83,6 +88,7 @@ def fit(
     data = fqe.Batch(
         **dataset.transitions._asdict(),
         next_actions=next_actions,
+        next_tried=next_tried,
         counts=np.repeat(counts.T, dataset.episode_lengths, axis=0).astype(np.float32),
     )
     states = fitting.fit(fqe, task, data, members, hparams, network, schedule)

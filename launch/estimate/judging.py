@@ -8,13 +8,27 @@ from ml_collections import ConfigDict
 from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
-from launch.estimate import behaviour, estimators, fitted_q
+from launch.estimate import behaviour, estimators, fitted_q, ratios
 from launch.estimate.behaviour import Behaviour
-from launch.estimate.estimators import IMPORTANCE_SAMPLING, Judged
+from launch.estimate.estimators import (
+    IMPORTANCE_SAMPLING,
+    MARGINALISED,
+    OF_STATES,
+    Estimate,
+    Judged,
+)
 from launch.estimate.fitting import Schedule
 from launch.run import policies
 from launch.run.policies import Policies
 
+_CONTINUOUS = (
+    'does not apply: a policy with one continuous action for each observation has no density for the '
+    'actions of the log.'
+)
+_REMEMBERS = (
+    'does not apply: the policy also reads the steps before, and a value of the observation alone has '
+    'no place for them.'
+)
 
 class Method(NamedTuple):
     """How policies are judged: what launch/configs/ope.py says.
@@ -24,9 +38,12 @@ class Method(NamedTuple):
         network: of the fitted Q.
         schedule: of its fit.
         num_refits: resamples of the episodes that it is fitted to again, for its interval.
-        behaviour: where the behaviour policy's probabilities are from, 'recorded' or 'fitted'.
-        model_hparams, model_network: of algorithms/bc.py, where they are fitted.
+        behaviour: where the behaviour policy's probabilities are from, 'recorded' in the dataset or
+            'fitted'; 'auto' for recorded if they are.
+        model_hparams, model_network: of algorithms/bc.py, the model of the behaviour policy.
         model_schedule: of that fit.
+        tried_threshold: an action that is by this factor less likely than the likeliest counts as never
+            tried, and what follows as the least that the log would allow; 0 for neither.
         min_mean_weight, min_effective_sample_size: with less, estimates are not believed.
         seed: of the fits and of the resamples.
     """
@@ -39,6 +56,7 @@ class Method(NamedTuple):
     model_hparams: dict[str, float]
     model_network: ConfigDict
     model_schedule: Schedule
+    tried_threshold: float
     min_mean_weight: float
     min_effective_sample_size: float
     seed: int
@@ -59,8 +77,14 @@ def method_of(config: ConfigDict, owner: str = 'config') -> Method:
     Raises:
         UserError: it has values with which there is no judging.
     """
-    if config.behaviour not in ('recorded', 'fitted'):
-        raise UserError(f"{owner}.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted'.")
+    if config.behaviour not in ('recorded', 'fitted', 'auto'):
+        raise UserError(
+            f"{owner}.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted', 'auto'."
+        )
+    if not 0 <= config.tried_threshold < 1:
+        raise UserError(
+            f'{owner}.tried_threshold is {config.tried_threshold}; valid: 0 to 1, 1 excluded.'
+        )
     counts = ('num_updates', 'batch_size', 'log_interval')
     cli.check_counts(config, counts, ('num_updates',), owner)
     if config.num_refits < 0 or config.num_refits == 1:
@@ -75,6 +99,7 @@ def method_of(config: ConfigDict, owner: str = 'config') -> Method:
         model_hparams=model.hparams.to_dict(),
         model_network=model.network,
         model_schedule=Schedule(model.num_updates, config.log_interval, model.batch_size),
+        tried_threshold=config.tried_threshold,
         min_mean_weight=config.min_mean_weight,
         min_effective_sample_size=config.min_effective_sample_size,
         seed=config.seed,
@@ -95,40 +120,41 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
     """
     for each in found:
         policies.check(each, dataset)
-    steps, first = dataset.transitions, dataset.episode_offsets[:-1]
-
-    def actions(observations: np.ndarray) -> np.ndarray:
-        return np.concatenate([each.normalized_actions(observations) for each in found], axis=1)
-
     rng = np.random.default_rng(method.seed)
-    again = estimators.resamples(rng, len(first), method.num_refits)
-    counts = np.concatenate([np.ones((1, len(first))), again])
-    fitted = fitted_q.fit(
-        dataset, actions(steps.next_observation), counts, method.hparams, method.network,
-        method.schedule, method.seed,
-    )  # fmt: skip
-    initial = np.asarray(steps.observation[first])
-    by_fqe = estimators.by_fitted_q(fitted, initial, actions(initial), counts)
-    if dataset.problem.spec.discrete:
+    # Policies that remember are not functions of the observation.
+    remember = np.concatenate([[each.remember] * len(each.members) for each in found])
+    by_state: list[dict[str, Estimate]] = [
+        dict.fromkeys(OF_STATES, estimators.refused(_REMEMBERS)) if each else {} for each in remember
+    ]
+    support = _support(dataset, method, rng) if dataset.problem.spec.discrete else None
+    plain = np.flatnonzero(~remember)
+    q = v = untried = np.full(len(remember), np.nan)
+    if len(plain):
+        stateless = [each for each in found if not each.remember]
+        estimates, q, v, untried = _of_states(dataset, stateless, method, support, rng)
+        for policy, each in zip(plain, estimates):
+            by_state[policy] |= each
+        q, v, untried = (_spread(values, remember) for values in (q, v, untried))
+    if support:
+        along = np.concatenate([each.actions_along(dataset) for each in found], axis=1)
+        shape = along.shape
         sampled = estimators.by_importance_sampling(
-            dataset, fitted, actions(steps.observation), _behaviour(dataset, method, rng),
+            dataset, along, np.broadcast_to(q, shape), np.broadcast_to(v, shape), support.behaviour,
             method.gamma, rng,
         )  # fmt: skip
     else:
-        reason = (
-            'does not apply: a policy with one continuous action for each observation has no '
-            'density for the actions of the log.'
-        )
-        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(reason))
-        sampled = [(none, np.nan, np.nan)] * len(by_fqe)
+        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(_CONTINUOUS))
+        sampled = [(none, np.nan, np.nan)] * len(remember)
     whose = [
         (name, str(each.run.path), int(member), each.run.title, each.run.updates)
         for each in found
         for name, member in zip(each.names, each.indices)
     ]
     judged = [
-        Judged(*policy, {'FQE': estimate} | estimates, weight, size)
-        for policy, estimate, (estimates, weight, size) in zip(whose, by_fqe, sampled)
+        Judged(*policy, estimates | of_states, weight, size, float(unknown))
+        for policy, of_states, (estimates, weight, size), unknown in zip(
+            whose, by_state, sampled, untried
+        )
     ]
     return [
         estimators.believe(each, method.min_mean_weight, method.min_effective_sample_size)
@@ -136,9 +162,86 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
     ]
 
 
-def _behaviour(dataset: Dataset, method: Method, rng: np.random.Generator) -> Behaviour:
-    if method.behaviour == 'recorded':
-        return behaviour.recorded(dataset)
-    return behaviour.fitted(
-        dataset, method.model_hparams, method.model_network, method.model_schedule, method.seed, rng
+def _spread(values: np.ndarray, remember: np.ndarray) -> np.ndarray:
+    """(..., policies that do not remember) -> (..., policies), NaN for those that do."""
+    full = np.full((*values.shape[:-1], len(remember)), np.nan)
+    full[..., ~remember] = values
+    return full
+
+
+class _Support(NamedTuple):
+    behaviour: Behaviour
+    model: behaviour.Model
+
+
+def _support(dataset: Dataset, method: Method, rng: np.random.Generator) -> _Support:
+    """Who collected a log with discrete actions, and the model of it that says what it tries."""
+    number = len(dataset.episode_lengths)
+    recorded = behaviour_of(dataset, method) == 'recorded'
+    # First, since it refuses logs without probabilities.
+    known = behaviour.recorded(dataset) if recorded else None
+    used = np.ones(number, bool) if recorded else rng.permuted(np.arange(number) % 2 == 0)
+    model = behaviour.fit(
+        dataset, used if recorded else ~used, method.model_hparams, method.model_network,
+        method.model_schedule, method.seed,
+    )  # fmt: skip
+    if not recorded:
+        steps = dataset.transitions
+        known = Behaviour(model.log_probs(steps.observation, steps.action), used)
+    return _Support(known, model)
+
+
+def behaviour_of(dataset: Dataset, method: Method) -> str:
+    """'recorded' or 'fitted': where the behaviour policy's probabilities are from."""
+    if method.behaviour == 'auto':
+        return 'fitted' if dataset.log_prob is None else 'recorded'
+    return method.behaviour
+
+
+def _of_states(
+    dataset: Dataset,
+    found: list[Policies],
+    method: Method,
+    support: _Support | None,
+    rng: np.random.Generator,
+) -> tuple[list[dict[str, Estimate]], np.ndarray, np.ndarray, np.ndarray]:
+    """Estimates that read Q or V; Q and V at the log's steps, (N, P); and `untried`, (P,)."""
+    steps, first = dataset.transitions, dataset.episode_offsets[:-1]
+
+    def actions(observations: np.ndarray) -> np.ndarray:
+        return np.concatenate([each.normalized_actions(observations) for each in found], axis=1)
+
+    def tried(observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        if support is None or not method.tried_threshold:
+            return np.ones(actions.shape[:2], bool)
+        return support.model.tried(observations, actions, method.tried_threshold)
+
+    log = ratios.log_of(dataset, method.gamma)
+    following, initial = actions(steps.next_observation), np.asarray(steps.observation[first])
+    next_tried, started = tried(steps.next_observation, following), actions(initial)
+    start_tried = tried(initial, started)
+    again = estimators.resamples(rng, len(first), method.num_refits)
+    counts = np.concatenate([np.ones((1, len(first))), again])
+    fitted = fitted_q.fit(
+        dataset, following, next_tried, log.floor, counts, method.hparams, method.network,
+        method.schedule, method.seed,
+    )  # fmt: skip
+    by_fqe = estimators.by_fitted_q(fitted, initial, started, start_tried, log.floor, counts)
+    count = following.shape[1]
+    if support is None:
+        none = dict.fromkeys(MARGINALISED, estimators.refused(_CONTINUOUS))
+        unknown = np.full(count, np.nan)
+        return [{'FQE': each} | none for each in by_fqe], unknown, unknown, unknown
+    by_model = ratios.by_tabular_model(dataset, log, actions)
+    by_ratios, untried = ratios.by_linear_ratios(
+        dataset, log, following, next_tried, started, start_tried
     )
+    here, logged = actions(steps.observation), np.asarray(steps.action)
+    q, v = (
+        np.where(tried(steps.observation, each), fitted.values(steps.observation, each, 0), log.floor)
+        for each in (np.repeat(logged[:, None], count, axis=1), here)
+    )
+    estimates = [
+        dict(zip(('FQE', *MARGINALISED), each)) for each in zip(by_fqe, by_model, by_ratios)
+    ]
+    return estimates, q, v, untried
