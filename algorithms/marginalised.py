@@ -36,6 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
+from scipy.linalg import lu_factor, lu_solve
 from scipy.sparse.linalg import splu
 
 # Of a discount, by which loops that a policy never leaves have a value too.
@@ -173,8 +174,9 @@ def linear(
     start = np.zeros_like(b)
     tried = np.flatnonzero(initial_tried)
     np.add.at(start.reshape(-1, size), initial_action[tried], first[tried] / episodes)
-    theta = np.linalg.solve(a, b).reshape(-1, size)
-    omega = episodes * np.linalg.solve(a.T, start).reshape(-1, size)
+    factors = lu_factor(a, overwrite_a=True)
+    theta = lu_solve(factors, b).reshape(-1, size)
+    omega = episodes * lu_solve(factors, start, trans=1).reshape(-1, size)
 
     def at(parameters, features, actions):
         return np.einsum('nd,nd->n', features, parameters[actions])

@@ -155,7 +155,8 @@ def by_importance_sampling(
     Args:
         dataset: the log.
         actions: what each policy does at each step of the log, (N, policies).
-        q, v: of the log's actions and of the policies', for the doubly robust estimator, (N, policies).
+        q, v: of the log's actions and of the policies', for the doubly robust estimator, (N, policies);
+            NaN for a policy that has none.
         behaviour: who collected the log.
         gamma: the discount of a step.
         rng: draws the bootstrap's episodes.
@@ -180,6 +181,9 @@ def by_importance_sampling(
             continue
         estimates = {}
         for name, estimator in IMPORTANCE_SAMPLING.items():
+            if name == 'weighted DR' and not np.isfinite(q[:, policy]).all():
+                estimates[name] = refused('cannot say: there is no finite Q for it.')
+                continue
             value, *again = np.concatenate(
                 [estimator(episodes, counts[begin : begin + _BLOCK])
                  for begin in range(0, len(counts), _BLOCK)]

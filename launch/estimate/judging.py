@@ -11,6 +11,7 @@ from launch.cli import UserError
 from launch.estimate import behaviour, estimators, fitted_q, ratios
 from launch.estimate.behaviour import Behaviour
 from launch.estimate.estimators import (
+    ESTIMATORS,
     IMPORTANCE_SAMPLING,
     MARGINALISED,
     OF_STATES,
@@ -151,11 +152,12 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
         for name, member in zip(each.names, each.indices)
     ]
     judged = [
-        Judged(*policy, estimates | of_states, weight, size, float(unknown))
-        for policy, of_states, (estimates, weight, size), unknown in zip(
-            whose, by_state, sampled, untried
+        Judged(
+            *policy, {name: (rest | of_states)[name] for name in ESTIMATORS}, weight, size,
+            float(unknown),
         )
-    ]
+        for policy, of_states, (rest, weight, size), unknown in zip(whose, by_state, sampled, untried)
+    ]  # fmt: skip
     return [
         estimators.believe(each, method.min_mean_weight, method.min_effective_sample_size)
         for each in judged

@@ -13,7 +13,7 @@ POLICIES = 3
 
 def state_of(spec, hidden_sizes=(16, 16), **hparams):
     values = {'policy': 1, 'resample': 1, 'gamma': 0.9, 'target_rate': 0.01} | hparams
-    values = {'learning_rate': 1e-3} | values
+    values = {'learning_rate': 1e-3, 'untried_value': -2.0} | values
     hparams = fqe.Hyperparameters(**{name: jnp.float32(v) for name, v in values.items()})
     config = ConfigDict({'hidden_sizes': hidden_sizes})
     return fqe.init(jax.random.key(0), spec, hparams, config)
@@ -23,7 +23,10 @@ def with_actions(spec, batch, seed=0):
     actions = [random_batch(spec, len(batch.reward), seed + i).action for i in range(POLICIES)]
     counts = np.random.default_rng(seed).integers(3, size=(len(batch.reward), 2))
     return fqe.Batch(
-        **batch._asdict(), next_actions=jnp.stack(actions, axis=1), counts=jnp.float32(counts)
+        **batch._asdict(),
+        next_actions=jnp.stack(actions, axis=1),
+        next_tried=jnp.asarray(np.random.default_rng(seed).random((len(batch.reward), POLICIES)) < 0.7),
+        counts=jnp.float32(counts),
     )
 
 
@@ -39,6 +42,7 @@ def test_the_loss_is_the_papers(spec):
         return np.asarray(state.critic.apply_fn(params, observation, action), np.float64)
 
     next_q = q(state.target_critic_params, batch.next_observation, batch.next_actions[:, 1])
+    next_q = np.where(batch.next_tried[:, 1], next_q, -2.0)
     target = np.float64(batch.reward) + 0.9 * np.float64(batch.discount) * next_q
     error = q(state.critic.params, batch.observation, batch.action) - target
     counts = np.float64(batch.counts[:, 1])
@@ -68,6 +72,7 @@ def test_tabular_policies_have_the_values_of_the_linear_system():
     batch = fqe.Batch(
         **data._asdict(),
         next_actions=jnp.asarray(policies[:, reached].T, jnp.int32),
+        next_tried=jnp.ones((len(reached), POLICIES), bool),
         counts=jnp.ones((len(reached), 2)),
     )
     states = jax.vmap(

@@ -29,7 +29,7 @@ def collect(size, seed, policy=POLICY, behaviour=BEHAVIOUR, with_values=True):
     """Episodes of the behaviour policy, from state 0."""
     rng = np.random.default_rng(seed)
     arrays = {name: np.zeros((size, STEPS)) for name in ('reward', 'q', 'v')}
-    arrays['ratio'] = np.ones((size, STEPS))
+    arrays['ratio'], arrays['discount'] = np.ones((size, STEPS)), np.full((size, STEPS), GAMMA)
     q, v = exact(policy)
     for row in range(size):
         state = 0
@@ -53,7 +53,7 @@ def once(episodes):
 def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
     episodes = collect(50, 0, policy=BEHAVIOUR, with_values=False)
     returns = episodes.reward @ GAMMA ** np.arange(STEPS)
-    (estimate,) = estimator(episodes, GAMMA, once(episodes))
+    (estimate,) = estimator(episodes, once(episodes))
     assert estimate == pytest.approx(returns.mean(), rel=1e-12)
     assert ips.effective_sample_size(episodes) == pytest.approx(50)
 
@@ -62,7 +62,7 @@ def test_the_behaviour_policy_itself_has_its_mean_return(estimator):
 def test_unbiased(estimator):
     """Many datasets of one episode each."""
     episodes = collect(5_000, 1)
-    estimates = estimator(episodes, GAMMA, np.eye(len(episodes.reward)))
+    estimates = estimator(episodes, np.eye(len(episodes.reward)))
     value = exact(POLICY)[1][0, 0]
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert np.mean(estimates) == pytest.approx(value, abs=3.5 * error)
@@ -73,7 +73,7 @@ def test_consistent(estimator):
     value = exact(POLICY)[1][0, 0]
     errors = {
         size: np.mean([
-            abs(estimator(episodes, GAMMA, once(episodes))[0] - value)
+            abs(estimator(episodes, once(episodes))[0] - value)
             for episodes in (collect(size, seed) for seed in range(30))
         ])
         for size in (30, 480)
@@ -85,7 +85,7 @@ def test_consistent(estimator):
 def test_true_values_lower_the_variance():
     def spread(with_values):
         logs = [collect(100, seed, with_values=with_values) for seed in range(60)]
-        return np.std([ips.weighted_doubly_robust(log, GAMMA, once(log))[0] for log in logs])
+        return np.std([ips.weighted_doubly_robust(log, once(log))[0] for log in logs])
 
     assert spread(with_values=True) < 0.9 * spread(with_values=False)
 
@@ -101,7 +101,7 @@ def test_doubly_robust_is_the_papers_sum():
             total += GAMMA**t * (
                 now * episodes.reward[i, t] - now * episodes.q[i, t] + before * episodes.v[i, t]
             )
-    (estimate,) = ips.weighted_doubly_robust(episodes, GAMMA, once(episodes))
+    (estimate,) = ips.weighted_doubly_robust(episodes, once(episodes))
     assert estimate == pytest.approx(total, rel=1e-12)
 
 
@@ -110,13 +110,26 @@ def test_counts_stand_for_repeated_episodes(estimator):
     episodes = collect(6, 3)
     counts = np.array([[2, 0, 1, 0, 3, 0], [1, 1, 1, 1, 1, 1]])
     repeated = ips.Episodes(*(np.repeat(array, counts[0], axis=0) for array in episodes))
-    expected = [estimator(log, GAMMA, once(log))[0] for log in (repeated, episodes)]
-    np.testing.assert_allclose(estimator(episodes, GAMMA, counts), expected, rtol=1e-12)
+    expected = [estimator(log, once(log))[0] for log in (repeated, episodes)]
+    np.testing.assert_allclose(estimator(episodes, counts), expected, rtol=1e-12)
 
 
 def test_a_policy_that_no_episode_follows_has_no_weight():
     episodes = collect(5, 0)._replace(ratio=np.zeros((5, STEPS)))
     assert ips.effective_sample_size(episodes) == 0
     for estimator in (ips.weighted, ips.weighted_doubly_robust):
-        assert np.isnan(estimator(episodes, GAMMA, once(episodes))).all()
-    assert ips.ordinary(episodes, GAMMA, once(episodes)) == 0
+        assert np.isnan(estimator(episodes, once(episodes))).all()
+    assert ips.ordinary(episodes, once(episodes)) == 0
+
+
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+def test_steps_of_different_durations_have_their_own_discounts(estimator):
+    """As many steps of reward 0 as a step lasts longer."""
+    reward, ratio = np.array([[1.0, 0, 2, 3]]), np.array([[0.5, 1, 2, 1.5]])
+    zeros = np.zeros((1, 4))
+    long = ips.Episodes(reward, np.full((1, 4), GAMMA), ratio, zeros, zeros)
+    kept = [0, 2, 3]
+    short = ips.Episodes(*(array[:, kept] for array in long))._replace(
+        discount=np.array([[GAMMA**2, GAMMA, 0.0]])
+    )
+    assert estimator(short, once(short)) == pytest.approx(estimator(long, once(long)), rel=1e-12)

@@ -42,6 +42,9 @@ def config_for(dataset, **values):
     return config
 
 
+METHOD = judging.method_of(config_for(SEPSIS, behaviour='auto'))
+
+
 @pytest.fixture(scope='module')
 def clinical(tmp_path_factory):
     """A run of two policies on a few sepsis records, which stay in the storage."""
@@ -55,7 +58,9 @@ def clinical(tmp_path_factory):
 def test_estimates_are_those_of_the_estimators(clinical):
     config = config_for(SEPSIS)
     judged = ope.judge(config, [clinical])
-    assert [each.name for each in judged] == [f'{clinical} seed 0', f'{clinical} seed 1']
+    assert [each.name for each in judged] == [
+        f'{clinical} seed {seed} after 40 updates' for seed in (0, 1)
+    ]
     assert [(each.run, each.member) for each in judged] == [(str(clinical), 0), (str(clinical), 1)]
     dataset = loading.load(SEPSIS)
     observations = np.asarray(dataset.transitions.observation)
@@ -83,12 +88,15 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
     judged = ope.judge(config_for(SEPSIS, min_effective_sample_size=1e6), [clinical])
     for each in judged:
         for name, estimate in each.estimates.items():
-            assert (name == 'FQE') == np.isfinite(estimate.value) == (not estimate.refusal)
+            certain = name in ('FQE', 'linear MWL')
+            assert certain == np.isfinite(estimate.value) == (not estimate.refusal)
     assert '| - | - | - | - |' in ope.table(judged)
+    assert np.isfinite(judged[0].untried)
     sentences = ope.refusals(judged)
-    assert len(sentences) == 2
-    assert 'weighted DR cannot say: the episodes that follow the policy are worth' in sentences[0]
-    assert list(ope.choices(judged)) == ['FQE']
+    # Sixty patients hardly ever come to the same state twice.
+    assert any('tabular model does not apply: an observation comes' in each for each in sentences)
+    assert any('weighted DR cannot say: the episodes that follow' in each for each in sentences)
+    assert list(ope.choices(judged)) == ['FQE', 'linear MWL']
 
 
 def test_a_policy_that_the_log_never_follows_is_not_believed():
@@ -101,20 +109,41 @@ def test_a_policy_that_the_log_never_follows_is_not_believed():
     assert estimators.believe(continuous, 0.5, 0.0).estimates == judged.estimates
 
 
-def test_a_fitted_behaviour_model_judges_the_episodes_it_has_not_seen(clinical):
+def test_a_behaviour_model_says_what_the_log_tries(clinical):
     dataset = loading.load(SEPSIS)
-    config = config_for(SEPSIS, behaviour='fitted')
-    model = config.behaviour_model
-    log_probs, used = behaviours.fitted(
-        dataset, model.hparams.to_dict(), model.network, Schedule(50, 20, model.batch_size), 0,
-        np.random.default_rng(0),
+    model = config_for(SEPSIS).behaviour_model
+    learned_from = np.arange(60) % 2 == 0
+    found = behaviours.fit(
+        dataset, learned_from, model.hparams.to_dict(), model.network,
+        Schedule(50, 25, model.batch_size), 0,
     )  # fmt: skip
-    assert used.sum() == 30
-    assert log_probs.shape == dataset.transitions.reward.shape
-    assert np.all(log_probs <= 0)
+    steps = dataset.transitions
+    everything = np.tile(np.arange(25), (len(steps.action), 1))
+    log_probs = np.stack(
+        [found.log_probs(steps.observation, column) for column in everything.T], axis=1
+    )
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, rtol=1e-4)
     # Better than chance among 25 actions, on what it has not seen.
-    assert log_probs[np.repeat(used, dataset.episode_lengths)].mean() > np.log(1 / 25)
-    assert ope.judge(config, [clinical])[0].estimates['FQE'].value
+    unseen = np.repeat(~learned_from, dataset.episode_lengths)
+    logged = found.log_probs(steps.observation, steps.action)
+    assert logged[unseen].mean() > np.log(1 / 25)
+    ratio = np.exp(log_probs - log_probs.max(axis=1, keepdims=True))
+    # Not at the border, where rounding decides.
+    sure = np.abs(ratio - 0.3) > 1e-3
+    tried = found.tried(steps.observation, everything, 0.3)
+    np.testing.assert_array_equal(tried[sure], (ratio >= 0.3)[sure])
+    assert tried.any() and not tried.all()
+
+
+def test_fitted_probabilities_are_used_on_the_other_half(clinical):
+    one, two = (
+        ope.judge(config_for(SEPSIS, behaviour=behaviour), [clinical])[0]
+        for behaviour in ('fitted', 'auto')
+    )
+    assert np.isfinite(one.estimates['FQE'].value)
+    # 'auto' takes the recorded ones, on all sixty.
+    assert one.mean_weight != two.mean_weight
+    assert judging.behaviour_of(loading.load(SEPSIS), METHOD) == 'recorded'
 
 
 def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
@@ -128,14 +157,50 @@ def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
 def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
     path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(DatasetError, match="hold no 'log_prob' for each step"):
-        ope.judge(config_for(cartpole), [path])
+        ope.judge(config_for(cartpole, behaviour='recorded'), [path])
     with pytest.raises(UserError, match='values of policies in CartPole-v1 are not known'):
         exact.values(policies.stateless(path))
-    remembering = train.train(
+
+
+def test_policies_that_remember_are_led_along_the_log(cartpole, tmp_path):
+    path = train.train(
         small_config(cartpole, 'decision_transformer', run_dir=str(tmp_path / 'dt'), **BRIEF)
     )
     with pytest.raises(UserError, match='read the steps before'):
-        policies.stateless(remembering)
+        policies.stateless(path)
+    (found,) = policies.of_run(path)
+    dataset = loading.load(cartpole)
+    actions = found.actions_along(dataset)
+    # One episode by hand, alone.
+    episode = 1
+    rows = slice(*dataset.episode_offsets[episode : episode + 2])
+    learner, states = found.run.learner, found.run.states
+    memory, reward = learner.init_memory(states, 1), np.zeros((1, 1))
+    for step, observation in enumerate(dataset.transitions.observation[rows]):
+        action, memory = learner.act(
+            states, memory, observation[None, None], reward, learner.keys(), step
+        )
+        assert action[0, 0] == actions[rows][step, 0]
+        reward = dataset.transitions.reward[rows][step].reshape(1, 1)
+    (judged,) = ope.judge(config_for(cartpole), [path])
+    for name in ('FQE', 'tabular model', 'linear MWL', 'weighted DR'):
+        assert 'also reads the steps before' in judged.estimates[name].refusal
+    assert judged.effective_sample_size >= 0
+
+
+def test_every_checkpoint_that_is_kept_is_judged(cartpole, tmp_path):
+    values = BRIEF | {'num_updates': 30, 'keep_checkpoints': 2}
+    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **values))
+    early, late = policies.of_run(path, all_checkpoints=True)
+    assert (early.run.updates, late.run.updates) == (20, 30)
+    assert early.names == [f'{path} seed 0 after 20 updates']
+    (last,) = policies.of_run(path)
+    observations = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    for each in (last, late):
+        np.testing.assert_array_equal(
+            each.normalized_actions(observations), late.normalized_actions(observations)
+        )
+    assert early.run.states.step[0] == 20 and last.run.states.step[0] == 30
 
 
 def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
@@ -147,7 +212,8 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
-        ('behaviour', 'guessed', "valid: 'recorded', 'fitted'"),
+        ('behaviour', 'guessed', "valid: 'recorded', 'fitted', 'auto'"),
+        ('tried_threshold', 1.0, 'valid: 0 to 1, 1 excluded'),
         ('num_refits', 1, 'valid: 0, and 2 or more'),
         ('log_interval', 30, 'config.num_updates is 40, no multiple of config.log_interval'),
         ('batch_size', 0, 'at least 1'),
@@ -162,8 +228,9 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     file = tmp_path / 'out.json'
     config = config_for(SEPSIS, output=str(file))
     overrides = [f'--config.{key}={config[key]}' for key in
-                 ('dataset', 'num_updates', 'log_interval', 'num_refits', 'output',
-                  'min_mean_weight', 'min_effective_sample_size')]  # fmt: skip
+                 ('dataset', 'batch_size', 'behaviour_model.num_updates', 'num_updates',
+                  'log_interval', 'num_refits', 'output', 'min_mean_weight',
+                  'min_effective_sample_size')]  # fmt: skip
     file.write_text('[]')
     refused = program('launch.ope', *overrides, str(clinical))
     assert refused.returncode == 1
@@ -189,6 +256,34 @@ def test_exact_values_are_what_is_earned(clinical):
     evaluate.evaluate_exactly(clinical)
     written = json.loads((clinical / 'evaluation-exact.json').read_text())['settings'][0]
     assert list(written['returns_by_seed'].values()) == pytest.approx(exact.values(judged))
+
+
+def test_the_best_may_be_the_surest_and_may_be_one_of_many():
+    sure, unsure = judged_as(0.5, 0.6)
+    unsure = unsure._replace(estimates={'FQE': Estimate(0.6, 0.1, 1.1)})
+    none = unsure._replace(estimates={'FQE': Estimate(0.9, np.nan, np.nan)})
+    everything = [
+        each._replace(
+            estimates=dict.fromkeys(ESTIMATORS, estimators.refused('no.')) | each.estimates
+        )
+        for each in (sure, unsure, none)
+    ]
+    assert [each.estimates['FQE'].value for each in ope.choices(everything)['FQE']] == [0.9, 0.6, 0.5]
+    by_bound = ope.choices(everything, by_lower_bound=True)['FQE']
+    assert [each.estimates['FQE'].value for each in by_bound] == [0.5, 0.6, 0.9]
+    # Policies whose every episode differs by the same are told apart, however uncertain both are.
+    noise = np.random.default_rng(0).normal(size=100)
+    told = [
+        each._replace(estimates=each.estimates | {
+            'linear MWL': Estimate(value, value - 1, value + 1, influence=noise + shift)
+        })
+        for each, value, shift in zip(everything, (0.5, 0.6, 0.3), (0.0, 0.001 * noise, 0.1 * noise))
+    ]  # fmt: skip
+    assert 'the log tells it from all others' in ope.ranking(told)
+    same = [told[0], told[1]._replace(estimates=told[1].estimates | {
+        'linear MWL': told[1].estimates['linear MWL']._replace(value=0.5)
+    })]  # fmt: skip
+    assert 'the log cannot tell it from 1 of the 1 others' in ope.ranking(same)
 
 
 def judged_as(*estimates):
@@ -243,5 +338,5 @@ def test_importance_sampling_of_an_unpadded_log():
     """Episodes of different lengths as rows."""
     pad = estimators.padder(np.array([2, 1, 3]), np.array([True, False, True]))
     np.testing.assert_array_equal(pad(np.arange(6.0), -1.0), [[0, 1, -1], [3, 4, 5]])
-    episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 4)
+    episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 5)
     assert episodes.reward.sum() == 5
