@@ -44,8 +44,9 @@ def registered(env_id: str) -> EnvSpec:
                 gym.register_envs(_import_quietly(package))
     if env_id not in gym.registry:
         raise DatasetError(
-            f'environment {env_id} is not registered with gymnasium; if one of our extra packages '
-            f'has it, install them with {_INSTALL}'
+            f'environment {env_id} is not registered with gymnasium; if a package of your own registers '
+            f'it, name that with --import=PACKAGE; if one of our extra packages has it, install them '
+            f'with {_INSTALL}'
         )
     return gym.registry[env_id]
 

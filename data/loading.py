@@ -22,7 +22,7 @@ from data.types import DatasetError, Spec, Transition
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
 _CACHE_VERSION = 2
 # What of the episodes' infos is cached, where every step has it.
-_INFOS = ('log_prob', 'duration')
+LOG_PROB, DURATION = 'log_prob', 'duration'
 
 
 class Dataset(NamedTuple):
@@ -198,7 +198,7 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         for array in arrays.values():
             array.flush()
         np.save(building / 'episode_offsets.npy', offsets)
-        for name in _INFOS:
+        for name in (LOG_PROB, DURATION):
             _write_info(source, name, offsets, building)
         (building / 'index.json').write_text(json.dumps({'fingerprint': key}))
         shutil.rmtree(cache, ignore_errors=True)
@@ -217,7 +217,7 @@ def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building:
         begin, end = offsets[index : index + 2]
         array[begin:end] = values if values.shape == (end - begin,) else np.nan
         # A NaN is not greater.
-        if name == 'duration' and not np.all((array[begin:end] > 0) & np.isfinite(array[begin:end])):
+        if name == DURATION and not np.all((array[begin:end] > 0) & np.isfinite(array[begin:end])):
             raise DatasetError(
                 f"dataset {source.id}, episode {index}, infos 'duration': a positive number for each "
                 'step is needed.'
@@ -235,7 +235,7 @@ def _open_cache(task: Problem, metadata: dict[str, Any], cache: Path) -> Dataset
         truncation=array('truncation'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
         metadata=metadata,
-        **{name: array(name) for name in _INFOS if (cache / f'{name}.npy').exists()},
+        **{name: array(name) for name in (LOG_PROB, DURATION) if (cache / f'{name}.npy').exists()},
     )
 
 

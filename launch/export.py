@@ -18,7 +18,7 @@ from absl.flags import FLAGS
 from launch import cli
 from launch.cli import UserError
 from launch.report import choosing, estimates
-from launch.report.choosing import Choice
+from launch.report.choosing import Choice, Estimates
 from launch.run import directory, exporting, policies
 
 
@@ -37,32 +37,32 @@ def main(argv: list[str]) -> None:
     if not run.target_returns and FLAGS.target_return is not None:
         raise UserError(f'--target_return={FLAGS.target_return:g}: {run.title} is asked for no return.')
     file = Path(FLAGS.estimates or path / estimates.FILE)
-    judged, estimator = [], FLAGS.estimator or choosing.ESTIMATOR
+    known = Estimates([])
     if FLAGS.estimates or file.exists():
-        judged, estimator = choosing.read(file, run, FLAGS.estimator)
+        known = choosing.read(file, run, FLAGS.estimator)
     if FLAGS.best:
-        chosen = choosing.best(run, judged, estimator, FLAGS.target_return)
+        chosen = choosing.best(run, known, FLAGS.target_return)
     else:
-        member = choosing.member(run, judged, estimator, FLAGS.member, FLAGS.setting)
-        chosen = choosing.asked(run, member, judged, FLAGS.target_return)
+        member = choosing.member(run, known, FLAGS.member, FLAGS.setting)
+        chosen = choosing.asked(run, member, known, FLAGS.target_return)
     if FLAGS.setting:
         member = run.learner.members[chosen.member]
         print(f'Of the members with {FLAGS.setting}: {member.description}.')
     about = exporting.write(
-        output, chosen.run, chosen.member, chosen.target_return, source(chosen, estimator)
+        output, chosen.run, chosen.member, chosen.target_return, source(chosen, known)
     )
     show(chosen, about, output)
 
 
-def source(chosen: Choice, estimator: str) -> dict[str, Any]:
+def source(chosen: Choice, known: Estimates) -> dict[str, Any]:
     """Where a policy comes from and what is known of it, for policy.json."""
     run, config = chosen.run, directory.load_config(chosen.run.path)
     member = run.learner.members[chosen.member]
     if chosen.judged is None:
         warning = 'Nothing has estimated what this policy earns; launch.ope does.'
     else:
-        refusal = chosen.judged.estimates[estimator]['refusal']
-        warning = refusal and f'The log cannot tell what this policy earns: {estimator} {refusal}'
+        refusal = chosen.judged.estimates[known.estimator]['refusal']
+        warning = refusal and f'The log cannot tell what this policy earns: {known.estimator} {refusal}'
     return {
         'policy': {
             'algorithm': config.algorithm,
@@ -72,8 +72,13 @@ def source(chosen: Choice, estimator: str) -> dict[str, Any]:
             'seed': member.seed,
             'updates': run.updates,
         },
-        'estimator': estimator if chosen.judged else None,
-        'estimates': chosen.judged and chosen.judged.estimates,
+        'value': chosen.judged and {
+            'meaning': "discounted return of an episode, in the units of the log's rewards",
+            'discount': known.discount,
+            'estimator': known.estimator,
+            'estimates': chosen.judged.estimates,
+            'log_itself': known.log,
+        },
         'warning': warning,
         'run': {
             'directory': str(run.path),
@@ -88,12 +93,15 @@ def show(chosen: Choice, about: dict[str, Any], output: Path) -> None:
     """Prints what was written."""
     member = chosen.run.learner.members[chosen.member]
     print(f'{chosen.run.title}, {member.description}, after {chosen.run.updates:,} updates')
-    estimator = about['estimator']
-    if estimator and not about['warning']:
-        estimate = about['estimates'][estimator]
+    if about['value'] and not about['warning']:
+        estimator, discount = about['value']['estimator'], about['value']['discount']
+        estimate = about['value']['estimates'][estimator]
         ends = [estimate[end] for end in ('low', 'high')]
         interval = '' if None in ends else f' [{ends[0]:.4g}, {ends[1]:.4g}]'
-        print(f'{estimator} estimates that it earns {estimate["value"]:.4g}{interval}.')
+        print(
+            f'{estimator} estimates that it earns {estimate["value"]:.4g}{interval} an episode, with '
+            f'discount {discount:g}.'
+        )
     if about['warning']:
         print(f'Warning: {about["warning"]}')
     rows = ' and '.join(f'{count} {kind}' for kind, count in about['checked']['observations'].items())

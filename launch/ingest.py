@@ -10,9 +10,11 @@ and what was done is printed. An original D4RL file is known by its layout, and 
     python -m launch.ingest --file=hopper_medium-v2.hdf5 --env_id=Hopper-v5 \\
         --dataset=d4rl/hopper/medium-v2
 
-The dataset appears when it is complete and readable, or not at all.
+Cells that are empty, NA, NaN or null are missing. The dataset appears when it is complete and
+readable, or not at all.
 """
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -44,6 +46,8 @@ def main(argv: list[str]) -> None:
     command = shlex.join(['python', '-m', 'launch.ingest', *sys.argv[1:]])
     bounds = Bounds(*(_numbers(flag) for flag in ('low', 'high')))
     said = [flag for flag in (*_NAMES, *_LISTS) if getattr(FLAGS, flag)]
+    if FLAGS.env_id and bounds != d4rl.MEASURED:
+        raise UserError(f'--low and --high: the bounds of actions are those of {FLAGS.env_id}.')
     if files.kind(path) == 'hdf5' and not said:
         place, notes = d4rl.convert(
             path, FLAGS.dataset, FLAGS.env_id or '', FLAGS.max_episode_steps, bounds, command
@@ -84,11 +88,14 @@ def _parts(flag: str) -> tuple[str, ...]:
 
 def _numbers(flag: str) -> tuple[float, ...]:
     try:
-        return tuple(map(float, _parts(flag)))
-    except ValueError as error:
+        found = tuple(map(float, _parts(flag)))
+    except ValueError:
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
         raise UserError(
-            f'--{flag}={getattr(FLAGS, flag)}: numbers are needed, as in --{flag}=-1,0.'
-        ) from error
+            f'--{flag}={getattr(FLAGS, flag)}: finite numbers are needed, as in --{flag}=-1,0.5.'
+        )
+    return found
 
 
 if __name__ == '__main__':

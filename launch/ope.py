@@ -179,7 +179,10 @@ def _told_apart(ranked: list[Judged], estimator: str) -> list[str]:
         return []
     alike = sum(low <= 0 for low, _ in differences)
     low, high = differences[0]
-    said = f'It earns [{low:.4g}, {high:.4g}] more than the second, from the same episodes: '
+    said = (
+        f'It earns [{low:.4g}, {high:.4g}] more than the second, an interval of the episodes\' chance '
+        'without what the estimator itself gets wrong: '
+    )
     if not alike:
         return [said + 'the log tells it from all others.']
     return [said + f'the log cannot tell it from {alike} of the {len(others)} others.']

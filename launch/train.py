@@ -230,6 +230,7 @@ def validate(config: ConfigDict) -> None:
                     f'returns in the units of the environment: only {only} is valid.'
                 )
         _validate_sequences(config)
+    cli.check_counts(config, ('keep_checkpoints',), ())
     validate_schedule(config)
     validate_hparams(config)
 

@@ -18,9 +18,18 @@ _BOOLEANS = {'true': 1.0, 'false': 0.0}
 _NUMBER = re.compile(
     r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE
 )
-_DAY, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
-_TIME = f'^{_DAY}({_CLOCK})?$'
-_ZONED_TIME = rf'^{_DAY}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
+_DATE, _CLOCK = r'\d{4}-\d\d-\d\d', r'[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?'
+_TIME = f'^{_DATE}({_CLOCK})?$'
+_ZONED_TIME = rf'^{_DATE}{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$'
+_NUMERIC = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_null,
+)
+_AS_TEXT = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_decimal)
+_LABELS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)
 # Microseconds, in which times are kept.
 DAY = 86_400e6
 # float32 holds all whole numbers up to this one, float64 up to the other.
@@ -111,9 +120,7 @@ class Numbers(_Column):
                                                      pa.array(['', 'nan'])), False))  # fmt: skip
             missing, unread = missing | blank, unread & ~blank
         self._note('missing', missing, block)
-        wrong = (
-            'untimely' if self.times else 'times' if pa.types.is_temporal(cells.type) else 'text'
-        )
+        wrong = 'untimely' if self.times else 'times' if _have_dates(cells.type) else 'text'
         self._note(wrong, unread, block)
         self._note('infinite', np.isinf(values), block)
         self._measure(values[np.isfinite(values)])
@@ -139,10 +146,8 @@ class Numbers(_Column):
             return
         self.count += len(values)
         self.total += float(values.sum())
-        self.low, self.high = (
-            min(self.low, float(values.min())),
-            max(self.high, float(values.max())),
-        )
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
         self.fractions = self.fractions or bool(np.any(values != np.floor(values)))
         distinct = np.unique(values[:: -(-len(values) // _SAMPLE)])
         with np.errstate(over='ignore'):
@@ -163,6 +168,8 @@ class Numbers(_Column):
 class Codes(_Column):
     """A column of labels as codes: 0 for the one that comes first, and so on; -1 where it is missing.
 
+    Text counts without the blanks around it.
+
     Attributes:
         codes: of each label: an int, a bool or a text, or a float.
         overflow: whether there are more than `most` labels; codes are then of no use.
@@ -180,24 +187,20 @@ class Codes(_Column):
         if self.overflow:
             return
         found = _labels(cells)
+        if pa.types.is_null(found.type):
+            found = found.cast(pa.string() if self._text else pa.int64())
         is_text = pa.types.is_string(found.type)
-        if pa.types.is_nested(found.type) or self._text not in (None, is_text):
+        if not any(is_kind(found.type) for is_kind in _LABELS) or self._text not in (None, is_text):
             self._note('type', np.asarray(cells.is_valid()), block)
             return
         found = found.dictionary_encode()
         self._note('missing', np.asarray(found.is_null()), block)
         if len(found.dictionary):
             self._text = is_text
-        new = np.array(
-            [
-                self.codes.setdefault(label, len(self.codes))
-                for label in found.dictionary.to_pylist()
-            ]
-            + [-1],
-            np.int32,
-        )
+        labels = found.dictionary.to_pylist()
+        new = [self.codes.setdefault(label, len(self.codes)) for label in labels]
         self.overflow = self._most is not None and len(self.codes) > self._most
-        self.spool.append(new[np.asarray(found.indices.fill_null(len(new) - 1))])
+        self.spool.append(np.array([*new, -1], np.int32)[found.indices.fill_null(len(new))])
 
     @property
     def labels(self) -> list[Any]:
@@ -213,11 +216,7 @@ def numbers(cells: pa.Array) -> np.ndarray:
     """
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.uint8())
-    if (
-        pa.types.is_temporal(cells.type)
-        or pa.types.is_nested(cells.type)
-        or pa.types.is_binary(cells.type)
-    ):
+    if not any(is_kind(cells.type) for is_kind in _NUMERIC):
         return np.full(len(cells), np.nan)
     # Unsafe as whole numbers beyond 2**53 lose their last digits; who uses them looks at `largest`.
     return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -225,7 +224,7 @@ def numbers(cells: pa.Array) -> np.ndarray:
 
 def moments(cells: pa.Array) -> np.ndarray:
     """Times, or text of times in ISO 8601, as microseconds since 1970, NaN where there is none."""
-    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
+    if _have_dates(cells.type):
         stamps = cells.cast(pa.timestamp('us', getattr(cells.type, 'tz', None)), safe=False)
         return stamps.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if not pa.types.is_string(cells.type):
@@ -252,9 +251,13 @@ def _stamps(text: pa.Array, zone: str | None) -> np.ndarray:
     return np.concatenate([_stamps(text[:half], zone), _stamps(text[half:], zone)])
 
 
+def _have_dates(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
 def _are_times(cells: pa.Array) -> bool:
     if not pa.types.is_string(cells.type):
-        return pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type)
+        return _have_dates(cells.type)
     known = cells.drop_null()[:1]
     return not np.isnan(moments(known))[0]
 
@@ -275,7 +278,7 @@ def _labels(cells: pa.Array) -> pa.Array:
     """Cells as text, whole numbers, booleans or floats; an empty text and NaN are missing."""
     if pa.types.is_floating(cells.type):
         return pc.if_else(pc.is_nan(cells), None, cells)
-    if pa.types.is_temporal(cells.type) or pa.types.is_decimal(cells.type):
+    if any(is_kind(cells.type) for is_kind in _AS_TEXT):
         return cells.cast(pa.string())
     if not pa.types.is_string(cells.type):
         return cells

@@ -70,15 +70,16 @@ def choose(readers: Readers, roles: Roles, kept: np.ndarray, where: Path) -> Cho
     words = [column for column in readers.numbers if {'text', 'times'} & column.troubles.keys()]
     fractions = any(column.fractions for column in readers.numbers)
     if words and (roles.actions_are == 'continuous' or readers.labels is None):
-        (kind,) = {'text', 'times'} & words[0].troubles.keys()
-        trouble = words[0].troubles[kind]
+        troubles = words[0].troubles
+        trouble = troubles.get('text') or troubles['times']
         what = 'continuous actions are' if roles.actions_are else 'several columns of actions are'
         raise DatasetError(
             f'{where}: {what} numbers; {words[0].name!r} holds {str(trouble.example)[:60]!r} in '
             f'{trouble.where}, and no numbers in {trouble.count:,} rows.'
         )
     infinite = [column for column in readers.numbers if 'infinite' in column.troubles]
-    if infinite:
+    # Beside text, inf is a label like others.
+    if infinite and not words:
         trouble = infinite[0].troubles['infinite']
         raise DatasetError(
             f'{where}: the action {infinite[0].name!r} is infinite in {trouble.count:,} rows, the first '
@@ -233,6 +234,12 @@ def _discrete(name: str, cells: list[Label], codes: Callable, kept: np.ndarray, 
         )
     place = np.full(len(labels), -1)
     place[used] = np.arange(len(used))
+    unused = [labels[each] for each in np.flatnonzero(counts == 0)]
+    if unused:
+        notes = [
+            *notes,
+            f'{name}: labels that only rows without a step have are left out: {listed(unused)}',
+        ]
     once = [labels[each] for each in np.flatnonzero(counts == 1)]
     warnings = (
         [f'{name}: actions seen once: {len(once)} of {len(used)} ({listed(once)})'] if once else []

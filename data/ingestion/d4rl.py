@@ -20,11 +20,13 @@ from minari.data_collector import EpisodeBuffer
 from tqdm import tqdm
 
 from data import actions, environments, reference_scores
+from data.ingestion.features import MOST_LABELS
 from data.ingestion.files import files
 from data.recipes import storage
 from data.types import DatasetError
 
 _REQUIRED = ('observations', 'actions', 'rewards', 'terminals')
+_VECTORS = ('observations', 'actions', 'next_observations')
 
 
 class Bounds(NamedTuple):
@@ -116,14 +118,15 @@ def _spaces(
             return (env.observation_space, env.action_space), []
     observed = Box(-np.inf, np.inf, arrays['observations'].shape[1:], np.float32)
     taken = arrays['actions']
-    if taken.dtype.kind in 'iu' and taken.size == len(taken):
+    if taken.dtype.kind in 'biu' and taken.size == len(taken) and bounds == MEASURED:
         low, high = int(taken.min()), int(taken.max())
-        if low == high:
+        if not 0 < high - low < MOST_LABELS:
             raise DatasetError(
-                f'{path}: all steps have one action, {low}: there is nothing to choose.'
+                f'{path}: its actions are whole numbers from {low} to {high}; 2 to {MOST_LABELS:,} of '
+                'them can be chosen among. With --low and --high they are amounts.'
             )
         return (observed, Discrete(high - low + 1, start=low)), [
-            f'actions: whole numbers {low} to {high}'
+            f'actions: {low} to {high}, discrete'
         ]
     shape = taken.shape[1:]
     try:
@@ -195,7 +198,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise DatasetError(
-            f'{path}: it lacks {", ".join(missing)}; there are {", ".join(arrays) or "no arrays"}.'
+            f'{path}: it lacks {", ".join(missing)}; there are {", ".join(arrays) or "no arrays"}; the '
+            'columns of a table that is no recording of D4RL are named with --episode and others.'
         )
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -207,9 +211,17 @@ def read(path: Path) -> dict[str, np.ndarray]:
         array = arrays[name]
         if array.dtype.kind not in 'biuf':
             raise DatasetError(f'{path}: {name} holds {array.dtype}, no numbers.')
-        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not array.size or (name not in _VECTORS and array.size != len(array)):
+            raise DatasetError(
+                f'{path}: {name} has the shape {array.shape}: it is not of one step a row.'
+            )
+        with np.errstate(over='ignore'):
+            stored = array.reshape(len(array), -1).astype(np.float32)
+        finite = np.isfinite(stored).all(axis=1)
         if not finite.all():
-            raise DatasetError(f'{path}: {name} is NaN or infinite in row {finite.argmin()}.')
+            raise DatasetError(
+                f'{path}: {name} is NaN or infinite in row {finite.argmin()}, or beyond float32.'
+            )
     return arrays
 
 

@@ -10,7 +10,8 @@ from minari.data_collector import EpisodeBuffer
 from data.ingestion.cells import DAY, Codes, Numbers
 from data.types import DatasetError
 
-_ROWS = 1 << 16
+# Handled at once: at most so many rows, and about so many numbers.
+_ROWS, _NUMBERS = 1 << 16, 1 << 23
 
 
 class Order(NamedTuple):
@@ -66,11 +67,12 @@ def sort(episode: Codes, order: Numbers | None, where: Path) -> Order:
     return Order(rows, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def chunks(order: Order) -> Iterator[Chunk]:
-    """All episodes, in chunks of about as many rows as fit well into memory."""
+def chunks(order: Order, width: int = 1) -> Iterator[Chunk]:
+    """All episodes, in chunks of about as many rows, of `width` numbers, as fit well into memory."""
     begin, count = 0, len(order.offsets) - 1
+    most = max(min(_ROWS, _NUMBERS // width), 1)
     while begin < count:
-        full = np.searchsorted(order.offsets, order.offsets[begin] + _ROWS, side='right') - 1
+        full = np.searchsorted(order.offsets, order.offsets[begin] + most, side='right') - 1
         end = min(max(int(full), begin + 1), count)
         offsets = order.offsets[begin : end + 1]
         rows = order.rows[offsets[0] : offsets[-1]]
@@ -148,6 +150,7 @@ def durations(order: Order, time: Numbers, episode: Codes, where: Path) -> np.nd
 def buffers(
     order: Order,
     ends: Ends,
+    width: int,
     observed: Callable[[np.ndarray, np.ndarray], np.ndarray],
     acted: Callable[[np.ndarray], np.ndarray],
     rewarded: Callable[[np.ndarray], np.ndarray],
@@ -160,11 +163,12 @@ def buffers(
 
     Args:
         order, ends: of the table's rows.
+        width: of an observation.
         observed: (rows, first) -> observations, as features.Observations.matrix.
         acted, rewarded: rows -> what was done and earned.
         infos: by name, rows -> what else to keep of each step.
     """
-    for chunk in chunks(order):
+    for chunk in chunks(order, width):
         observations = observed(chunk.rows, chunk.first)
         actions, rewards = acted(chunk.rows), rewarded(chunk.rows)
         extra = {name: take(chunk.rows) for name, take in infos.items()}
@@ -187,4 +191,4 @@ def buffers(
 
 
 def _shown(place: float, is_time: bool) -> Any:
-    return str(np.datetime64(int(place), 'us')) if is_time else f'{place:g}'
+    return str(np.datetime64(int(place), 'us')) if is_time else f'{place:.15g}'

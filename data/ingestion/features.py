@@ -102,6 +102,7 @@ class Observations:
             if isinstance(column, Numbers):
                 self._warn_of_rounding(column)
         self.features = (*features, *indicators)
+        self._fills = {each.column: each.fill for each in features}
         names = [feature.name for feature in self.features]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -190,7 +191,7 @@ class Observations:
             else:
                 if column.times:
                     values = (values - column.low) / DAY
-                fill = next(each.fill for each in self.features if each.column == name)
+                fill = self._fills[name]
                 parts.append(np.where(np.isnan(values), fill, values)[:, None] if fill is not None
                              else values[:, None])  # fmt: skip
             if self._fill == 'indicator' and 'missing' in column.troubles:

@@ -1,5 +1,6 @@
 """The formats of tables on disk, each read in blocks: Parquet, CSV, arrays in .npz and HDF5."""
 
+import codecs
 import csv
 import io
 import zipfile
@@ -16,9 +17,15 @@ import pyarrow.parquet
 
 from data.types import DatasetError
 
-_ROWS = 1 << 17
+# In a block: at most so many rows, and about so many cells.
+_ROWS, _CELLS = 1 << 17, 1 << 22
 _BYTES = 1 << 23
 _HEAD = 1 << 16
+# What the libraries raise of files that are not what their names say.
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error,
+    pa.ArrowException,
+)  # fmt: skip
 
 
 class Block(NamedTuple):
@@ -58,7 +65,7 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     """Makes one sentence of whatever a library says of a damaged file."""
     try:
         yield
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         if isinstance(error, DatasetError):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -76,7 +83,7 @@ def open_parquet(path: Path) -> Table:
             _reading(path, 'Parquet file'),
             pa.parquet.ParquetFile(path, buffer_size=_BYTES, pre_buffer=False) as file,
         ):
-            for batch in file.iter_batches(_ROWS, columns=list(wanted)):
+            for batch in file.iter_batches(_block_rows(wanted), columns=list(wanted)):
                 last = first + batch.num_rows
                 columns = {name: _simple(batch.column(name)) for name in wanted}
                 yield Block(columns, '', first, size * (last - 1) // count)
@@ -95,15 +102,22 @@ def _simple(cells: pa.Array) -> pa.Array:
 
 def open_csv(path: Path) -> Table:
     with _reading(path, 'CSV file'), _text(path) as (_, stream):
-        head = stream.read(_HEAD)
+        head = more = stream.read(_HEAD)
+        # Until the first line is whole, be the table as wide as it may.
+        while more and len(head.strip().splitlines()) < 2 and len(head) < _BYTES:
+            more = stream.read(_HEAD)
+            head += more
         if not head.strip():
             raise DatasetError(f'{path}: the file is empty.')
         if b'\0' in head:
             raise DatasetError(f'{path}: no CSV file: it holds bytes that are no text.')
-        if len(head) < _HEAD and len(head.strip().splitlines()) == 1:
+        if not more and len(head.strip().splitlines()) == 1:
             raise DatasetError(f'{path}: it has columns and no rows.')
-        header = head.decode('utf-8-sig', 'ignore' if len(head) == _HEAD else 'strict')
-    names = tuple(next(row for row in csv.reader(io.StringIO(header)) if row))
+        # It may end within a letter.
+        header = codecs.getincrementaldecoder('utf-8-sig')().decode(head)
+        written = next(row for row in csv.reader(io.StringIO(header, newline=None)) if row)
+    names = tuple(name.strip() for name in written)
+    raw = dict(zip(names, written))
     for mark, word in ((';', 'semicolons'), ('\t', 'tabs')):
         if len(names) == 1 and mark in names[0]:
             raise DatasetError(f'{path}: its cells are separated by {word}; commas are needed.')
@@ -124,15 +138,15 @@ def open_csv(path: Path) -> Table:
                 # Types are not guessed: a guess from the first block is wrong in a later one.
                 pa.csv.ConvertOptions(
                     strings_can_be_null=True,
-                    include_columns=list(wanted),
-                    column_types={name: pa.string() for name in wanted},
+                    include_columns=[raw[name] for name in wanted],
+                    column_types={raw[name]: pa.string() for name in wanted},
                 ),
             ) as reader:  # fmt: skip
                 for batch in reader:
-                    columns = {name: batch.column(name) for name in wanted}
+                    columns = {name: batch.column(raw[name]) for name in wanted}
                     yield Block(columns, '', first, min(file.tell(), size))
                     first += batch.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             if not ragged:
                 raise DatasetError(f'{path}: no CSV file, or a damaged one ({error}).') from error
             row = ragged[0]
@@ -158,9 +172,9 @@ def _text(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
 
 
 def open_npz(path: Path) -> Table:
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f'{path}: no .npz file of plain arrays.')
     with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DatasetError(f'{path}: a single array, no .npz file.')
         shapes = {name: file[name].shape for name in file.files}
 
     @contextmanager
@@ -213,8 +227,9 @@ def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: 
             raise DatasetError(f'{path}: its arrays differ in length: {described}.')
         count = lengths[places[wanted[0]][0]]
         with opened(set(lengths)) as arrays:
-            for begin in range(0, count, _ROWS):
-                end = min(begin + _ROWS, count)
+            rows = _block_rows(wanted)
+            for begin in range(0, count, rows):
+                end = min(begin + rows, count)
                 cut = {name: _plain(array[begin:end]) for name, array in arrays.items()}
                 columns = {}
                 for name in wanted:
@@ -224,6 +239,10 @@ def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: 
                 yield Block(columns, '', begin + 1, size * end // count)
 
     return Table(path, tuple(places), size, blocks)
+
+
+def _block_rows(wanted: Sequence[str]) -> int:
+    return max(min(_ROWS, _CELLS // len(wanted)), 1)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

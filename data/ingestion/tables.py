@@ -1,7 +1,7 @@
 """A table on disk becomes a Minari dataset without an environment.
 
-It is read twice at most: its cells go to files beside the dataset as they are read, and what is kept in
-memory are the numbers of its rows in their order, the marks of some, and the names of the episodes.
+It is read once, in blocks. Its cells go to files beside the dataset; what is kept in memory are the
+numbers of its rows in their order, a mark or two of each, and the names of the episodes.
 """
 
 import shutil
@@ -19,11 +19,9 @@ from data.ingestion.episodes import Ends, Order, buffers, durations, ends, sort
 from data.ingestion.files import open_table
 from data.ingestion.formats import Table
 from data.ingestion.roles import Roles
+from data.loading import DURATION, LOG_PROB
 from data.recipes import storage
 from data.types import DatasetError
-
-# As the episodes' infos name the probability of each action, and how long each step lasted.
-LOG_PROB, DURATION = 'log_prob', 'duration'
 
 
 def ingest(path: Path, dataset_id: str, wanted: Roles, command: str) -> tuple[Path, list[str]]:
@@ -97,12 +95,12 @@ def _write(
     kept = Columns(
         observed.features, found.action, chosen.labels, found.episode, found.reward,
         order=found.order, duration=found.discount_time,
-        notes=(*_size(order, ended, readers), *chosen.notes, *observed.notes,
+        notes=(*_size(order, ended, readers), *_of_steps(readers), *chosen.notes, *observed.notes,
                *(f'WARNING: {each}' for each in (*chosen.warnings, *observed.warnings,
                                                  *_of_reward(readers.reward)))),
     )  # fmt: skip
     episodes = buffers(
-        order, ended, observed.matrix, chosen.values, readers.reward.spool.take, infos
+        order, ended, size, observed.matrix, chosen.values, readers.reward.spool.take, infos
     )
     storage.write(
         data_path,
@@ -141,6 +139,19 @@ def _size(order: Order, ended: Ends, readers: _Readers) -> list[str]:
     return said
 
 
+def _of_steps(readers: _Readers) -> list[str]:
+    """What is kept beside the steps."""
+    said = []
+    if readers.probability:
+        said.append(f'{readers.probability.name}: its logarithm is kept with each step')
+    if readers.time:
+        unit = 'days' if readers.time.times else 'units'
+        said.append(
+            f'{readers.time.name}: a step lasts as many of its {unit} as pass to the next row'
+        )
+    return said
+
+
 def _of_reward(reward: Numbers) -> list[str]:
     lost, distinct = reward.lost
     if lost > features.LOST * distinct:
@@ -173,7 +184,7 @@ def _check_marks(terminal: Numbers, where: Path) -> None:
     if wrong.any():
         raise DatasetError(
             f'{where}: the column {terminal.name!r} (--terminal) must hold 0 and 1, or true and false; '
-            f'it is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,}.'
+            f'it is {values[wrong.argmax()]:g} in row {wrong.argmax() + 1:,} of all.'
         )
 
 
@@ -222,6 +233,8 @@ def _refuse(flag: str, reader: Codes | Numbers, kind: str, where: Path) -> None:
         )
     if flag == 'episode':
         needed = 'either text or numbers'
+    if flag == 'terminal':
+        needed = '0 and 1, or true and false'
     raise DatasetError(
         f'{where}: the column {reader.name!r} (--{flag}) must hold {"finite " * (kind == "infinite")}'
         f'{needed}; {trouble.where} has {str(trouble.example)[:60]!r}, and {trouble.count:,} rows in '
@@ -241,5 +254,5 @@ def _check_probabilities(
         needed = 'in (0, 1]' if most == 1 else 'above 0, as densities of continuous actions are'
         raise DatasetError(
             f'{where}: {probability.name!r} (--behaviour_probability) must be {needed}; it is '
-            f'{values[row]:g} in row {row + 1:,}, and wrong in {np.count_nonzero(wrong):,} rows.'
+            f'{values[row]:g} in row {row + 1:,} of all, and wrong in {np.count_nonzero(wrong):,} rows.'
         )

@@ -59,14 +59,10 @@ def main() -> None:
 
 
 def measure(judged: Policies, gamma: float) -> np.ndarray:
-    """Mean discounted returns of raw rewards, (policies,)."""
+    """Mean discounted returns, (policies,)."""
     run = judged.run
-    raw = run.problem.preprocessing._replace(
-        reward_scale=np.float32(1), reward_shift=np.float32(0)
-    )
     learner = run.learner._replace(gammas=np.full(len(run.finite), gamma, np.float32))
-    task = run.problem._replace(preprocessing=raw)
-    with Lanes(task, len(run.finite), _EPISODES) as lanes:
+    with Lanes(run.problem, len(run.finite), _EPISODES) as lanes:
         episodes = rollouts.evaluate(
             learner, run.states, lanes, run.finite, _EPISODES, stream=1
         )

@@ -26,10 +26,29 @@ class Judged(NamedTuple):
     target_return: float | None
     estimates: dict[str, dict[str, Any]]
 
-    def value(self, estimator: str) -> float | None:
-        """By an estimator, None where it refuses."""
-        found = self.estimates[estimator]
-        return None if found['refusal'] else found['value']
+
+class Estimates(NamedTuple):
+    """What a file says of a run's policies.
+
+    Attributes:
+        judged: the policies.
+        estimator: by which they are compared.
+        discount: of what they are estimated to earn.
+        log: what the log earned itself, if the file says it.
+    """
+
+    judged: list[Judged]
+    estimator: str = ESTIMATOR
+    discount: float | None = None
+    log: dict[str, Any] | None = None
+
+    def value(self, judged: Judged) -> float:
+        """Of a policy, by the estimator."""
+        return judged.estimates[self.estimator]['value']
+
+    def believed(self) -> list[Judged]:
+        """The policies of which the estimator does not refuse to say anything."""
+        return [each for each in self.judged if not each.estimates[self.estimator]['refusal']]
 
 
 class Choice(NamedTuple):
@@ -41,8 +60,13 @@ class Choice(NamedTuple):
     judged: Judged | None
 
 
-def read(file: Path, run: Restored, estimator: str | None) -> tuple[list[Judged], str]:
-    """What a file, of launch.ope or of the run itself, says of a run's policies; by which estimator.
+def read(file: Path, run: Restored, estimator: str | None) -> Estimates:
+    """What a file, of launch.ope or of the run itself, says of a run's policies.
+
+    Args:
+        file: of estimates.
+        run: whose policies.
+        estimator: by which to compare them; None for the file's own, or FQE.
 
     Raises:
         UserError: it is no such file, says nothing of the run, or nothing by this estimator.
@@ -64,6 +88,7 @@ def read(file: Path, run: Restored, estimator: str | None) -> tuple[list[Judged]
             judged.append(Judged(each['member'], each['updates'], target, each['estimates']))
         known = list(dict.fromkeys(name for each in judged for name in each.estimates))
         estimator = estimator or found.get('estimator', ESTIMATOR)
+        discount = found['config']['hparams']['gamma']
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f'{file} holds no estimates of policies ({type(error).__name__}: {error}).'
@@ -72,38 +97,32 @@ def read(file: Path, run: Restored, estimator: str | None) -> tuple[list[Judged]
         raise UserError(f'{file} has no estimates of {run.path}, but of {others}.')
     if estimator not in known:
         raise UserError(f'--estimator={estimator}: {file} has estimates by {", ".join(known)}.')
-    return judged, estimator
+    return Estimates(judged, estimator, discount, found.get('log'))
 
 
-def best(
-    run: Restored, judged: list[Judged], estimator: str, target_return: float | None
-) -> Choice:
+def best(run: Restored, known: Estimates, target_return: float | None) -> Choice:
     """The policy with the best estimate, at whichever checkpoint.
 
     Args:
         run: at its last checkpoint.
-        judged: of its policies.
-        estimator: by which estimates are compared.
+        known: of its policies.
         target_return: of the policies to choose among, None for any.
 
     Raises:
         UserError: there are no estimates, the log cannot tell, or the checkpoint is not kept.
     """
-    if not judged:
+    if not known.judged:
         raise UserError(
             f'--best=estimate: {run.path} has no {estimates.FILE}; launch.ope writes estimates, and '
             '--estimates=FILE names its file.'
         )
-    known = [
-        each for each in judged
-        if each.value(estimator) is not None and target_return in (None, each.target_return)
-    ]  # fmt: skip
-    if not known:
+    judged = [each for each in known.believed() if target_return in (None, each.target_return)]
+    if not judged:
         raise UserError(
-            f'the log cannot tell which policy of {run.path} is best: {estimator} gives no estimate '
-            'that could be believed.'
+            f'the log cannot tell which policy of {run.path} is best: {known.estimator} gives no '
+            'estimate that could be believed.'
         )
-    top = max(known, key=lambda each: each.value(estimator))
+    top = max(judged, key=known.value)
     if top.updates != run.updates:
         runs = {each.run.updates: each.run for each in policies.of_run(run.path, all_checkpoints=True)}
         if top.updates not in runs:
@@ -115,24 +134,21 @@ def best(
     return Choice(run, top.member, top.target_return, top)
 
 
-def asked(run: Restored, member: int, judged: list[Judged], target_return: float | None) -> Choice:
+def asked(run: Restored, member: int, known: Estimates, target_return: float | None) -> Choice:
     """A member at the run's last checkpoint, asked for a return or for the run's first."""
     if run.target_returns and target_return is None:
         target_return = run.target_returns[0]
     wanted = (member, run.updates, target_return)
-    found = next((each for each in judged if each[:3] == wanted), None)
+    found = next((each for each in known.judged if each[:3] == wanted), None)
     return Choice(run, member, target_return, found)
 
 
-def member(
-    run: Restored, judged: list[Judged], estimator: str, index: int | None, setting: str | None
-) -> int:
+def member(run: Restored, known: Estimates, index: int | None, setting: str | None) -> int:
     """The member that flags choose.
 
     Args:
         run: at its last checkpoint.
-        judged: of its policies.
-        estimator: by which estimates are compared.
+        known: of its policies.
         index, setting: of it, of which one at most is not None.
 
     Raises:
@@ -140,7 +156,7 @@ def member(
     """
     members = run.learner.members
     if setting is not None:
-        return _of_setting(run, judged, estimator, setting)
+        return _of_setting(run, known, setting)
     if index is None and len(members) > 1:
         listed = '; '.join(f'{number} ({each.description})' for number, each in enumerate(members))
         raise UserError(
@@ -158,7 +174,7 @@ def member(
     return index
 
 
-def _of_setting(run: Restored, judged: list[Judged], estimator: str, setting: str) -> int:
+def _of_setting(run: Restored, known: Estimates, setting: str) -> int:
     """The member of a setting with the best estimate, or without estimates that of the first seed."""
     members = run.learner.members
     try:
@@ -175,8 +191,7 @@ def _of_setting(run: Restored, judged: list[Judged], estimator: str, setting: st
     finite = [index for index in of_setting if run.finite[index]]
     if not finite:
         raise UserError(f'all members of {run.path} with {setting} have diverged: none is a policy.')
-    known = [
-        each for each in judged
-        if each.member in finite and each.updates == run.updates and each.value(estimator) is not None
-    ]  # fmt: skip
-    return max(known, key=lambda each: each.value(estimator)).member if known else finite[0]
+    judged = [
+        each for each in known.believed() if each.member in finite and each.updates == run.updates
+    ]
+    return max(judged, key=known.value).member if judged else finite[0]

@@ -85,9 +85,10 @@ def _ranking(summary: dict[str, Any]) -> str:
     """Whether the log can tell the settings apart, and the best of them from what it did itself."""
     known = [each for each in summary['settings'] if 'estimate' in each]
     if not known:
-        return 'The log cannot say what any of these policies earns: ' + '; '.join(
-            dict.fromkeys(r for each in summary['settings'] for r in each['refused'].values())
-        )
+        reasons = {each for setting in summary['settings'] for each in setting['refused'].values()}
+        said = ' '.join(each.removeprefix('cannot say: ') for each in sorted(reasons)[:1])
+        more = f' ({len(reasons) - 1} more in {FILE})' if len(reasons) > 1 else ''
+        return f'The log cannot say what any of these policies earns: {said}{more}'
     best, *others = known
     low, log = best['estimate']['mean_low'], summary['log']['discounted_return']
     name = best['label'] or 'this policy'

@@ -144,13 +144,18 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
     return that they claim, beside it the one measured or their TD error.
     """
     found = settings(summaries)
-    columns = [column for column in _COLUMNS if any(column.name in setting for _, setting in found)]
-    if not any('claimed_value' in setting for _, setting in found):
+    known = {name for _, setting in found for name in setting}
+    # Where all estimates are refused, their column is empty rather than missing.
+    known |= {'estimate' for each in summaries.values() if 'estimator' in each}
+    columns = [column for column in _COLUMNS if column.name in known]
+    if 'claimed_value' not in known:
         columns = [column for column in columns if column.name != 'discounted_return']
     rows = [['', 'steps', 'seeds', *itertools.chain.from_iterable(c.header for c in columns)]]
     for title, setting in found:
         diverged = len(setting['diverged_seeds'])
-        seeds = max(setting[column.name]['seeds'] for column in columns if column.name in setting)
+        seeds = max(
+            (setting[c.name]['seeds'] for c in columns if c.name in setting), default=0
+        )
         row = [title, f'{setting["updates"]:,}',
                f'{seeds}' + (f' ({diverged} diverged)' if diverged else '')]  # fmt: skip
         for column in columns:

@@ -13,28 +13,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jax import export
-from minari.storage.datasets_root_dir import get_dataset_path
-
-from data import loading
 from data.columns import Feature
 from data.problem import Problem
 from launch.cli import UserError
-from launch.run import graphs, rollouts
+from launch.run import agreement, graphs
 from launch.run.graphs import Graph
 from launch.run.policies import Restored
 
 PREDICT = Path(__file__).with_name('predict.py')
 _STABLEHLO, _ONNX, _ABOUT = 'policy.stablehlo', 'policy.onnx', 'policy.json'
-# Observations of each kind, random and logged, on which what was written is checked.
-_ROWS = 256
-# Of those at once where policies remember, a few steps after one another.
-_LANES = 8
-# Of continuous actions, in halves of their range where that is more than 1.
-_TOLERANCE = 1e-5
 _USE = {
-    PREDICT.name: 'pip install onnxruntime; python predict.py table.csv actions.csv',
+    PREDICT.name: 'Python 3.11; pip install onnxruntime; python predict.py table.csv actions.csv',
     _ONNX: 'onnxruntime.InferenceSession("policy.onnx").run(None, {name: array for each of "inputs"})',
     _STABLEHLO: (
         'pip install jax flatbuffers; jax.export.deserialize(bytearray(open("policy.stablehlo", "rb")'
@@ -83,7 +72,9 @@ def write(
             'memory': _memory(graph, run.problem),
             'randomness': _RANDOMNESS,
             **source,
-            'checked': check(building, graph, run, member, target_return),
+            'checked': agreement.check(
+                building / _ONNX, building / _STABLEHLO, graph, run, member, target_return
+            ),
         }
         (building / _ABOUT).write_text(json.dumps(about, indent=2))
         shutil.copyfile(PREDICT, building / PREDICT.name)
@@ -171,111 +162,3 @@ def _memory(graph: Graph, problem: Problem) -> str:
         + (', and at all others: here an episode earns at its end' if problem.delayed_rewards else '')
         + '. The policy takes the actions that it gave for those that were done.'
     )
-
-
-def check(
-    folder: Path, graph: Graph, run: Restored, member: int, target_return: float | None
-) -> dict[str, Any]:
-    """Holds what is in the folder against the actions of the code; says on what, and how near.
-
-    Raises:
-        UserError: they are others.
-    """
-    observations, counts = _observations(run)
-    steps = len(observations) // _LANES if graph.memory else 1
-    observations = observations.reshape(steps, -1, run.problem.spec.observation_size)
-    rewards = np.random.default_rng(1).standard_normal(observations.shape[:2]).astype(np.float32)
-    rewards[0] = 0
-    wanted = _in_code(run, member, target_return, observations, rewards)
-    found = {'observations': counts}
-    for file, call in ((_ONNX, _onnx(folder / _ONNX)), (_STABLEHLO, _stablehlo(folder / _STABLEHLO))):
-        actions = _roll(call, graph, target_return, observations, rewards)
-        found[file] = _difference(run.problem, actions, wanted, file)
-    return found
-
-
-def _observations(run: Restored) -> tuple[np.ndarray, dict[str, int]]:
-    """Random ones, and of the log if it is at hand, (n, observation_size); how many of each."""
-    maps, rng = run.problem.preprocessing, np.random.default_rng(0)
-    size = run.problem.spec.observation_size
-    parts = {'random': maps.observation_mean + maps.observation_std * rng.standard_normal((_ROWS, size))}
-    if (get_dataset_path(run.problem.name) / 'data').exists():
-        logged = loading.load(run.problem.name).transitions.observation
-        parts['logged'] = logged[np.sort(rng.integers(len(logged), size=_ROWS))]
-    return (
-        np.concatenate(list(parts.values())).astype(np.float32),
-        {name: len(rows) for name, rows in parts.items()},
-    )
-
-
-def _in_code(run, member, target_return, observations, rewards) -> np.ndarray:
-    """Actions (steps, lanes, ...) of the learners, each lane acting alone."""
-    learner, count = run.learner, len(run.learner.members)
-    states = run.states if target_return is None else rollouts.asked_for(run.states, target_return)
-    keys, lanes = learner.keys(), []
-    for lane in range(observations.shape[1]):
-        memory, actions = learner.init_memory(states, 1), []
-        for observation, reward in zip(observations[:, lane], rewards[:, lane]):
-            with graphs.exactly():
-                action, memory = learner.act(
-                    states,
-                    memory,
-                    np.broadcast_to(observation, (count, 1, len(observation))),
-                    np.full((count, 1), reward),
-                    keys,
-                    0,
-                )
-            actions.append(run.problem.action_map.to_environment(action[member]))
-        lanes.append(np.concatenate(actions))
-    return np.stack(lanes, axis=1)
-
-
-def _roll(call, graph: Graph, target_return, observations, rewards) -> np.ndarray:
-    """Actions (steps, lanes, ...) of an exported policy, all lanes at once."""
-    lanes = observations.shape[1]
-    given = {
-        'target_return': np.full(lanes, target_return or 0, np.float32),
-        **{name: np.stack([row] * lanes) for name, row in graph.memory.items()},
-    }
-    actions = []
-    for observation, reward in zip(observations, rewards):
-        given |= {'observation': observation, 'reward': reward}
-        action, *after = call([given[value.name] for value in graph.inputs])
-        given |= dict(zip(graph.memory, after))
-        actions.append(np.asarray(action))
-    return np.stack(actions)
-
-
-def _onnx(file: Path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), options, providers=['CPUExecutionProvider'])
-    names = [each.name for each in session.get_inputs()]
-    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))
-
-
-def _stablehlo(file: Path):
-    exported = export.deserialize(bytearray(file.read_bytes()))
-    return lambda arrays: exported.call(*arrays)
-
-
-def _difference(problem: Problem, actions: np.ndarray, wanted: np.ndarray, file: str) -> float:
-    """The largest between actions.
-
-    Raises:
-        UserError: it is too large.
-    """
-    difference = np.abs(actions.astype(np.float64) - wanted)
-    limit = 0.0
-    if not problem.spec.discrete:
-        halves = (problem.action_map.high - problem.action_map.low) / 2
-        limit = _TOLERANCE * np.maximum(1, halves).reshape(problem.action_map.shape)
-    wrong = ~(difference <= limit)
-    if wrong.any():
-        raise UserError(
-            f'nothing was exported: {file} acts otherwise than the code, by up to '
-            f'{difference.max():.3g} in {wrong.sum()} of {wrong.size} numbers that were checked.'
-        )
-    return float(difference.max())

@@ -59,9 +59,10 @@ class Graph(NamedTuple):
 def build(run: Restored, member: int) -> Graph:
     """The graph of a run's member."""
     algorithm, task = ALGORITHMS[directory.load_config(run.path).algorithm], run.problem
-    device = jax.local_devices()[0]
-    state = jax.tree.map(lambda leaf: jax.device_put(leaf[member], device), run.states)
-    key = key_of(run, member)
+    # The key of updates, which no policy reads, is no NumPy array.
+    state = jax.tree.map(lambda leaf: np.asarray(leaf)[member], run.states.replace(key=None))
+    # As Learners.act has it at step 0.
+    key = jax.random.fold_in(run.learner.keys()[member], 0)
     memory = algorithm.init_memory(state, 1) if hasattr(algorithm, 'init_memory') else ()
     leaves, structure = jax.tree_util.tree_flatten_with_path(memory)
     initial = {
@@ -93,11 +94,6 @@ def build(run: Restored, member: int) -> Graph:
     outputs = [Value(name, each.shape, each.dtype) for name, each in zip(names, traced.out_avals)]
     of_row = jaxpr_as_fun(traced)
     return Graph(jax.vmap(lambda *row: of_row(*row)), inputs, outputs, initial)
-
-
-def key_of(run: Restored, member: int) -> jax.Array:
-    """With which a graph draws: the member's, as Learners.act has it at step 0."""
-    return jax.random.fold_in(run.learner.keys()[member], 0)
 
 
 def exactly() -> Any:

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 from multiprocessing.connection import Connection
 
+import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from data import environments
 from data.flat import flatten_observation
@@ -88,7 +90,11 @@ class _Group:
             lane.close()
 
 
-def _work(connection: Connection, problem: Problem, num_lanes: int) -> None:
+def _work(
+    connection: Connection, problem: Problem, num_lanes: int, registered: EnvSpec
+) -> None:
+    # What a package of the user's own registered in the parent, this process has not imported.
+    gym.registry.setdefault(registered.id, registered)
     group = _Group(problem, num_lanes)
     try:
         while (request := connection.recv()) is not None:
@@ -119,10 +125,13 @@ class Lanes:
         if num_workers == 1:
             self._group = _Group(problem, num_lanes, film)
             return
+        registered = environments.registered(problem.env_spec.id)
         context = multiprocessing.get_context('spawn')
         for share in self._shares:
             connection, remote = context.Pipe()
-            worker = context.Process(target=_work, args=(remote, problem, len(share)), daemon=True)
+            worker = context.Process(
+                target=_work, args=(remote, problem, len(share), registered), daemon=True
+            )
             worker.start()
             remote.close()
             self._workers.append(worker)

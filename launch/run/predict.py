@@ -55,8 +55,11 @@ def main(table, output):
     features, inputs, acted = about['features'], about['inputs'], about['actions']
     episode, order, reward = (about['columns'][name] for name in ('episode', 'order', 'reward'))
     with Path(table).open(newline='', encoding='utf-8-sig') as file:
-        rows = list(reader := csv.DictReader(file, restval=''))
+        rows = list(reader := csv.DictReader(file))
         header = reader.fieldnames or []
+    for i, row in enumerate(rows):
+        if None in row or None in row.values():
+            sys.exit(f'error: {table}, row {i + 1}: {len(header)} cells are needed, as in the header.')
     remembers = len(inputs) > 1
     needed = {each['column'] for each in features} | ({episode, reward} if remembers else set())
     if lacking := ', '.join(sorted(needed - {*header, ''})):
@@ -83,10 +86,9 @@ def main(table, output):
     run = onnxruntime.InferenceSession(HERE / 'policy.onnx', options).run
     actions = [None] * len(rows)
     for steps in episodes.values() if remembers else ([i] for i in range(len(rows))):
-        given = {}
-        for each in inputs:
-            shape = (1, *each['shape'][1:])
-            given[each['name']] = np.full(shape, each['initial'], each['dtype'])
+        given = {
+            x['name']: np.full((1, *x['shape'][1:]), x['initial'], x['dtype']) for x in inputs
+        }
         for i, before in zip(steps, [None, *steps]):
             given['observation'] = observations[[i]]
             if before is not None and reward:
@@ -107,6 +109,8 @@ def main(table, output):
 
 
 if __name__ == '__main__':
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except (OSError, UnicodeDecodeError, csv.Error) as error:

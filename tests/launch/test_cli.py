@@ -1,6 +1,7 @@
 """Configs as programs read and print them."""
 
 import importlib
+import json
 
 import pytest
 from absl import flags
@@ -66,7 +67,9 @@ def test_a_printed_config_is_launched_from_anywhere(cartpole, tmp_path, monkeypa
     (tmp_path / 'mine.py').write_text(cli.as_python(small))
     printed = program('launch.train', '--config=mine.py', '--config.seed=3', '--print_config')
     assert printed.returncode == 0 and not (tmp_path / 'run').exists()
-    assert run_text(printed.stdout).to_dict() == small.to_dict() | {'seed': 3}
+    # Two keys that are one reference.
+    seeded = small.to_dict() | {'seed': 3, 'ope': small.ope.to_dict() | {'seed': 3}}
+    assert run_text(printed.stdout).to_dict() == seeded
     (tmp_path / 'mine.py').write_text(printed.stdout)
     trained = program('launch.train', '--config=mine.py')
     assert trained.returncode == 0, trained.stderr
@@ -88,3 +91,37 @@ def test_every_program_with_a_config_prints_it(arguments, words, monkeypatch):
     result = program(*arguments, '--print_config')
     assert result.returncode == 0, result.stderr
     assert words in result.stdout
+
+
+SHOP = """
+import gymnasium as gym, numpy as np
+
+class Shop(gym.Env):
+    observation_space = gym.spaces.Box(-50, 50, (4,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(4, np.float32), {}
+    def step(self, action):
+        return np.ones(4, np.float32), -1.0, False, False, {}
+
+gym.register('shop/Shop-v0', entry_point='shop_of_ones_own:Shop', max_episode_steps=7)
+"""
+
+
+def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkeypatch):
+    (tmp_path / 'shop_of_ones_own.py').write_text(SHOP)
+    monkeypatch.syspath_prepend(tmp_path)
+    # For the processes that act.
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setattr('os.cpu_count', lambda: 2)
+    small = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), final_eval_episodes=17)
+    (tmp_path / 'mine.py').write_text(cli.as_python(small))
+    there = (f'--config={tmp_path / "mine.py"}', '--config.env_id=shop/Shop-v0')
+    unknown = program('launch.train', *there)
+    assert unknown.returncode == 1 and '--import=PACKAGE' in unknown.stderr
+    missing = program('launch.train', *there, '--import=no_such_package')
+    assert missing.returncode == 1 and '--import=no_such_package: it cannot be' in missing.stderr
+    trained = program('launch.train', *there, '--import=shop_of_ones_own')
+    assert trained.returncode == 0, trained.stderr
+    summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
+    assert summary['settings'][0]['return']['mean'] == -7

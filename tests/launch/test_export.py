@@ -14,15 +14,16 @@ from data.types import Spec
 from launch import export
 from launch.cli import UserError
 from launch.report import choosing
-from launch.run import directory, exporting, graphs
+from launch.report.choosing import Estimates
+from launch.run import agreement, directory, exporting, graphs
 from launch.run.members import Member
 from launch.run.policies import Restored
 from tests.data import helpers
 from tests.launch.exports import OBSERVATIONS, TABLE, actions_in_code, clinic, made_run
 from tests.launch.helpers import program, small_config
 
-# Labels; noise to act; memory.
-CASES = (('bc', 'discrete'), ('bcq', 'continuous'), ('decision_transformer', 'discrete'))
+# Noise to act, and doses; memory, and labels. All others are in test_export_environments.
+CASES = (('bcq', 'continuous'), ('decision_transformer', 'discrete'))
 HEADER = TABLE.splitlines()[0]
 
 
@@ -36,7 +37,8 @@ def predict(folder: Path, table: str) -> list[list[str]]:
     return list(csv.reader((folder / 'actions.csv').open()))
 
 
-def test_exported_policies_act_as_the_code_does(tmp_path):
+def test_exported_policies_act_as_the_code_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(agreement, '_ROWS', 16)
     for name, kind in CASES:
         run = made_run(tmp_path / f'{name}-run', name, clinic(kind), num_seeds=2)
         folder, target = tmp_path / name, 0.7 if run.target_returns else None
@@ -63,10 +65,9 @@ def test_exported_policies_act_as_the_code_does(tmp_path):
 
     # Nothing stays of a policy that acts otherwise.
     graph = graphs.build(run, 0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, 'build', lambda *_: graph)
-        with pytest.raises(UserError, match='policy.onnx acts otherwise than the code, by up to'):
-            exporting.write(tmp_path / 'other', run, 1, -5.0, {})
+    monkeypatch.setattr(graphs, 'build', lambda *_: graph)
+    with pytest.raises(UserError, match='policy.onnx acts otherwise than the code, by up to'):
+        exporting.write(tmp_path / 'other', run, 1, -5.0, {})
     assert not (tmp_path / 'other').exists()
     assert not list(tmp_path.glob('.*'))
 
@@ -122,6 +123,12 @@ def test_a_row_that_cannot_be_read_is_named(folder, row, message):
     assert not (folder / 'actions.csv').exists()
 
 
+def test_ragged_rows_are_named(folder):
+    for cells in ('a,1,40,2026-01-02,icu,1', 'a,1,40,2026-01-02,icu,1,0,0'):
+        with pytest.raises(SystemExit, match='row 1: 7 cells are needed, as in the header'):
+            predict(folder, f'{HEADER}\n{cells}')
+
+
 def test_missing_columns_are_named(folder):
     with pytest.raises(SystemExit, match='table.csv has no column age, ward, which the policy reads'):
         predict(folder, 'patient,visit,arrival,lactate\n')
@@ -160,23 +167,36 @@ def estimated(path: Path, *values, updates=100) -> Path:
         for member, estimate in enumerate(estimates)
     ]
     file = path / 'elsewhere.json'
-    file.write_text(json.dumps({'policies': policies}))
+    file.write_text(json.dumps({'config': {'hparams': {'gamma': 0.9}}, 'policies': policies}))
     return file
 
 
 def test_the_member_is_chosen(tmp_path):
     run = restored(tmp_path)
-    assert choosing.member(run, [], 'FQE', 2, None) == 2
-    assert choosing.member(restored(tmp_path, MEMBERS[:1]), [], 'FQE', None, None) == 0
-    assert choosing.member(run, [], 'FQE', None, 'expectile=0.70') == 0
-    judged, estimator = choosing.read(estimated(tmp_path, 0.1, 0.5, None, 0.9), run, None)
-    assert estimator == 'FQE'
-    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.7') == 1
+    assert choosing.member(run, Estimates([]), 2, None) == 2
+    assert choosing.member(restored(tmp_path, MEMBERS[:1]), Estimates([]), None, None) == 0
+    assert choosing.member(run, Estimates([]), None, 'expectile=0.70') == 0
+    known = choosing.read(estimated(tmp_path, 0.1, 0.5, None, 0.9), run, None)
+    assert (known.estimator, known.discount, known.log) == ('FQE', 0.9, None)
+    assert choosing.member(run, known, None, 'expectile=0.7') == 1
     # One is refused, another diverged: the only one that is left.
-    assert choosing.member(run, judged, 'FQE', None, 'expectile=0.9') == 2
-    assert choosing.best(run, judged[:3], 'FQE', None).member == 1
-    assert choosing.asked(run, 2, judged, None).judged.estimates['FQE']['refusal'] == 'cannot say.'
-    assert choosing.asked(run, 2, [], None).judged is None
+    assert choosing.member(run, known, None, 'expectile=0.9') == 2
+    assert choosing.best(run, known._replace(judged=known.judged[:3]), None).member == 1
+    assert choosing.asked(run, 2, known, None).judged.estimates['FQE']['refusal'] == 'cannot say.'
+    assert choosing.asked(run, 2, Estimates([]), None).judged is None
+
+
+def test_the_best_policy_may_be_of_an_earlier_checkpoint(tmp_path, monkeypatch):
+    run, earlier = restored(tmp_path), restored(tmp_path)._replace(updates=50)
+    kept = [SimpleNamespace(run=earlier), SimpleNamespace(run=run)]
+    monkeypatch.setattr(choosing.policies, 'of_run', lambda path, all_checkpoints: kept)
+    known = choosing.read(estimated(tmp_path, 0.1, 0.5, updates=50), run, None)
+    assert choosing.best(run, known, None) == (earlier, 1, None, known.judged[1])
+    # The last checkpoint was not judged.
+    assert choosing.asked(run, 1, known, None).judged is None
+    kept.pop(0)
+    with pytest.raises(UserError, match='after 50 updates, but it keeps the checkpoints after 100'):
+        choosing.best(run, known, None)
 
 
 def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
@@ -185,11 +205,11 @@ def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
     found = json.loads(file.read_text())
     found['policies'][1]['member'] = 0
     file.write_text(json.dumps(found))
-    judged, _ = choosing.read(file, run, None)
-    assert choosing.best(run, judged, 'FQE', None).target_return == 0.5
-    assert choosing.best(run, judged, 'FQE', 1.0).target_return == 1.0
-    assert choosing.asked(run, 0, judged, None).judged.value('FQE') == 0.2
-    assert choosing.asked(run, 0, judged, 0.3) == (run, 0, 0.3, None)
+    known = choosing.read(file, run, None)
+    assert choosing.best(run, known, None).target_return == 0.5
+    assert choosing.best(run, known, 1.0).target_return == 1.0
+    assert known.value(choosing.asked(run, 0, known, None).judged) == 0.2
+    assert choosing.asked(run, 0, known, 0.3) == (run, 0, 0.3, None)
 
 
 @pytest.mark.parametrize(
@@ -204,15 +224,15 @@ def test_policies_that_are_asked_for_returns_are_judged_with_each(tmp_path):
 )
 def test_a_member_that_cannot_be_exported_is_refused(tmp_path, index, setting, message):
     with pytest.raises(UserError, match=message):
-        choosing.member(restored(tmp_path), [], 'FQE', index, setting)
+        choosing.member(restored(tmp_path), Estimates([]), index, setting)
 
 
 def test_estimates_that_do_not_choose_are_refused(tmp_path):
     run, refused = restored(tmp_path), estimated(tmp_path, None, None)
     with pytest.raises(UserError, match='--best=estimate: .* has no estimates.json'):
-        choosing.best(run, [], 'FQE', None)
+        choosing.best(run, Estimates([]), None)
     with pytest.raises(UserError, match='the log cannot tell which policy of .* is best: FQE gives no'):
-        choosing.best(run, choosing.read(refused, run, None)[0], 'FQE', None)
+        choosing.best(run, choosing.read(refused, run, None), None)
     with pytest.raises(UserError, match='--estimator=WIS: .* has estimates by FQE'):
         choosing.read(refused, run, 'WIS')
     with pytest.raises(UserError, match='has no estimates of elsewhere, but of'):
@@ -245,13 +265,14 @@ def test_where_a_policy_comes_from(tmp_path):
     config = small_config('test/made-v0', 'iql')
     directory.create(tmp_path, config)
     run = restored(tmp_path)
-    judged, _ = choosing.read(estimated(tmp_path, 0.1, None), run, None)
-    said = export.source(choosing.asked(run, 0, judged, None), 'FQE')
+    known = choosing.read(estimated(tmp_path, 0.1, None), run, None)
+    said = export.source(choosing.asked(run, 0, known, None), known)
     assert said['policy']['setting'] == {'expectile': 0.7}
-    assert (said['estimator'], said['warning'], said['estimates']['FQE']['value']) == ('FQE', '', 0.1)
+    assert (said['warning'], said['value']['estimates']['FQE']['value']) == ('', 0.1)
+    assert (said['value']['estimator'], said['value']['discount']) == ('FQE', 0.9)
     assert said['run']['hash'] == directory.digest(config)
     assert directory.default_path(config, 'data').name.endswith(said['run']['hash'])
-    said = export.source(choosing.asked(run, 1, judged, None), 'FQE')
+    said = export.source(choosing.asked(run, 1, known, None), known)
     assert said['warning'] == 'The log cannot tell what this policy earns: FQE cannot say.'
-    said = export.source(choosing.asked(run, 2, judged, None), 'FQE')
+    said = export.source(choosing.asked(run, 2, known, None), known)
     assert said['warning'].startswith('Nothing has estimated what this policy earns')

@@ -61,6 +61,8 @@ def test_a_d4rl_file_is_known_by_its_layout(storage, tmp_path):
         (-20.27, 3234.3), abs=0.1
     )
     given['dataset'] = 'd4rl/hopper/other-v2'
+    result = ingest(tmp_path / 'hopper.hdf5', **given, env_id='Hopper-v5', low='-1')
+    assert result.returncode == 1 and 'bounds of actions are those of Hopper-v5' in result.stderr
     result = ingest(tmp_path / 'hopper.hdf5', **given)
     assert result.returncode == 0 and 'bounds measured' in result.stdout
     assert loading.load('d4rl/hopper/other-v2').problem.env_spec is None
@@ -82,7 +84,8 @@ def test_hdf5_with_columns_named_is_a_table(storage, tmp_path):
         ({'observations': None}, '--observations must say which columns'),
         ({'env_id': 'Hopper-v5'}, '--env_id is for HDF5 files in the layout of D4RL'),
         ({'end': None}, 'how do episodes end'),
-        ({'low': 'small'}, '--low=small: numbers are needed'),
+        ({'low': 'small'}, '--low=small: finite numbers are needed'),
+        ({'high': '1,inf'}, '--high=1,inf: finite numbers are needed'),
         ({'dataset': 'local/visits-v0'}, 'are recipes'),
         ({'action': 'dose'}, "there is no column 'dose'"),
     ],

@@ -20,7 +20,8 @@ from tests.conftest import collect, store
 from tests.launch.helpers import learner_of, program, small_config
 
 SMALL_ESTIMATES = {
-    'ope.num_updates': 20, 'ope.log_interval': 20, 'ope.num_refits': 2, 'ope.network.hidden_sizes': (8, 8),
+    'ope.num_updates': 20, 'ope.log_interval': 20, 'ope.num_refits': 2,
+    'ope.network.hidden_sizes': (8, 8),
     'ope.behaviour_model.num_updates': 20, 'ope.behaviour_model.network.hidden_sizes': (8, 8),
     'ope.min_mean_weight': 0.0,
 }  # fmt: skip

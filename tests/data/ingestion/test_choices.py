@@ -16,6 +16,7 @@ from tests.data.ingestion.helpers import ingested, table
         (['01', '02', '01', '02', '1'], ('01', '02', '1'), ''),
         ([2**60, 2**60 + 1, 2**60, 2**60, 0], (0, 2**60, 2**60 + 1), ''),
         (['true', 'false', 'true', 'false', 'true'], ('false', 'true'), ''),
+        (['inf', 'none', 'inf', 'none', 'inf'], ('inf', 'none'), ''),
     ],
 )
 def test_a_column_of_labels(storage, tmp_path, cells, labels, words):
@@ -72,7 +73,9 @@ def test_columns_of_whole_numbers_are_one_choice(storage, tmp_path):
 
 def test_a_label_of_no_step_is_none(storage, tmp_path):
     """The last rows of cut episodes take no action."""
-    data, _ = ingested(tmp_path, table(drug=['x', 'y', 'x', 'end', 'end']), end='truncated')
+    columns = table(drug=['x', 'y', 'x', 'end', 'end'])
+    data, said = ingested(tmp_path, columns, end='truncated')
+    assert 'only rows without a step have are left out: end' in said
     assert data.problem.columns.labels == ('x', 'y')
 
 

@@ -125,6 +125,9 @@ def test_infos_references_and_environment_come_along(storage, tmp_path):
         ({'actions': np.zeros((ROWS, 2))}, r'its actions have the shape \(2,\), those of Hopper-v5'),
         ({'rewards': np.where(np.arange(ROWS) == 5, np.nan, 0)}, 'rewards is NaN or infinite in row 5'),
         ({'actions': np.full((ROWS, 3), 2.0)}, 'its actions are out of bounds in row 0'),
+        ({'rewards': np.full(ROWS, 1e39)}, 'rewards is NaN or infinite in row 0, or beyond float32'),
+        ({'rewards': np.zeros((ROWS, 2))}, r'rewards has the shape \(12, 2\)'),
+        ({'actions': np.zeros((ROWS, 0))}, r'actions has the shape \(12, 0\)'),
         ({'terminals': np.array([b'no'] * ROWS)}, 'terminals holds .*, no numbers'),
         ({'next_observations': np.zeros((ROWS, 11))}, 'row 0: its next_observations are not'),
         ({'next_observations': np.zeros((ROWS, 9))}, r'its next_observations have the shape \(9,\)'),
@@ -188,13 +191,16 @@ def test_whole_numbers_are_discrete_actions(storage, tmp_path):
     data = converted(tmp_path, arrays(actions=taken), '')
     assert data.problem.spec.discrete and data.problem.spec.action_size == 3
     np.testing.assert_array_equal(data.transitions.action[:4], [0, 1, 2, 0])
+    d4rl.convert(tmp_path / 'file.hdf5', 'd4rl/amounts-v2', bounds=d4rl.Bounds((0,), (4,)))
+    assert not loading.load('d4rl/amounts-v2').problem.spec.discrete
 
 
 @pytest.mark.parametrize(
     ('changes', 'bounds', 'problem'),
     [
         ({'actions': np.ones((ROWS, 3))}, d4rl.MEASURED, 'an action never changes'),
-        ({'actions': np.ones(ROWS, int)}, d4rl.MEASURED, 'all steps have one action, 1'),
+        ({'actions': np.ones(ROWS, int)}, d4rl.MEASURED, 'its actions are whole numbers from 1 to 1'),
+        ({'actions': 999 * np.arange(ROWS)}, d4rl.MEASURED, '.*from 0 to 10989; 2 to 1,000 of them'),
         ({}, d4rl.Bounds((-0.1,), (0.1,)), 'its actions are out of bounds in row'),
         (
             {},

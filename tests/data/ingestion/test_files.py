@@ -171,9 +171,19 @@ def test_what_is_not_there_is_one_sentence(storage, tmp_path):
         read(tmp_path / 'none.csv')
     with pytest.raises(DatasetError, match='the directory holds no file that ends in'):
         read(tmp_path)
+    with (tmp_path / 'b.npz').open('wb') as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DatasetError, match='no .npz file of plain arrays'):
+        read(tmp_path / 'b.npz')
     np.savez(tmp_path / 'a.npz', patient=np.array([{}, None], object))
     with pytest.raises(DatasetError, match='no .npz file of plain arrays'):
         read(tmp_path / 'a.npz')
+
+
+def test_csv_of_old_machines(storage, tmp_path):
+    text = write_csv(tmp_path / 'a.csv', TABLE).read_text().replace('\n', '\r').replace(',', ', ')
+    (tmp_path / 'a.csv').write_text(text, newline='')
+    np.testing.assert_array_equal(read(tmp_path / 'a.csv').transitions.action, [0, 1, 0, 0, 1])
 
 
 def test_csv_as_others_write_it(storage, tmp_path):
@@ -193,3 +203,24 @@ def test_what_a_file_is(tmp_path):
         (tmp_path / name).touch()
     assert [file.name for file in files.files(tmp_path)] == ['a.npz', 'b.npz']
     assert files.kind(tmp_path) == 'npz'
+
+
+def test_a_part_that_lacks_a_whole_column_is_missing_there(storage, tmp_path):
+    parts = tmp_path / 'parts'
+    parts.mkdir()
+    wards = {'ward': ['a', 'b', 'a', 'b', 'a'], 'sex': [1, 2, 1, 2, 1]}
+    write(parts / 'a.parquet', TABLE | wards)
+    nothing = {name: pa.nulls(5) for name in wards}
+    write(parts / 'b.parquet', TABLE | nothing | {'patient': list('ccddd'), 'visit': range(5)})
+    data = read(parts, ROLES._replace(categories=('ward', 'sex'), fill='mean'))
+    names = [feature.name for feature in data.problem.columns.features]
+    assert names == ['age', 'lab', 'ward=a', 'ward=b', 'sex=1', 'sex=2']
+    assert [feature.missing for feature in data.problem.columns.features[1:]] == [0] + 4 * [0.5]
+    np.testing.assert_array_equal(data.transitions.observation[5:, 2:], 0)
+
+
+def test_a_header_may_be_long(storage, tmp_path):
+    wide = {f'a_rather_long_name_of_a_column_{index}': [index] * 5 for index in range(3_000)}
+    names = ('lab', f'*_{len(wide) - 1}')
+    data = read(write_csv(tmp_path / 'a.csv', wide | TABLE), ROLES._replace(observations=names))
+    np.testing.assert_array_equal(data.transitions.observation[:, 1], len(wide) - 1)

@@ -7,6 +7,7 @@ import pytest
 from data import behaviour, loading
 from data.columns import Columns, Feature
 from data.ingestion import episodes, tables
+from data.loading import DURATION
 from data.types import DatasetError
 from tests.data.ingestion.helpers import ID, ROLES, TABLE, ingested, table, write_csv
 
@@ -72,9 +73,17 @@ def test_probabilities_and_durations_are_kept_with_the_steps(storage, tmp_path):
     columns = table(p=[0.5, 1, 0.25, 0.125, 1], day=[3, 1, 1, 1.5, 10])
     data, _ = ingested(tmp_path, columns, behaviour_probability='p', discount_time='day')
     np.testing.assert_allclose(behaviour.recorded_log_probs(data), np.log([0.25, 0.5, 1, 1, 0.125]))
-    found = [each.infos[tables.DURATION] for each in minari.load_dataset(ID)]
+    found = [each.infos[DURATION] for each in minari.load_dataset(ID)]
     np.testing.assert_array_equal(np.concatenate(found), [2, 7, 1, 0.5, 1])
     assert data.problem.columns.duration == 'day'
+
+
+def test_a_density_may_be_above_one(storage, tmp_path):
+    columns = table(p=[2.5, 1, 0.25, 40, 1], drug=[0.1, 0.2, 0.3, 0.4, 0.5])
+    data, _ = ingested(tmp_path, columns, behaviour_probability='p')
+    np.testing.assert_allclose(
+        behaviour.recorded_log_probs(data), np.log([0.25, 2.5, 1, 1, 40])
+    )
 
 
 def test_dates_order_rows_and_last_days(storage, tmp_path):
@@ -83,7 +92,7 @@ def test_dates_order_rows_and_last_days(storage, tmp_path):
     )
     data, _ = ingested(tmp_path, columns, discount_time='visit')
     np.testing.assert_array_equal(data.transitions.observation[:, 1], [2.5, 0.5, 4.5, 1.5, 3.5])
-    found = [each.infos[tables.DURATION] for each in minari.load_dataset(ID)]
+    found = [each.infos[DURATION] for each in minari.load_dataset(ID)]
     np.testing.assert_allclose(np.concatenate(found), [1.5, 1.5, 1, 59, 1])
 
 
