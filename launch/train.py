@@ -130,13 +130,14 @@ def _estimate(path: Path, held: Dataset, method: Method, config: ConfigDict) -> 
     task = held.problem
     maps = task.preprocessing._replace(reward_scale=np.float32(1), reward_shift=np.float32(0))
     held = held._replace(problem=task._replace(preprocessing=maps))
+    held = transforms.discount_durations(held, method.gamma)
     found = policies.of_run(path) if policies.restore(path).finite.any() else []
     judged = judging.judge(held, found, method) if found else []
     members = [member for each in found for member in each.members]
     finished.write(path / estimates.FILE, {
         'config': json.loads(config.ope.to_json_best_effort()),
         'estimator': config.ope.estimator,
-        'log': estimates.of_log(held, method.gamma),
+        'log': estimates.of_log(held, method.gamma) | {'fitted_q': judging.of_log(held, method)},
         'policies': [
             {'setting': member.setting, 'seed': member.seed} | each
             for member, each in zip(members, ope.as_json(judged))

@@ -63,8 +63,11 @@ def get_config(domain: str = 'sepsis') -> ConfigDict:
     })  # fmt: skip
     # With fewer, importance sampling is not believed.
     config.min_effective_sample_size = 10.0
-    # With less, the policy does what the log never has, and no estimate is believed.
+    # With less, the policy does what the log never has, and no estimate is believed: of importance
+    # sampling's mean weight, which only discrete actions have; of the share of the policy's actions that
+    # the log supports.
     config.min_mean_weight = 0.5
+    config.min_support = 0.5
 
     # The file to write; default: runs/fqe/<dataset>/seed<seed>-<hash>/estimates.json.
     config.output = ''

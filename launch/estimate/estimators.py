@@ -59,6 +59,7 @@ class Judged(NamedTuple):
         effective_sample_size: of importance sampling with whole episodes, likewise.
         untried: how often, discounted, an episode comes to where the policy does what the log never
             tries, by the linear estimator; NaN if it does not apply.
+        support: share of its actions at the log's observations that the log supports (support.py).
     """
 
     name: str
@@ -70,15 +71,24 @@ class Judged(NamedTuple):
     mean_weight: float
     effective_sample_size: float
     untried: float = np.nan
+    support: float = np.nan
 
 
-def believe(judged: Judged, min_mean_weight: float, min_effective_sample_size: float) -> Judged:
+def believe(
+    judged: Judged, min_mean_weight: float, min_effective_sample_size: float, min_support: float
+) -> Judged:
     """A policy's estimates without those for which the log holds too little.
 
     Where a policy does what the log never has, importance sampling misses what follows, and what stands
     for it in Q is the least that the log would allow.
     """
-    if judged.mean_weight < min_mean_weight:
+    if judged.support < min_support:
+        reason = (
+            'cannot say: of what the policy does where the log has been, the log supports '
+            f'{judged.support:.0%}.'
+        )
+        unsure = ESTIMATORS
+    elif judged.mean_weight < min_mean_weight:
         reason = (
             f'cannot say: the episodes weigh {judged.mean_weight:.2f} on average where 1 is expected, '
             'so that much of what the policy does is not in the log.'

@@ -5,41 +5,23 @@ None of it is what a policy earns: that is estimated once, after the last update
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from algorithms import bc
 from data import sequences, transforms
 from data.loading import Dataset
-from launch.estimate import fitting
+from launch.estimate import behaviour, support
 from launch.estimate.fitting import Schedule
+from launch.estimate.support import Support
 from launch.run import learners, rollouts
 from launch.run.learners import Learners
 from launch.run.loop import Judge
-from launch.run.members import Member, make_members
+from launch.run.members import Member
 from launch.run.policies import Policies, Restored
 
-# Of the held-out steps, as many as two cores judge in a moment.
-_MOST_STEPS = 20_000
 _METRICS_BATCHES = 16
-# The rarest share of the log's own actions: what is less likely than they are, the log does not support.
-_UNSUPPORTED = 0.05
-
-
-class Support(NamedTuple):
-    """What the log supports: a model of its behaviour, and the least likely that it still takes.
-
-    Attributes:
-        state: of algorithms/bc.py, fitted to the episodes that are not held out.
-        least: log-probability (or -density).
-    """
-
-    state: bc.BCState
-    least: float
 
 
 def fit_support(
@@ -50,7 +32,7 @@ def fit_support(
     schedule: Schedule,
     seed: int,
 ) -> Support:
-    """Fits the model; an action is supported if no less likely than the rarest 5 % of those held out.
+    """What the log supports, by a model of what is learned from and the actions that are held out.
 
     Args:
         learned_from, held: the log, preprocessed.
@@ -58,52 +40,38 @@ def fit_support(
         schedule: how long.
         seed: of the model.
     """
-    task = learned_from.problem
-    states = fitting.fit(
-        bc, task, learned_from.transitions, make_members(hparams, {}, seed, num_seeds=1), hparams,
-        network, schedule,
-    )  # fmt: skip
-    state = jax.tree.map(lambda leaf: leaf[0], states)
-    held = transforms.thin(held, _MOST_STEPS)
-    own = log_probs(state, held, np.asarray(held.transitions.action)[:, None])
-    return Support(state, float(np.quantile(own, _UNSUPPORTED)))
-
-
-def log_probs(state: bc.BCState, dataset: Dataset, actions: np.ndarray) -> np.ndarray:
-    """Of actions (N, policies, ...) at a log's N observations, under a model of it, (N, policies)."""
-    observations = dataset.problem.preprocessing.observation(
-        jnp.asarray(dataset.transitions.observation)
-    )
-    policy = state.actor.apply_fn(state.actor.params, observations)
-    return np.asarray(jax.vmap(policy.log_prob, 1, 1)(jnp.asarray(actions)))
+    everything = np.ones(len(learned_from.episode_lengths), bool)
+    model = behaviour.fit(learned_from, everything, hparams, network, schedule, seed)
+    return support.measure(model, held)
 
 
 @contextmanager
 def judging(
-    learner: Learners, held: Dataset, support: Support, context: int | None, targets: tuple[float, ...]
-) -> Iterator[Judge]:
+    learner: Learners, held: Dataset, supported: Support, context: int | None,
+    targets: tuple[float, ...],
+) -> Iterator[Judge]:  # fmt: skip
     """The judge of a run's members.
 
     Args:
         learner: theirs.
         held: episodes that they do not learn from, preprocessed as those are.
-        support: of the log.
+        supported: by the log.
         context: of the windows that they learn from; None for transitions.
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
     steps = held.transitions if context is None else sequences.steps(held)
     data = learners.place(steps, len(learner.members))
-    few = transforms.thin(held, _MOST_STEPS)
+    few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):
         del final
         if not targets:
-            return _judge(learner, states, evaluated, held, few, data, support)
+            return _judge(learner, states, evaluated, held, few, data, supported)
         return [
             (member._replace(setting=member.setting | {'target_return': target}), measured)
             for target in targets
             for member, measured in _judge(
-                learner, rollouts.asked_for(states, target), evaluated, held, few, data, support
+                learner, rollouts.asked_for(states, target), evaluated, held, few, data, supported
             )
         ]
 
@@ -112,7 +80,7 @@ def judging(
 
 def _judge(
     learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, data: Any,
-    support: Support,
+    supported: Support,
 ) -> list[tuple[Member, dict[str, float]]]:  # fmt: skip
     columns = {
         f'learner/held_out_{name}': values
@@ -131,7 +99,7 @@ def _judge(
         else:
             # How long the policy's episodes are, and so what the shift adds, the log does not say.
             columns['learner/claimed_value'] = claimed
-    columns |= imitation(_policies(learner, states, held).actions_along(few), few, support)
+    columns |= imitation(_policies(learner, states, held).actions_along(few), few, supported)
     columns = {name: np.where(evaluated, values, np.nan) for name, values in columns.items()}
     return [
         (member, {name: float(values[i]) for name, values in columns.items()})
@@ -139,7 +107,7 @@ def _judge(
     ]
 
 
-def imitation(actions: np.ndarray, dataset: Dataset, support: Support) -> dict[str, np.ndarray]:
+def imitation(actions: np.ndarray, dataset: Dataset, supported: Support) -> dict[str, np.ndarray]:
     """How near policies are to a log, each (policies,).
 
     support, the share of their actions that the log supports; if actions are discrete agreement, the
@@ -149,10 +117,10 @@ def imitation(actions: np.ndarray, dataset: Dataset, support: Support) -> dict[s
     Args:
         actions: at the log's steps, (N, policies, action_size), or (N, policies) if discrete.
         dataset: the log.
-        support: what it supports.
+        supported: by it.
     """
     logged = np.asarray(dataset.transitions.action)[:, None]
-    measured = {'support': np.mean(log_probs(support.state, dataset, actions) >= support.least, axis=0)}
+    measured = {'support': supported.share(dataset.transitions.observation, actions)}
     if dataset.problem.spec.discrete:
         return measured | {'agreement': np.mean(actions == logged, axis=0)}
     distance = np.linalg.norm(actions - logged, axis=-1)

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from data import transforms
 from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
-from launch.estimate import behaviour, estimators, fitted_q, ratios
-from launch.estimate.behaviour import Behaviour
+from launch.estimate import behaviour, estimators, fitted_q, ratios, support
+from launch.estimate.behaviour import Behaviour, Model
 from launch.estimate.estimators import (
     ESTIMATORS,
     IMPORTANCE_SAMPLING,
@@ -45,7 +46,7 @@ class Method(NamedTuple):
         model_schedule: of that fit.
         tried_threshold: an action that is by this factor less likely than the likeliest counts as never
             tried, and what follows as the least that the log would allow; 0 for neither.
-        min_mean_weight, min_effective_sample_size: with less, estimates are not believed.
+        min_mean_weight, min_effective_sample_size, min_support: with less, estimates are not believed.
         seed: of the fits and of the resamples.
     """
 
@@ -60,6 +61,7 @@ class Method(NamedTuple):
     tried_threshold: float
     min_mean_weight: float
     min_effective_sample_size: float
+    min_support: float
     seed: int
 
     @property
@@ -103,6 +105,7 @@ def method_of(config: ConfigDict, owner: str = 'config') -> Method:
         tried_threshold=config.tried_threshold,
         min_mean_weight=config.min_mean_weight,
         min_effective_sample_size=config.min_effective_sample_size,
+        min_support=config.min_support,
         seed=config.seed,
     )
 
@@ -127,20 +130,23 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
     by_state: list[dict[str, Estimate]] = [
         dict.fromkeys(OF_STATES, estimators.refused(_REMEMBERS)) if each else {} for each in remember
     ]
-    support = _support(dataset, method, rng) if dataset.problem.spec.discrete else None
+    discrete = dataset.problem.spec.discrete
+    behind = _behind(dataset, method, rng, discrete)
     plain = np.flatnonzero(~remember)
     q = v = untried = np.full(len(remember), np.nan)
     if len(plain):
         stateless = [each for each in found if not each.remember]
-        estimates, q, v, untried = _of_states(dataset, stateless, method, support, rng)
+        estimates, q, v, untried = _of_states(
+            dataset, stateless, method, behind if discrete else None, rng
+        )
         for policy, each in zip(plain, estimates):
             by_state[policy] |= each
         q, v, untried = (_spread(values, remember) for values in (q, v, untried))
-    if support:
+    if discrete:
         along = np.concatenate([each.actions_along(dataset) for each in found], axis=1)
         shape = along.shape
         sampled = estimators.by_importance_sampling(
-            dataset, along, np.broadcast_to(q, shape), np.broadcast_to(v, shape), support.behaviour,
+            dataset, along, np.broadcast_to(q, shape), np.broadcast_to(v, shape), behind.behaviour,
             method.gamma, rng,
         )  # fmt: skip
     else:
@@ -154,14 +160,39 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
     judged = [
         Judged(
             *policy, {name: (rest | of_states)[name] for name in ESTIMATORS}, weight, size,
-            float(unknown),
+            float(unknown), float(share),
         )
-        for policy, of_states, (rest, weight, size), unknown in zip(whose, by_state, sampled, untried)
+        for policy, of_states, (rest, weight, size), unknown, share in zip(
+            whose, by_state, sampled, untried, _supported(dataset, found, behind.model)
+        )
     ]  # fmt: skip
-    return [
-        estimators.believe(each, method.min_mean_weight, method.min_effective_sample_size)
-        for each in judged
-    ]
+    limits = method.min_mean_weight, method.min_effective_sample_size, method.min_support
+    return [estimators.believe(each, *limits) for each in judged]
+
+
+def of_log(dataset: Dataset, method: Method) -> float:
+    """What fitted Q evaluation gives the log's own behaviour, whose true mean return is known.
+
+    Where it misses that, it was not fitted for long enough, or the observations say too little.
+    """
+    steps = dataset.transitions
+    first, last = dataset.episode_offsets[:-1], dataset.episode_offsets[1:] - 1
+    following = np.roll(steps.action, -1, axis=0)
+    # What came after an episode that was cut, nobody knows.
+    following[last] = steps.action[last]
+    counts = np.ones((1, len(first)))
+    fitted = fitted_q.fit(
+        dataset, following[:, None], np.ones((len(following), 1), bool), 0.0, counts, method.hparams,
+        method.network, method.schedule, method.seed,
+    )  # fmt: skip
+    began = np.asarray(steps.observation[first]), np.asarray(steps.action[first])[:, None]
+    return float(fitted.values(*began, 0).mean())
+
+
+def _supported(dataset: Dataset, found: list[Policies], model: Model) -> np.ndarray:
+    few = transforms.thin(dataset, support.MOST_STEPS)
+    actions = np.concatenate([each.actions_along(few) for each in found], axis=1)
+    return support.measure(model, dataset).share(few.transitions.observation, actions)
 
 
 def _spread(values: np.ndarray, remember: np.ndarray) -> np.ndarray:
@@ -171,15 +202,18 @@ def _spread(values: np.ndarray, remember: np.ndarray) -> np.ndarray:
     return full
 
 
-class _Support(NamedTuple):
+class _Behind(NamedTuple):
     behaviour: Behaviour
-    model: behaviour.Model
+    model: Model
 
 
-def _support(dataset: Dataset, method: Method, rng: np.random.Generator) -> _Support:
-    """Who collected a log with discrete actions, and the model of it that says what it tries."""
+def _behind(
+    dataset: Dataset, method: Method, rng: np.random.Generator, discrete: bool
+) -> _Behind:
+    """Who collected a log, and the model of it that says what it tries."""
     number = len(dataset.episode_lengths)
-    recorded = behaviour_of(dataset, method) == 'recorded'
+    # Densities of continuous actions weigh nothing here.
+    recorded = discrete and behaviour_of(dataset, method) == 'recorded'
     # First, since it refuses logs without probabilities.
     known = behaviour.recorded(dataset) if recorded else None
     used = np.ones(number, bool) if recorded else rng.permuted(np.arange(number) % 2 == 0)
@@ -190,7 +224,7 @@ def _support(dataset: Dataset, method: Method, rng: np.random.Generator) -> _Sup
     if not recorded:
         steps = dataset.transitions
         known = Behaviour(model.log_probs(steps.observation, steps.action), used)
-    return _Support(known, model)
+    return _Behind(known, model)
 
 
 def behaviour_of(dataset: Dataset, method: Method) -> str:
@@ -204,7 +238,7 @@ def _of_states(
     dataset: Dataset,
     found: list[Policies],
     method: Method,
-    support: _Support | None,
+    behind: _Behind | None,
     rng: np.random.Generator,
 ) -> tuple[list[dict[str, Estimate]], np.ndarray, np.ndarray, np.ndarray]:
     """Estimates that read Q or V; Q and V at the log's steps, (N, P); and `untried`, (P,)."""
@@ -214,9 +248,9 @@ def _of_states(
         return np.concatenate([each.normalized_actions(observations) for each in found], axis=1)
 
     def tried(observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        if support is None or not method.tried_threshold:
+        if behind is None or not method.tried_threshold:
             return np.ones(actions.shape[:2], bool)
-        return support.model.tried(observations, actions, method.tried_threshold)
+        return behind.model.tried(observations, actions, method.tried_threshold)
 
     log = ratios.log_of(dataset, method.gamma)
     following, initial = actions(steps.next_observation), np.asarray(steps.observation[first])
@@ -230,7 +264,7 @@ def _of_states(
     )  # fmt: skip
     by_fqe = estimators.by_fitted_q(fitted, initial, started, start_tried, log.floor, counts)
     count = following.shape[1]
-    if support is None:
+    if behind is None:
         none = dict.fromkeys(MARGINALISED, estimators.refused(_CONTINUOUS))
         unknown = np.full(count, np.nan)
         return [{'FQE': each} | none for each in by_fqe], unknown, unknown, unknown

@@ -63,8 +63,8 @@ def main() -> None:
     config = ope_config.get_config('sepsis')
     # Of so many policies, FQE's intervals would take most of the time.
     config.num_refits = 0
-    limits = config.min_mean_weight, config.min_effective_sample_size
-    config.min_mean_weight = config.min_effective_sample_size = 0.0
+    limits = config.min_mean_weight, config.min_effective_sample_size, config.min_support
+    config.min_mean_weight = config.min_effective_sample_size = config.min_support = 0.0
     dataset, method = ope.load(config), judging.method_of(config)
     everything = judging.judge(dataset, found, method)
     before = judging.judge(dataset, found, method._replace(tried_threshold=0.0))

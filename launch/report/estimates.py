@@ -101,7 +101,10 @@ def _ranking(summary: dict[str, Any]) -> str:
                 f'The log cannot tell {name} from {"; ".join(near[:3])}{more}: their intervals overlap.'
             )
         else:
-            sentences.append(f'The log tells {name} from all others: their intervals are apart.')
+            sentences.append(
+                f'The log tells {name} from all others, if {summary["estimator"]} is right: their '
+                'intervals are apart.'
+            )
     if low > log['mean_high']:
         sentences.append(f'It tells {name} from what it did itself, which earned less.')
     elif best['estimate']['mean_high'] < log['mean_low']:

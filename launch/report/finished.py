@@ -68,6 +68,12 @@ def _explain(found: dict[str, Any]) -> None:
         f'{log["episodes"]:,} held-out episodes, which earned {value:.4g} [{low:.4g}, {high:.4g}] '
         f'themselves.\n{found["ranking"]}'
     )
+    fitted = log['fitted_q']
+    if not low <= fitted <= high:
+        print(
+            f'WARNING: to what these episodes did themselves, fitted Q evaluation gives {fitted:.4g}, '
+            'and may be off by as much for the policies; config.ope.num_updates fits it for longer.'
+        )
     refused = sum(len(setting['refused']) for setting in found['settings'])
     if refused:
         print(f'Estimates refused: {refused}; {estimates.FILE} has the reasons.')

@@ -14,7 +14,8 @@ from data.types import DatasetError, Spec
 from launch import train
 from launch.cli import UserError
 from launch.estimate import held_out
-from launch.estimate.held_out import Support
+from launch.estimate.behaviour import Model
+from launch.estimate.support import Support
 from launch.run import metrics, policies
 from tests.conftest import collect, store
 from tests.launch.helpers import learner_of, program, small_config
@@ -23,7 +24,7 @@ SMALL_ESTIMATES = {
     'ope.num_updates': 20, 'ope.log_interval': 20, 'ope.num_refits': 2,
     'ope.network.hidden_sizes': (8, 8),
     'ope.behaviour_model.num_updates': 20, 'ope.behaviour_model.network.hidden_sizes': (8, 8),
-    'ope.min_mean_weight': 0.0,
+    'ope.min_mean_weight': 0.0, 'ope.min_support': 0.0,
 }  # fmt: skip
 
 
@@ -170,7 +171,8 @@ def test_support_and_agreement_are_shares_of_actions(patients):
         observation=np.array([[0.9], [0.6], [0.02]], np.float32), action=np.array([1, 0, 0], np.int32)
     )
     made = data._replace(problem=task, transitions=steps)
-    support = Support(bc.BCState(None, None, None, FixedPolicy, {}), float(np.log(0.05)))
+    model = Model(bc.BCState(None, None, None, FixedPolicy, {}), identity(1))
+    support = Support(model, float(np.log(0.05)))
     # Probabilities 0.9, 0.6, 0.02 of the first policy's actions, 0.1, 0.4, 0.98 of the second's.
     found = held_out.imitation(np.array([[1, 0], [1, 0], [1, 0]], np.int32), made, support)
     np.testing.assert_allclose(found['support'], [2 / 3, 1])

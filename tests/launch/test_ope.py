@@ -101,12 +101,14 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
 
 def test_a_policy_that_the_log_never_follows_is_not_believed():
     (judged,) = judged_as(0.5)
-    assert estimators.believe(judged, 0.5, 0.0) == judged
-    unsure = estimators.believe(judged._replace(mean_weight=0.2), 0.5, 0.0)
+    assert estimators.believe(judged, 0.5, 0.0, 0.5) == judged
+    unsure = estimators.believe(judged._replace(mean_weight=0.2), 0.5, 0.0, 0.5)
     assert all('weigh 0.20 on average' in unsure.estimates[name].refusal for name in ESTIMATORS)
     # Continuous actions have no weights.
     continuous = judged._replace(mean_weight=np.nan, effective_sample_size=np.nan)
-    assert estimators.believe(continuous, 0.5, 0.0).estimates == judged.estimates
+    assert estimators.believe(continuous, 0.5, 0.0, 0.5).estimates == judged.estimates
+    elsewhere = estimators.believe(continuous._replace(support=0.1), 0.5, 0.0, 0.5)
+    assert all('supports 10%' in elsewhere.estimates[name].refusal for name in ESTIMATORS)
 
 
 def test_a_behaviour_model_says_what_the_log_tries(clinical):
