@@ -35,6 +35,7 @@ def config_for(dataset, **values):
         'network.hidden_sizes': (8,),
         'min_effective_sample_size': 0.0,
         'min_mean_weight': 0.0,
+        'min_support': 0.0,
         'behaviour_model.num_updates': 50,
         'behaviour_model.network.hidden_sizes': (8,),
     }
