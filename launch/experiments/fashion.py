@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -25,7 +26,7 @@ from data.loading import Dataset
 from launch import experiments, ope
 from launch.configs import bc, discrete_bcq, discrete_cql, dqn, iql
 from launch.configs import ope as ope_config
-from launch.estimate import estimators, fitted_q, held_out, judging
+from launch.estimate import estimators, fitted_q, judging
 from launch.estimate.estimators import Judged
 from launch.estimate.judging import Method
 from launch.report import estimates, figures, tables
@@ -94,11 +95,11 @@ def candidates(log: Dataset, own: Dataset, found: list[Policies]) -> list[Candid
 
 def _own_probabilities(found: Policies, log: Dataset) -> np.ndarray:
     """Of policies that have an actor, the mean over them, (N, A)."""
-    seen = log._replace(problem=found.run.problem)
-    rows, size = len(log.transitions.action), log.problem.spec.action_size
-    every = np.broadcast_to(np.arange(size, dtype=np.int32), (rows, size))
+    seen = found.run.problem.preprocessing.observation(jnp.asarray(log.transitions.observation))
     states = [jax.tree.map(lambda leaf, i=i: leaf[i], found.run.states) for i in found.indices]
-    return np.mean([np.exp(held_out.log_probs(state, seen, every).astype(float)) for state in states], 0)
+    actors = [state.actor for state in states]
+    chances = [jax.nn.softmax(actor.apply_fn(actor.params, seen).logits) for actor in actors]
+    return np.mean(np.asarray(chances, np.float64), axis=0)
 
 
 def positions(log: Dataset) -> np.ndarray:
@@ -166,7 +167,8 @@ def judge(
         for name, value in by_package(each.probabilities, action, reward, propensity, q[0]).items():
             apart = abs(known[name].value - value)
             differences[name] = max(differences.get(name, 0.0), apart)
-    limits = method.min_mean_weight, method.min_effective_sample_size
+    # How often chance shows an item is known, and it shows them all: no support is to be measured.
+    limits = method.min_mean_weight, method.min_effective_sample_size, 0.0
     return [estimators.believe(each, *limits) for each in judged], differences
 
 
