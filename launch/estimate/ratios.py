@@ -108,6 +108,9 @@ def _by_influence(estimated: Estimated) -> Estimate:
     value, spread = estimated.value, 1.96 * marginalised.standard_error(estimated.influence)
     if not np.isfinite(value + spread):
         return estimators.refused('diverged: its values ran away.')
+    if not spread:
+        # All episodes say the same, as where none of a few earned anything: no sign of certainty.
+        spread = np.nan
     return Estimate(value, value - spread, value + spread, influence=estimated.influence)
 
 
