@@ -45,6 +45,7 @@ def main(config: ConfigDict, runs: list[str]) -> None:
     dataset = load(config)
     judged = judging.judge(dataset, found, method)
     print(f'\nDiscount {method.gamma:g}. {other_discounts(paths, method.gamma)}')
+    print(learned_from(paths, config.dataset))
     if dataset.problem.spec.discrete:
         print(f'Behaviour probabilities: {judging.behaviour_of(dataset, method)}.')
     print()
@@ -76,6 +77,8 @@ def validated(config: ConfigDict, runs: list[Path]) -> Method:
         raise UserError('this config trains; launch.ope takes --config=launch/configs/ope.py:DOMAIN.')
     if not runs:
         raise UserError('which runs? Name their directories.')
+    if not config.dataset:
+        raise UserError("config.dataset is '': --config.dataset=ID says from which log to judge.")
     return judging.method_of(config)
 
 
@@ -90,6 +93,17 @@ def other_discounts(runs: list[Path], gamma: float) -> str:
     learned = {run: directory.load_config(run).hparams.get('gamma', gamma) for run in runs}
     others = [f'{run} with {theirs:g}' for run, theirs in learned.items() if theirs != gamma]
     return f'Some runs learned with another: {", ".join(others)}.' if others else ''
+
+
+def learned_from(runs: list[Path], dataset: str) -> str:
+    """A sentence on the runs that learned from what they are judged from; '' if there are none."""
+    ours = [str(run) for run in runs if directory.load_config(run).get('dataset') == dataset]
+    if not ours:
+        return ''
+    return (
+        f'Learned from this very dataset, whose chances favour what they chose: {", ".join(ours)}. '
+        "(launch.train with config.evaluate_in='log' judges from episodes that it holds out.)"
+    )
 
 
 def _keep_others(file: Path, asked: ConfigDict) -> None:

@@ -6,7 +6,8 @@
     checkpoints/          orbax: the states of all members at the last evaluation, or evaluations if
                           config.keep_checkpoints says so; online also the replay buffers
     actors/STEP.npz       online: the members' policies at every log (data/policies.py)
-    summary.json          final scores with intervals, per setting
+    estimates.json        judged from the log: what every member would earn
+    summary.json          final returns, scores or estimates with intervals, per setting
     learning_curves.png
     tensorboard/
 """
