@@ -217,6 +217,10 @@ def validate(config: ConfigDict) -> None:
         raise UserError(
             f"config.evaluate_in is {config.evaluate_in!r}; valid: 'auto', 'environment', 'log'."
         )
+    if config.normalize_rewards and config.standardize_returns:
+        raise UserError(
+            'config.normalize_rewards and config.standardize_returns both scale rewards; set one.'
+        )
     if not 0 < config.holdout_fraction < 1:
         raise UserError(
             f'config.holdout_fraction is {config.holdout_fraction}; valid: between 0 and 1.'

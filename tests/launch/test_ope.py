@@ -233,7 +233,7 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     overrides = [f'--config.{key}={config[key]}' for key in
                  ('dataset', 'batch_size', 'behaviour_model.num_updates', 'num_updates',
                   'log_interval', 'num_refits', 'output', 'min_mean_weight',
-                  'min_effective_sample_size')]  # fmt: skip
+                  'min_effective_sample_size', 'min_support')]  # fmt: skip
     file.write_text('[]')
     refused = program('launch.ope', *overrides, str(clinical))
     assert refused.returncode == 1
@@ -243,6 +243,9 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     result = program('launch.ope', *overrides, '--select', str(clinical))
     assert result.returncode == 0, result.stderr
     assert 'FQE chooses' in result.stdout
+    assert f'Learned from this very dataset, whose chances favour what they chose: {clinical}' in (
+        result.stdout
+    )
     written = json.loads(file.read_text())
     assert len(written['policies']) == 2
     # The same question again may have the same file.
