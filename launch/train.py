@@ -7,7 +7,6 @@ They are judged in the dataset's environment, or, where there is none, from epis
 they do not learn from.
 """
 
-import dataclasses
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,10 +21,11 @@ from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
 from launch.cli import UserError
-from launch.estimate import held_out, judging
+from launch.estimate import behaviour, held_out, judging, support
+from launch.estimate.behaviour import Model
 from launch.estimate.judging import Method
 from launch.report import estimates, finished
-from launch.run import directory, feeds, learners, loop, policies, rollouts
+from launch.run import directory, feeds, learners, loop, policies, rollouts, validation
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Judge
@@ -37,12 +37,14 @@ class Data(NamedTuple):
 
     Attributes:
         learned_from: the steps that batches are of.
+        not_held_out: all steps that they could be of.
         held_out: what policies are judged from; None if that is an environment.
         log: what the dataset itself earned (estimates.of_log); None if that is on another scale than
             what policies earn.
     """
 
     learned_from: Dataset
+    not_held_out: Dataset
     held_out: Dataset | None
     log: dict[str, Any] | None
 
@@ -74,7 +76,7 @@ def train(config: ConfigDict) -> Path:
     data = load_data(config)
     dataset = data.learned_from
     task = dataset.problem
-    validate_actions(config.algorithm, task)
+    validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope, 'config.ope')
     if data.held_out is None:
         problem.check_judge(task)
@@ -103,7 +105,7 @@ def train(config: ConfigDict) -> Path:
                 config.log_interval, config.algorithm, record,
             )  # fmt: skip
     if data.held_out is not None:
-        _estimate(path, data.held_out, method, config)
+        _estimate(path, data, method, config)
     finished.finish(path, title, task, config.num_updates, data.log)
     return path
 
@@ -118,21 +120,26 @@ def _judge(
 ) -> AbstractContextManager[Judge]:
     if data.held_out is None:
         return rollouts.judging(learner, data.learned_from.problem, *episodes, targets)
-    support = held_out.fit_support(
-        data.learned_from, data.held_out, method.model_hparams, method.model_network,
+    supported = support.measure(_behaviour_model(data, method), data.held_out)
+    return held_out.judging(learner, data.held_out, supported, context, targets)
+
+
+def _behaviour_model(data: Data, method: Method) -> Model:
+    everything = np.ones(len(data.not_held_out.episode_lengths), bool)
+    return behaviour.fit(
+        data.not_held_out, everything, method.model_hparams, method.model_network,
         method.model_schedule, method.seed,
-    )
-    return held_out.judging(learner, data.held_out, support, context, targets)
+    )  # fmt: skip
 
 
-def _estimate(path: Path, held: Dataset, method: Method, config: ConfigDict) -> None:
+def _estimate(path: Path, data: Data, method: Method, config: ConfigDict) -> None:
     """Writes what the held-out episodes say that the policies earn, in the units of the log."""
-    task = held.problem
+    held, task = data.held_out, data.held_out.problem
     maps = task.preprocessing._replace(reward_scale=np.float32(1), reward_shift=np.float32(0))
     held = held._replace(problem=task._replace(preprocessing=maps))
     held = transforms.discount_durations(held, method.gamma)
     found = policies.of_run(path) if policies.restore(path).finite.any() else []
-    judged = judging.judge(held, found, method) if found else []
+    judged = judging.judge(held, found, method, _behaviour_model(data, method)) if found else []
     members = [member for each in found for member in each.members]
     finished.write(path / estimates.FILE, {
         'config': json.loads(config.ope.to_json_best_effort()),
@@ -169,7 +176,7 @@ def load_data(config: ConfigDict) -> Data:
     log = estimates.of_log(dataset, gamma) if inspection.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
-    dataset = transforms.top_episodes(dataset, config.top_fraction)
+    whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
     dataset = transforms.preprocess(
         dataset,
         config.standardize_observations,
@@ -178,7 +185,10 @@ def load_data(config: ConfigDict) -> Data:
         config.reward_shift,
         config.standardize_returns,
     )
-    return Data(dataset, held and held._replace(problem=dataset.problem), log)
+    task = dataset.problem
+    return Data(
+        dataset, whole._replace(problem=task), held and held._replace(problem=task), log
+    )
 
 
 def judged_from_log(config: ConfigDict, task: Problem) -> bool:
@@ -234,57 +244,10 @@ def validate(config: ConfigDict) -> None:
                     f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for '
                     f'returns in the units of the environment: only {only} is valid.'
                 )
-        _validate_sequences(config)
+        validation.sequences(config)
     cli.check_counts(config, ('keep_checkpoints',), ())
-    validate_schedule(config)
-    validate_hparams(config)
-
-
-def validate_hparams(config: ConfigDict) -> None:
-    """Raises UserError if a config lacks a hyperparameter of its algorithm."""
-    fields = dataclasses.fields(ALGORITHMS[config.algorithm].Hyperparameters)
-    # What a return-conditioned policy is asked for is in config.target_returns.
-    missing = {field.name for field in fields} - {*config.hparams, 'target_return'}
-    if missing:
-        raise UserError(
-            f'config.hparams lacks {", ".join(sorted(missing))}, which {config.algorithm} needs.'
-        )
-
-
-def validate_schedule(config: ConfigDict) -> None:
-    """Raises UserError for counts and intervals that no run can have."""
-    cli.check_counts(
-        config,
-        ('num_updates', 'batch_size', 'log_interval', 'eval_interval', 'eval_episodes',
-         'final_eval_episodes'),
-        ('num_updates', 'eval_interval'),
-    )  # fmt: skip
-
-
-def _validate_sequences(config: ConfigDict) -> None:
-    targets, network = config.target_returns, config.network
-    numbers = all(isinstance(target, int | float) for target in targets)
-    if not numbers or len(set(targets)) < len(targets):
-        raise UserError(f'config.target_returns is {targets}; different numbers are needed.')
-    for key in ('context', 'num_layers', 'num_heads', 'max_timestep'):
-        if network[key] < 1:
-            raise UserError(f'config.network.{key} is {network[key]}; at least 1 is needed.')
-    if network.embedding_size % network.num_heads or network.embedding_size < 1:
-        raise UserError(
-            f'config.network.embedding_size is {network.embedding_size}; a multiple of '
-            f'config.network.num_heads, {network.num_heads}, is needed.'
-        )
-
-
-def validate_actions(algorithm: str, task: Problem) -> None:
-    """Raises UserError if an algorithm cannot take a problem's kind of actions."""
-    kind = 'discrete' if task.spec.discrete else 'continuous'
-    if kind not in ALGORITHMS[algorithm].ACTIONS:
-        able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
-        raise UserError(
-            f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
-            f'dataset {task.name} has {kind} ones: use one of {able}.'
-        )
+    validation.schedule(config)
+    validation.hparams(config)
 
 
 if __name__ == '__main__':

@@ -27,14 +27,14 @@ from launch import cli
 from launch.cli import UserError
 from launch.configs import online
 from launch.report import finished
-from launch.run import directory, learners, loop, replays, rollouts
+from launch.run import directory, learners, loop, replays, rollouts, validation
 from launch.run.actors import Actors
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
 from launch.run.members import make_members
 from launch.run.replays import Replays
-from launch.train import load_data, validate_hparams, validate_schedule
+from launch.train import load_data
 
 # What an offline run and its continuation share.
 _SHARED_KEYS = ('network', 'seed', 'num_seeds')
@@ -160,8 +160,8 @@ def _acting(
 
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
-    validate_schedule(config)
-    validate_hparams(config)
+    validation.schedule(config)
+    validation.hparams(config)
     able = [name for name, module in ALGORITHMS.items() if hasattr(module, 'explore')]
     if config.algorithm not in able:
         raise UserError(

@@ -11,9 +11,13 @@ from algorithms import bc
 from data import behaviour
 from data.loading import Dataset
 from data.problem import Preprocessing
+from data.types import Transition
 from launch.estimate import fitting
 from launch.estimate.fitting import Schedule
 from launch.run.members import make_members
+
+# One of so many episodes says when a model is fitted well enough; so often it is asked.
+_FOLDS, _CHECKS = 5, 30
 
 
 class Behaviour(NamedTuple):
@@ -80,17 +84,40 @@ def fit(
     schedule: Schedule,
     seed: int,
 ) -> Model:
-    """Fits a model to some of a log's episodes.
+    """Fits a model to some of a log's episodes, until a fifth of these is no longer predicted better.
+
+    A model that has learned its episodes by heart takes whatever else a log does for untried.
 
     Args:
         dataset: the log, preprocessed.
         learned_from: bool (E,), which.
         hparams, network: of algorithms/bc.py.
-        schedule: how long.
+        schedule: for how long at most.
         seed: of the model.
     """
-    task, kept = dataset.problem, np.repeat(learned_from, dataset.episode_lengths)
-    rows = jax.tree.map(lambda array: np.asarray(array)[kept], dataset.transitions)
+    validated = np.zeros_like(learned_from)
+    validated[np.flatnonzero(learned_from)[_FOLDS - 1 :: _FOLDS]] = True
+    rows, unseen = (_steps(dataset, which) for which in (learned_from & ~validated, validated))
+    best, model = -np.inf, None
+
+    def stop(states: Any) -> bool:
+        nonlocal best, model
+        # A copy: the next chunk takes the memory of the states.
+        now = Model(jax.tree.map(lambda leaf: jnp.copy(leaf[0]), states), dataset.problem.preprocessing)
+        likelihood = np.inf
+        if len(unseen.action):
+            likelihood = now.log_probs(unseen.observation, unseen.action).mean()
+        worse = likelihood < best
+        if not worse:
+            best, model = likelihood, now
+        return worse
+
     members = make_members(hparams, {}, seed, num_seeds=1)
-    states = fitting.fit(bc, task, rows, members, hparams, network, schedule)
-    return Model(jax.tree.map(lambda leaf: leaf[0], states), task.preprocessing)
+    schedule = schedule._replace(log_interval=max(schedule.num_updates // _CHECKS, 1))
+    fitting.fit(bc, dataset.problem, rows, members, hparams, network, schedule, stop)
+    return model
+
+
+def _steps(dataset: Dataset, episodes: np.ndarray) -> Transition:
+    kept = np.repeat(episodes, dataset.episode_lengths)
+    return jax.tree.map(lambda array: np.asarray(array)[kept], dataset.transitions)

@@ -1,5 +1,6 @@
 """Fitting models to a log: fitted Q functions, and the behaviour policy."""
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -26,12 +27,16 @@ def fit(
     hparams: dict[str, float],
     network: ConfigDict,
     schedule: Schedule,
+    stop: Callable[[Any], bool] | None = None,
 ) -> Any:
-    """The members' states (learners.build) after their last update on data; nothing else is kept."""
+    """The members' states (learners.build) after their last update on data; nothing else is kept.
+
+    `stop` is as in loop.train.
+    """
     learner = learners.build(
         algorithm, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
     )
     return loop.train(
         {'states': learner.init()}, feeds.on_device(learner, data), members, schedule.num_updates,
-        schedule.log_interval, algorithm.NAME,
+        schedule.log_interval, algorithm.NAME, stop=stop,
     )  # fmt: skip

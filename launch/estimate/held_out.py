@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from data import sequences, transforms
 from data.loading import Dataset
-from launch.estimate import behaviour, support
-from launch.estimate.fitting import Schedule
+from launch.estimate import support
 from launch.estimate.support import Support
 from launch.run import learners, rollouts
 from launch.run.learners import Learners
@@ -22,27 +20,6 @@ from launch.run.members import Member
 from launch.run.policies import Policies, Restored
 
 _METRICS_BATCHES = 16
-
-
-def fit_support(
-    learned_from: Dataset,
-    held: Dataset,
-    hparams: dict[str, float],
-    network: ConfigDict,
-    schedule: Schedule,
-    seed: int,
-) -> Support:
-    """What the log supports, by a model of what is learned from and the actions that are held out.
-
-    Args:
-        learned_from, held: the log, preprocessed.
-        hparams, network: of algorithms/bc.py.
-        schedule: how long.
-        seed: of the model.
-    """
-    everything = np.ones(len(learned_from.episode_lengths), bool)
-    model = behaviour.fit(learned_from, everything, hparams, network, schedule, seed)
-    return support.measure(model, held)
 
 
 @contextmanager

@@ -110,13 +110,16 @@ def method_of(config: ConfigDict, owner: str = 'config') -> Method:
     )
 
 
-def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judged]:
+def judge(
+    dataset: Dataset, found: list[Policies], method: Method, model: Model | None = None
+) -> list[Judged]:
     """Judges policies from a dataset.
 
     Args:
         dataset: the log, preprocessed.
         found: the policies, of one run or of several.
         method: how.
+        model: of the log's behaviour, if there is one that was fitted to other episodes of it.
 
     Raises:
         UserError: policies do not act on what the dataset holds.
@@ -131,7 +134,7 @@ def judge(dataset: Dataset, found: list[Policies], method: Method) -> list[Judge
         dict.fromkeys(OF_STATES, estimators.refused(_REMEMBERS)) if each else {} for each in remember
     ]
     discrete = dataset.problem.spec.discrete
-    behind = _behind(dataset, method, rng, discrete)
+    behind = _behind(dataset, method, rng, discrete, model)
     plain = np.flatnonzero(~remember)
     q = v = untried = np.full(len(remember), np.nan)
     if len(plain):
@@ -208,7 +211,7 @@ class _Behind(NamedTuple):
 
 
 def _behind(
-    dataset: Dataset, method: Method, rng: np.random.Generator, discrete: bool
+    dataset: Dataset, method: Method, rng: np.random.Generator, discrete: bool, model: Model | None
 ) -> _Behind:
     """Who collected a log, and the model of it that says what it tries."""
     number = len(dataset.episode_lengths)
@@ -216,11 +219,13 @@ def _behind(
     recorded = discrete and behaviour_of(dataset, method) == 'recorded'
     # First, since it refuses logs without probabilities.
     known = behaviour.recorded(dataset) if recorded else None
-    used = np.ones(number, bool) if recorded else rng.permuted(np.arange(number) % 2 == 0)
-    model = behaviour.fit(
-        dataset, used if recorded else ~used, method.model_hparams, method.model_network,
-        method.model_schedule, method.seed,
-    )  # fmt: skip
+    everything = np.ones(number, bool)
+    used = everything if recorded or model else rng.permuted(np.arange(number) % 2 == 0)
+    if model is None:
+        model = behaviour.fit(
+            dataset, everything if recorded else ~used, method.model_hparams, method.model_network,
+            method.model_schedule, method.seed,
+        )  # fmt: skip
     if not recorded:
         steps = dataset.transitions
         known = Behaviour(model.log_probs(steps.observation, steps.action), used)

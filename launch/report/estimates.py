@@ -108,7 +108,10 @@ def _ranking(summary: dict[str, Any]) -> str:
     if low > log['mean_high']:
         sentences.append(f'It tells {name} from what it did itself, which earned less.')
     elif best['estimate']['mean_high'] < log['mean_low']:
-        sentences.append(f'It tells {name} from what it did itself, which earned more.')
+        sentences.append(
+            f'The estimate of {name} is below what the log itself earned; what the log never tries '
+            'counts as the worst in it.'
+        )
     else:
         sentences.append(f'It cannot tell {name} from what it did itself.')
     return ' '.join(sentences)

@@ -51,6 +51,7 @@ def train(
     title: str,
     record: Record | None = None,
     unit: str = 'update',
+    stop: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Trains from wherever the last checkpoint stands, or from nothing, to the last step.
 
@@ -64,6 +65,7 @@ def train(
         title: of the progress bar.
         record: None if nothing is to be kept but what is returned.
         unit: what a step is, for the progress bar and the rate that is logged.
+        stop: of the states after a chunk, whether they were trained for long enough; None for never.
 
     Returns:
         the states after the last step.
@@ -88,6 +90,8 @@ def train(
         for index in np.flatnonzero(~finite & ~diverged):
             progress.write(f'DIVERGED after {step:,} {unit}s: {members[index].description}')
         diverged = diverged | ~finite
+        if stop and stop(states):
+            break
         if not record:
             continue
         own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
