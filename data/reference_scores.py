@@ -39,15 +39,6 @@ def known(metadata: dict, env_id: str | None) -> tuple[float, float] | None:
     return float(scores[0]), float(scores[1])
 
 
-def none_for(name: str, env_id: str | None) -> str:
-    """The sentence for whoever needs scores where `known` finds none."""
-    return (
-        f'dataset {name}: no reference scores: its metadata lacks different ref_min_score and '
-        f'ref_max_score, and its environment {env_id} is none of the tabled '
-        f'{", ".join(sorted(_table()))}.'
-    )
-
-
 def normalized_score(returns, scores: tuple[float, float]) -> np.ndarray:
     """100 * (return - random) / (expert - random), elementwise."""
     random, expert = scores

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import gymnasium as gym
@@ -170,10 +171,12 @@ def test_what_cannot_be_trained_is_named(pendulum, tmp_path):
     refused(UserError, 'is a run of iql; give .*online.py:iql', from_run=str(offline))
     refused(UserError, 'config.num_seeds is 4, but that of', 'iql', from_run=str(offline), num_seeds=4)
     refused(UserError, 'with a sweep', 'iql', from_run=str(offline), **{'sweep.expectile': (0.7, 0.9)})
-    refused(DatasetError, 'Pendulum-v1: no reference scores', env_id='Pendulum-v1')
     refused(DatasetError, 'CartPole-v1: .* not supported online', env_id='CartPole-v1')
     refused(UserError, 'offline_share is 1', offline_share=1.0)
     refused(UserError, 'random_steps is 60; valid: from 0', random_steps=60)
+    task = json.loads((offline / 'problem.json').read_text())
+    (offline / 'problem.json').write_text(json.dumps(task | {'env_spec': None}))
+    refused(UserError, 'names no environment to act in', 'iql', from_run=str(offline))
     (offline / 'summary.json').unlink()
     refused(UserError, 'is no finished offline run', 'iql', from_run=str(offline))
     assert not path.exists()
