@@ -26,7 +26,8 @@ def test_a_file_is_complete_in_itself_and_can_be_read_at_one_sitting(file):
         if isinstance(node, ast.FunctionDef) and node.name.endswith('_loss')
     ]  # fmt: skip
     assert min(losses, default=0) <= 100
-    assert losses or file.stem == 'importance_sampling'
+    # Closed forms have none.
+    assert losses or file.stem in ('importance_sampling', 'marginalised')
 
 
 def test_names_are_distinct():

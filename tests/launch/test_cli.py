@@ -82,7 +82,7 @@ def test_a_printed_config_is_launched_from_anywhere(cartpole, tmp_path, monkeypa
     [
         (['launch.train'], "'algorithm': 'iql'"),
         (['launch.train_online', '--from_run=somewhere'], "'from_run': 'somewhere'"),
-        (['launch.ope', 'run'], "'behaviour': 'recorded'"),
+        (['launch.ope', 'run'], "'behaviour': 'auto'"),
         (['launch.compare', 'launch/configs/bc.py:sepsis', '--num_seeds=2'], "'num_seeds': 2"),
     ],
 )
