@@ -48,7 +48,7 @@ def test_an_environment_that_draws_nothing_gives_no_video(storage, tmp_path, mon
 
 
 def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
-    path = train.train(small_config(cartpole, num_seeds=2, run_dir=str(tmp_path / 'run')))
+    path = train.train(small_config(cartpole, 'bc', num_seeds=2, run_dir=str(tmp_path / 'run')))
     # Frames that are equal would be one frame of the file.
     rng = np.random.default_rng(0)
     monkeypatch.setattr(

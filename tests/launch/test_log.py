@@ -13,7 +13,7 @@ from data.problem import identity
 from data.types import DatasetError, Spec
 from launch import train
 from launch.cli import UserError
-from launch.estimate import held_out
+from launch.estimate import held_out, judging
 from launch.estimate.behaviour import Model
 from launch.estimate.support import Support
 from launch.run import metrics, policies
@@ -78,23 +78,32 @@ def test_a_sweep_is_ranked_by_its_estimates(patients, tmp_path, capsys):
     assert summary['ranking'] in capsys.readouterr().out
     compared = program('launch.compare', path, f'--output={tmp_path / "figure.png"}')
     assert compared.returncode == 0 and 'the log' in compared.stdout, compared.stderr
-    refused = program('launch.evaluate', f'--run_dir={path}')
-    assert refused.returncode == 1 and 'names no environment to evaluate in' in refused.stderr
 
 
-@pytest.mark.parametrize('algorithm', ['bc', 'decision_transformer'])
-def test_methods_without_critics_are_judged_too(patients, tmp_path, algorithm):
-    config = log_config(patients, algorithm, run_dir=str(tmp_path / 'run'))
-    summary = summary_of(train.train(config))
-    assert 0 <= summary['settings'][0]['agreement']['mean'] <= 1
-    assert 'td_error' not in summary['settings'][0]
+def test_a_transformer_is_asked_for_what_the_log_reached(patients, tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, 'of_log', lambda *_: 0.0)
+    config = log_config(
+        patients, 'decision_transformer', target_returns=(), standardize_returns=True, num_updates=20,
+        run_dir=str(tmp_path / 'run'),
+    )  # fmt: skip
+    path = train.train(config)
+    (setting,) = summary_of(path)['settings']
+    assert 0 <= setting['agreement']['mean'] <= 1 and 'td_error' not in setting
+    # A value of the observation alone has no place for what a transformer remembers.
+    assert 'reads the steps before' in setting['refused']['0'] and 'estimate' not in setting
+    data = train.load_data(config)
+    returns = np.concatenate([data.learned_from.episode_returns, data.held_out.episode_returns])
+    run = policies.restore(path)
+    assert run.target_returns[0] == returns.max()
+    assert float(run.states.hparams.return_scale[0]) == pytest.approx(returns.std(), rel=1e-4)
 
 
-def test_an_environment_that_is_not_wanted_is_left_alone(pendulum, tmp_path):
-    config = log_config(pendulum, 'iql', evaluate_in='log', run_dir=str(tmp_path / 'run'))
+def test_an_environment_that_is_not_wanted_is_left_alone(pendulum, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, '_estimate', lambda *_: None)
+    config = log_config(pendulum, 'bc', evaluate_in='log', run_dir=str(tmp_path / 'run'))
     setting = summary_of(train.train(config))['settings'][0]
     assert setting['normalized_action_distance']['mean'] > 0 and 'return' not in setting
-    config = log_config(pendulum, 'iql', run_dir=str(tmp_path / 'other'), env_id='CartPole-v1')
+    config = log_config(pendulum, 'bc', run_dir=str(tmp_path / 'other'), env_id='CartPole-v1')
     with pytest.raises(DatasetError, match='config.env_id names another .* does without'):
         train.train(config)
 
@@ -134,7 +143,7 @@ def test_an_environment_that_is_demanded_must_be_there(patients, tmp_path):
 
 
 def test_held_out_metrics_are_those_of_updates_that_are_not_made(patients):
-    config = log_config(patients, num_seeds=2, reward_scale=4.0)
+    config = log_config(patients, 'dqn', num_seeds=2, reward_scale=4.0)
     data = train.load_data(config)
     learner = learner_of(config, data.learned_from.problem)
     states = learner.init()
@@ -147,7 +156,7 @@ def test_held_out_metrics_are_those_of_updates_that_are_not_made(patients):
             key = sampling.batch_key(0, number)
             batch = sampling.sample(jax.tree.map(jnp.asarray, data.held_out.transitions), key, 32)
             batch = data.learned_from.problem.preprocessing.transition(batch)
-            errors.append(ALGORITHMS['discrete_bcq'].update(state, batch).metrics['td_error'])
+            errors.append(ALGORITHMS['dqn'].update(state, batch).metrics['td_error'])
         assert measured['td_error'][member] == pytest.approx(np.mean(errors), rel=1e-5)
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(states.critic.params))
 
@@ -187,16 +196,3 @@ def test_what_is_held_out_depends_on_the_seed_alone(patients):
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-def test_a_transformer_is_asked_for_what_the_log_reached(patients, tmp_path):
-    config = log_config(
-        patients, 'decision_transformer', target_returns=(), standardize_returns=True, num_updates=20,
-        run_dir=str(tmp_path / 'run'),
-    )  # fmt: skip
-    path = train.train(config)
-    returns = train.load_data(config)
-    lengths = np.concatenate([returns.learned_from.episode_returns, returns.held_out.episode_returns])
-    run = policies.restore(path)
-    assert run.target_returns[0] == lengths.max()
-    assert float(run.states.hparams.return_scale[0]) == pytest.approx(lengths.std(), rel=1e-4)

@@ -150,7 +150,7 @@ def test_fitted_probabilities_are_used_on_the_other_half(clinical):
 
 
 def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
-    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
+    path = train.train(small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'), **BRIEF))
     (judged,) = ope.judge(config_for(pendulum, num_refits=0), [path])
     assert np.isfinite(judged.estimates['FQE'].value)
     assert np.isnan(judged.estimates['FQE'].low)
@@ -158,7 +158,7 @@ def test_continuous_policies_have_fitted_q_alone(pendulum, tmp_path):
 
 
 def test_what_cannot_be_judged_is_named(cartpole, tmp_path):
-    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **BRIEF))
+    path = train.train(small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(DatasetError, match="hold no 'log_prob' for each step"):
         ope.judge(config_for(cartpole, behaviour='recorded'), [path])
     with pytest.raises(UserError, match='values of policies in CartPole-v1 are not known'):
@@ -193,7 +193,7 @@ def test_policies_that_remember_are_led_along_the_log(cartpole, tmp_path):
 
 def test_every_checkpoint_that_is_kept_is_judged(cartpole, tmp_path):
     values = BRIEF | {'num_updates': 30, 'keep_checkpoints': 2}
-    path = train.train(small_config(cartpole, run_dir=str(tmp_path / 'run'), **values))
+    path = train.train(small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), **values))
     early, late = policies.of_run(path, all_checkpoints=True)
     assert (early.run.updates, late.run.updates) == (20, 30)
     assert early.names == [f'{path} seed 0 after 20 updates']
@@ -207,7 +207,7 @@ def test_every_checkpoint_that_is_kept_is_judged(cartpole, tmp_path):
 
 
 def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
-    path = train.train(small_config(pendulum, run_dir=str(tmp_path / 'run'), **BRIEF))
+    path = train.train(small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(UserError, match='cannot be judged from dataset test/cartpole-v0: its spec'):
         ope.judge(config_for(cartpole), [path])
 
@@ -346,3 +346,51 @@ def test_importance_sampling_of_an_unpadded_log():
     np.testing.assert_array_equal(pad(np.arange(6.0), -1.0), [[0, 1, -1], [3, 4, 5]])
     episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 5)
     assert episodes.reward.sum() == 5
+
+
+def test_the_logs_own_value_is_fitted_to_what_it_did_next(cartpole, monkeypatch):
+    dataset = loading.load(cartpole)
+    seen = {}
+
+    class Fitted:
+        @staticmethod
+        def values(observations, actions, resample):
+            seen['first'] = observations, actions
+            return np.array([[1.0], [3.0]])
+
+    def fit(dataset, next_actions, next_tried, *args):
+        seen['next'] = next_actions[:, 0], next_tried
+        return Fitted
+
+    monkeypatch.setattr(judging.fitted_q, 'fit', fit)
+    assert judging.of_log(dataset, judging.method_of(config_for(cartpole))) == 2.0
+    actions, (following, tried) = np.asarray(dataset.transitions.action), seen['next']
+    ends = dataset.episode_offsets[1:] - 1
+    inside = np.setdiff1d(np.arange(len(actions)), ends)
+    np.testing.assert_array_equal(following[inside], actions[inside + 1])
+    np.testing.assert_array_equal(following[ends], actions[ends])
+    assert tried.all()
+    begins = dataset.episode_offsets[:-1]
+    np.testing.assert_array_equal(seen['first'][0], dataset.transitions.observation[begins])
+    np.testing.assert_array_equal(seen['first'][1][:, 0], actions[begins])
+
+
+def test_a_behaviour_model_stops_when_others_are_predicted_worse(clinical):
+    dataset = loading.load(SEPSIS)
+    model = config_for(SEPSIS).behaviour_model
+    hparams = model.hparams.to_dict() | {'learning_rate': 0.03}
+    everything = np.ones(60, bool)
+
+    def likelihood(number):
+        found = behaviours.fit(
+            dataset, everything, hparams, model.network, Schedule(number, 10, 64), 0
+        )  # fmt: skip
+        unseen = np.zeros(60, bool)
+        unseen[4::5] = True
+        rows = np.repeat(unseen, dataset.episode_lengths)
+        steps = dataset.transitions
+        return found.log_probs(steps.observation, steps.action)[rows].mean()
+
+    # For ever, it would learn the other 48 patients by heart.
+    assert likelihood(900) > likelihood(30) - 0.5
+    assert likelihood(900) > np.log(1 / 25)
