@@ -23,6 +23,7 @@ from launch import cli, ope
 from launch.cli import UserError
 from launch.estimate import behaviour, held_out, judging, support
 from launch.estimate.behaviour import Model
+from launch.estimate.estimators import ESTIMATORS
 from launch.estimate.judging import Method
 from launch.report import estimates, finished
 from launch.run import directory, feeds, learners, loop, policies, rollouts, validation
@@ -234,6 +235,10 @@ def validate(config: ConfigDict) -> None:
     if not 0 < config.holdout_fraction < 1:
         raise UserError(
             f'config.holdout_fraction is {config.holdout_fraction}; valid: between 0 and 1.'
+        )
+    if config.ope.estimator not in ESTIMATORS:
+        raise UserError(
+            f'config.ope.estimator is {config.ope.estimator!r}; valid: {", ".join(ESTIMATORS)}.'
         )
     if config.dataset_on not in ('device', 'host'):
         raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")

@@ -69,7 +69,7 @@ def _explain(found: dict[str, Any]) -> None:
         f'themselves.\n{found["ranking"]}'
     )
     fitted = log['fitted_q']
-    if not low <= fitted <= high:
+    if fitted < low or fitted > high:
         print(
             f'WARNING: to what these episodes did themselves, fitted Q evaluation gives {fitted:.4g}, '
             'and may be off by as much for the policies; config.ope.num_updates fits it for longer.'

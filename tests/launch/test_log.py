@@ -125,6 +125,7 @@ def test_without_reference_scores_there_are_returns_alone(storage, tmp_path):
         ('evaluate_in', 'hospital', "valid: 'auto', 'environment', 'log'"),
         ('holdout_fraction', 1.0, 'between 0 and 1'),
         ('ope.behaviour', 'guessed', 'config.ope.behaviour'),
+        ('ope.estimator', 'guess', "config.ope.estimator is 'guess'; valid: FQE, tabular model"),
         ('keep_checkpoints', 0, 'config.keep_checkpoints is 0'),
     ],
 )
