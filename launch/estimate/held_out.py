@@ -42,15 +42,10 @@ def judging(
 
     def judge(states, evaluated, final):
         del final
-        if not targets:
-            return _judge(learner, states, evaluated, held, few, data, supported)
-        return [
-            (member._replace(setting=member.setting | {'target_return': target}), measured)
-            for target in targets
-            for member, measured in _judge(
-                learner, rollouts.asked_for(states, target), evaluated, held, few, data, supported
-            )
-        ]
+        return rollouts.for_each_target(
+            lambda asked: _judge(learner, asked, evaluated, held, few, data, supported),
+            states, targets,
+        )  # fmt: skip
 
     yield judge
 

@@ -6,7 +6,7 @@ depend on who else is in the run. All lanes take their step at the same time: on
 policies for all members, then the environments, shared out over worker processes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -174,17 +174,28 @@ def judge(
         target_returns: what return-conditioned policies are asked for, one after the other; each is
             part of the setting of the members in the result. () for all other policies.
     """
-    if target_returns:
-        return [
-            (member._replace(setting=member.setting | {'target_return': target}), measured)
-            for target in target_returns
-            for member, measured in judge(
-                learner, asked_for(states, target), lanes, evaluated, num_episodes, stream
-            )
-        ]
-    episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
-    claimed = claimed_values(learner, states, lanes.problem, episodes, evaluated)
-    return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
+
+    def judge_one(states):
+        episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
+        claimed = claimed_values(learner, states, lanes.problem, episodes, evaluated)
+        return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
+
+    return for_each_target(judge_one, states, target_returns)
+
+
+def for_each_target(
+    judge_one: Callable[[Any], list[tuple[Member, dict[str, float]]]],
+    states: Any,
+    target_returns: tuple[float, ...],
+) -> list[tuple[Member, dict[str, float]]]:
+    """Judges states once for each return that they are asked for, which is part of the settings then."""
+    if not target_returns:
+        return judge_one(states)
+    return [
+        (member._replace(setting=member.setting | {'target_return': target}), measured)
+        for target in target_returns
+        for member, measured in judge_one(asked_for(states, target))
+    ]
 
 
 @contextmanager
