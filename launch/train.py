@@ -83,6 +83,7 @@ def train(config: ConfigDict) -> Path:
         problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
+    model = None if data.held_out is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, config.keep_checkpoints)
     if (checkpoints.latest() or 0) < config.num_updates:
         learner = learners.build(
@@ -98,7 +99,7 @@ def train(config: ConfigDict) -> Path:
         episodes = config.eval_episodes, config.final_eval_episodes
         wandb = directory.identity(config) if config.wandb else None
         with (
-            _judge(learner, data, episodes, method, context, targets) as judge,
+            _judge(learner, data, episodes, model, context, targets) as judge,
             loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
         ):
             loop.train(
@@ -106,7 +107,7 @@ def train(config: ConfigDict) -> Path:
                 config.log_interval, config.algorithm, record,
             )  # fmt: skip
     if data.held_out is not None:
-        _estimate(path, data, method, config)
+        _estimate(path, data, method, model, config)
     finished.finish(path, title, task, config.num_updates, data.log)
     return path
 
@@ -115,13 +116,13 @@ def _judge(
     learner: Learners,
     data: Data,
     episodes: tuple[int, int],
-    method: Method,
+    model: Model | None,
     context: int | None,
     targets: tuple[float, ...],
 ) -> AbstractContextManager[Judge]:
     if data.held_out is None:
         return rollouts.judging(learner, data.learned_from.problem, *episodes, targets)
-    supported = support.measure(_behaviour_model(data, method), data.held_out)
+    supported = support.measure(model, data.held_out)
     return held_out.judging(learner, data.held_out, supported, context, targets)
 
 
@@ -133,14 +134,16 @@ def _behaviour_model(data: Data, method: Method) -> Model:
     )  # fmt: skip
 
 
-def _estimate(path: Path, data: Data, method: Method, config: ConfigDict) -> None:
+def _estimate(
+    path: Path, data: Data, method: Method, model: Model, config: ConfigDict
+) -> None:
     """Writes what the held-out episodes say that the policies earn, in the units of the log."""
     held, task = data.held_out, data.held_out.problem
     maps = task.preprocessing._replace(reward_scale=np.float32(1), reward_shift=np.float32(0))
     held = held._replace(problem=task._replace(preprocessing=maps))
     held = transforms.discount_durations(held, method.gamma)
-    found = policies.of_run(path) if policies.restore(path).finite.any() else []
-    judged = judging.judge(held, found, method, _behaviour_model(data, method)) if found else []
+    found = policies.of_restored(policies.restore(path))
+    judged = judging.judge(held, found, method, model) if found else []
     members = [member for each in found for member in each.members]
     finished.write(path / estimates.FILE, {
         'config': json.loads(config.ope.to_json_best_effort()),

@@ -199,14 +199,18 @@ def of_run(path: Path, all_checkpoints: bool = False) -> list[Policies]:
         UserError, DatasetError: there is no run or no checkpoint, or no policy of it is finite.
     """
     found = [
-        each
-        for run in _restore(path, last_alone=not all_checkpoints)
-        if run.finite.any()
-        for each in (_asked(run, target) for target in run.target_returns or (None,))
+        each for run in _restore(path, last_alone=not all_checkpoints) for each in of_restored(run)
     ]
     if not found:
         raise UserError(f'{path}: all of its policies have diverged.')
     return found
+
+
+def of_restored(run: Restored) -> list[Policies]:
+    """Those of a restored run, once for each return that they are asked for; none if all diverged."""
+    if not run.finite.any():
+        return []
+    return [_asked(run, target) for target in run.target_returns or (None,)]
 
 
 def _asked(run: Restored, target: float | None) -> Policies:
