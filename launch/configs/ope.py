@@ -4,28 +4,26 @@ from ml_collections import ConfigDict
 
 from launch.configs import UnknownDomainError
 
+_LAPTOP = {
+    'hparams.target_rate': 0.05,
+    'hparams.learning_rate': 1e-3,
+    'network.hidden_sizes': (128, 128),
+    'num_updates': 2_000,
+    'log_interval': 500,
+    'num_refits': 5,
+}
 DOMAINS = {
     # Survival is the undiscounted return, and so is what is estimated.
     'sepsis': {
         'dataset': 'local/icu-sepsis/clinician-v0',
         'hparams.gamma': 1.0,
-        'hparams.target_rate': 0.05,
-        'hparams.learning_rate': 1e-3,
-        'network.hidden_sizes': (128, 128),
-        'num_updates': 2_000,
-        'log_interval': 500,
-        'num_refits': 5,
+        **_LAPTOP,
     },
     # A table of which nothing is known, on a laptop: 20 policies in about two minutes. The discount is
     # to be that of the runs that are judged.
     'log': {
         'standardize_observations': True,
-        'hparams.target_rate': 0.05,
-        'hparams.learning_rate': 1e-3,
-        'network.hidden_sizes': (128, 128),
-        'num_updates': 2_000,
-        'log_interval': 500,
-        'num_refits': 5,
+        **_LAPTOP,
     },
     'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
 }
