@@ -20,7 +20,7 @@ from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 # What of the episodes' infos is cached, where every step has it.
 LOG_PROB, DURATION = 'log_prob', 'duration'
 
@@ -39,6 +39,7 @@ class Dataset(NamedTuple):
             (N,), NaN where it is not recorded; None if nowhere.
         duration: time from every step to the next, in the unit of which gamma is the discount, float64
             (N,), positive; None if every step counts one.
+        fingerprint: of the cached arrays: equal where two datasets hold the same numbers.
     """
 
     problem: Problem
@@ -48,6 +49,7 @@ class Dataset(NamedTuple):
     metadata: dict[str, Any]
     log_prob: np.ndarray | None = None
     duration: np.ndarray | None = None
+    fingerprint: str = ''
 
     @property
     def episode_lengths(self) -> np.ndarray:
@@ -200,11 +202,21 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         np.save(building / 'episode_offsets.npy', offsets)
         for name in (LOG_PROB, DURATION):
             _write_info(source, name, offsets, building)
-        (building / 'index.json').write_text(json.dumps({'fingerprint': key}))
+        index = {'fingerprint': key, 'contents': _digest(sorted(building.glob('*.npy')))}
+        (building / 'index.json').write_text(json.dumps(index))
         shutil.rmtree(cache, ignore_errors=True)
         building.rename(cache)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode())
+        with file.open('rb') as content:
+            digest.update(hashlib.file_digest(content, 'sha256').digest())
+    return digest.hexdigest()
 
 
 def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building: Path) -> None:
@@ -235,6 +247,7 @@ def _open_cache(task: Problem, metadata: dict[str, Any], cache: Path) -> Dataset
         truncation=array('truncation'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
         metadata=metadata,
+        fingerprint=json.loads((cache / 'index.json').read_text())['contents'],
         **{name: array(name) for name in (LOG_PROB, DURATION) if (cache / f'{name}.npy').exists()},
     )
 

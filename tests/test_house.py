@@ -16,7 +16,7 @@ MAY_IMPORT = {
     'data': ('networks',),
     'algorithms': ('networks', 'data.types'),
     'launch/configs': (),
-    'launch/run': ('algorithms', 'data', 'launch.cli'),
+    'launch/run': ('algorithms', 'data', 'launch.cli', 'launch.configs.base'),
     'launch/estimate': ('algorithms', 'data', 'launch.cli', 'launch.run'),
     'launch/report': ('data', 'launch.cli', 'launch.run'),
     'launch/experiments': ('data', 'launch'),

@@ -24,6 +24,7 @@ from orbax.checkpoint.checkpoint_managers import LatestN
 
 from algorithms import ALGORITHMS
 from launch.cli import UserError
+from launch.configs import base
 
 # What may differ between two launches of one run.
 _FREE_KEYS = ('run_dir', 'resume', 'wandb')
@@ -59,7 +60,8 @@ def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
         if path.exists() and any(entry.name != _UNFINISHED for entry in path.iterdir()):
             raise UserError(f'{path} is not empty and holds no run; choose another config.run_dir.')
         return False
-    there, ours = identity(load_config(path)), identity(config)
+    ours = identity(config)
+    there = _completed(identity(load_config(path)), ours)
     different = sorted(key for key in there.keys() | ours.keys() if there.get(key) != ours.get(key))
     if different:
         raise UserError(
@@ -72,6 +74,20 @@ def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
             'config.run_dir.'
         )
     return True
+
+
+def _completed(there: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """The config of a run with the keys that have come since: it was run by their default values."""
+
+    def complete(there, ours, defaults):
+        return {key: defaults[key] for key in ours.keys() & defaults.keys()} | {
+            key: complete(value, ours[key], defaults[key])
+            if isinstance(value, dict) and key in ours and key in defaults
+            else value
+            for key, value in there.items()
+        }
+
+    return complete(there, ours, identity(base.get_config(there['algorithm'], {}, {})))
 
 
 def create(path: Path, config: ConfigDict) -> None:

@@ -174,6 +174,13 @@ def test_cache_follows_the_stored_data(storage):
     np.testing.assert_array_equal(loading.load(ID).transitions.reward[:3], [7, 8, 9])
 
 
+def test_a_fingerprint_is_of_the_numbers_alone(storage):
+    for name, seed in (('a', 0), ('b', 0), ('c', 1)):
+        store(f'test/{name}-v0', collect('CartPole-v1', 3, 30, seed), 'CartPole-v1')
+    first, same, other = (loading.load(f'test/{name}-v0').fingerprint for name in 'abc')
+    assert first == same != other
+
+
 @pytest.mark.parametrize('interruption', [KeyboardInterrupt, OSError])
 def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interruption):
     path = store(ID, [episode(3), episode(4)], spaces=(LINE, UNIT))
