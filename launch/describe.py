@@ -10,7 +10,7 @@ from absl import flags
 from absl.flags import FLAGS
 from matplotlib.axes import Axes
 
-from data import inspection, loading
+from data import env_specs, inspection, loading
 from data.inspection import ACTION_BINS, Statistics
 from data.loading import Dataset
 from data.reference_scores import normalized_score
@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
 
 def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     """All of it as lines to print."""
-    collected, judged_in = inspection.collection_spec(dataset), dataset.problem.env_spec
+    collected, _ = env_specs.of_metadata(dataset.metadata, dataset.problem.name)
+    judged_in = dataset.problem.env_spec
     spec, keys = dataset.problem.spec, dataset.problem.observation_keys
     rows = {
         'description': dataset.metadata.get('description', '-'),

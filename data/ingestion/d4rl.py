@@ -75,7 +75,7 @@ def convert(
             raise DatasetError(f'{path}: {error}') from error
         if not found:
             raise DatasetError(f'{path}: it holds no whole step.')
-        scores = reference_scores.known({}, env_id)
+        scores = reference_scores.known({}, env_spec)
         with storage.appearing(place) as data_path:
             storage.write(
                 data_path,
