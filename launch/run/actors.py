@@ -7,7 +7,7 @@ import numpy as np
 
 from data.problem import Problem
 from data.types import Transition
-from launch.run.lanes import Lane
+from launch.run.lane import Lane
 from launch.run.learners import Learners
 
 # Sets the actors' randomness apart from that of batches and evaluations of the same seed.

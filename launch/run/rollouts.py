@@ -18,7 +18,8 @@ from data.problem import Problem
 from data.reference_scores import normalized_score
 from data.types import DatasetError
 from launch.cli import UserError
-from launch.run.lanes import Film, Lanes
+from launch.run.lane import Film
+from launch.run.lanes import Lanes
 from launch.run.learners import Learners
 from launch.run.loop import Judge
 from launch.run.members import Member
