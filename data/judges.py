@@ -81,13 +81,12 @@ def compare(problem: Problem, dataset: Dataset | None = None) -> Findings:
         )
     ]
     if dataset is not None:
-        doubts = [
-            _other_conditions(dataset),
-            *_time_doubts(dataset, spec.id, limit),
-            _other_numbers(dataset, observed, spec.id),
-        ]
+        doubts = [_other_conditions(dataset), *_time_doubts(dataset, spec.id, limit)]
         if not faults:
-            doubts.append(_out_of_bounds(dataset, observed, spec.id))
+            doubts += [
+                _other_numbers(dataset, observed, spec.id),
+                _out_of_bounds(dataset, observed, spec.id),
+            ]
         return Findings(faults, [doubt for doubt in doubts if doubt])
     if limit is None:
         faults.append(
@@ -206,11 +205,11 @@ def _time_doubts(dataset: Dataset, env_id: str, limit: int | None) -> Iterator[s
             f'{np.sum(lengths > limit):,} of {len(lengths):,} episodes are longer than the time limit '
             f'of {env_id}, {limit:,} steps (up to {longest:,}): policies are judged in shorter ones'
         )
-    cut = truncated & ~terminated
-    if limit and np.mean(cut) > _FEW_CUT and lengths[cut].max() < limit:
+    cut = lengths[~terminated]
+    if limit and len(cut) > _FEW_CUT * len(lengths) and cut.max() < limit:
         yield (
-            f'{cut.sum():,} of {len(lengths):,} episodes were cut, all of them before the time limit of '
-            f'{env_id}, {limit:,} steps (after {lengths[cut].max():,} at most): policies are judged in '
+            f'{len(cut):,} of {len(lengths):,} episodes were cut, all of them before the time limit of '
+            f'{env_id}, {limit:,} steps (after {cut.max():,} at most): policies are judged in '
             'longer ones'
         )
     at_limit = lengths == (limit or longest)
@@ -229,7 +228,7 @@ def _time_doubts(dataset: Dataset, env_id: str, limit: int | None) -> Iterator[s
 def _other_numbers(dataset: Dataset, observed: gym.Space, env_id: str) -> str | None:
     theirs = _entries(observed)
     for key, space in _declared(dataset).items():
-        if key in theirs and (space.dtype.kind == 'f') != (theirs[key].dtype.kind == 'f'):
+        if (space.dtype.kind == 'f') != (theirs[key].dtype.kind == 'f'):
             name = f'observations {key}'.strip()
             return f'{name} were recorded as {space.dtype}; those of {env_id} are {theirs[key].dtype}'
     return None

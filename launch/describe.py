@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 from absl.flags import FLAGS
+from gymnasium.envs.registration import EnvSpec
 from matplotlib.axes import Axes
 
 from data import env_specs, inspection, loading
@@ -48,8 +49,8 @@ def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     rows = {
         'description': dataset.metadata.get('description', '-'),
         'behaviour': dataset.metadata.get('algorithm_name', '-'),
-        'collected in': collected.id if collected else '-',
-        'evaluated in': judged_in.id if judged_in else '-',
+        'collected in': _environment(collected),
+        'evaluated in': _environment(judged_in),
         'observations': f'{spec.observation_size}' + (f' ({", ".join(keys)})' if keys else ''),
         'actions': f'{spec.action_size} {"discrete" if spec.discrete else "continuous"}',
         'episodes': f'{len(measured.lengths):,}',
@@ -66,6 +67,13 @@ def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     if dataset.problem.columns:
         lines += _of_table(measured)
     return '\n'.join([*lines, *(f'  WARNING: {warning}.' for warning in warnings)])
+
+
+def _environment(spec: EnvSpec | None) -> str:
+    if spec is None:
+        return '-'
+    wrappers = (each.name for each in env_specs.effective(spec.additional_wrappers))
+    return ' in '.join((spec.id, *wrappers))
 
 
 def _of_table(measured: Statistics) -> list[str]:

@@ -125,7 +125,7 @@ def _tried(file: Path) -> Path:
     Raises:
         UserError: it cannot.
     """
-    if file.suffix not in _VIDEOS:
+    if file.suffix.lower() not in _VIDEOS:
         raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
     unfinished = file.with_name(f'.unfinished-{file.name}')
     try:

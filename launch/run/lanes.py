@@ -166,8 +166,12 @@ class Lanes:
         return tuple(np.concatenate(parts) for parts in zip(*results))
 
     def _say_who_died(self) -> NoReturn:
-        wait([worker.sentinel for worker in self._workers], _SECONDS_TO_END)
-        codes = [worker.exitcode for worker in self._workers if worker.exitcode is not None]
+        ended = wait([worker.sentinel for worker in self._workers], _SECONDS_TO_END)
+        codes = []
+        for worker in self._workers:
+            if worker.sentinel in ended:
+                worker.join()
+                codes.append(worker.exitcode)
         how = 'broke off'
         if codes:
             how = f'ended with exit code {codes[0]}'
