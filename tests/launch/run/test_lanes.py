@@ -1,6 +1,7 @@
 """Environments of strangers: what they return and raise, in this process and in workers."""
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
-from data import environments
-from data.types import Spec
-from launch import train
+from data import environments, judges
+from data import problem as problem_file
+from data.types import DatasetError, Spec
+from launch import evaluate, train, train_online
 from launch.cli import UserError
+from launch.configs import online
+from launch.run import metrics
 from launch.run.lane import Lane
 from launch.run.lanes import Lanes
 from tests.conftest import collect, store
@@ -160,9 +164,9 @@ def test_workers_that_fail_or_die_are_told_and_hang_nobody(strange, tmp_path, mo
     with Lanes(strange(fails='far away', died=str(tmp_path / 'died')), 1, 4) as lanes:
         assert len(lanes._workers) == 2
         lanes.advance(actions, [0, 1, 2, 3], every)
-        with pytest.raises(UserError, match=r"^environment mine/Strange-v0: step .*KeyError: 'far away'"):
+        with pytest.raises(UserError, match=r"^environment mine/Strange-v0: step .*'far away'"):
             lanes.advance(actions, [None] * 4, every)
-        with pytest.raises(UserError, match='Strange-v0: a process that steps it ended with exit code 3'):
+        with pytest.raises(UserError, match='Strange-v0: a process .* ended with exit code 3'):
             lanes.advance(actions, [None] * 4, every)
     assert not any(worker.is_alive() for worker in lanes._workers)
 
@@ -172,3 +176,52 @@ def test_a_worker_that_cannot_start_is_told(strange, monkeypatch):
     task = strange(reward=lambda: None)
     with pytest.raises(UserError, match='Strange-v0: a worker process cannot be started .*lambda'):
         Lanes(task, 1, 9)
+
+
+def endless(strange, **kwargs):
+    """A log of two episodes, of 5 steps and of 3, in an environment that nothing ends."""
+    spec = strange(**kwargs).env_spec
+    gym.registry[spec.id].max_episode_steps = None
+    spec = dataclasses.replace(spec, max_episode_steps=None)
+    episodes = collect('MountainCar-v0', 1, 5) + collect('MountainCar-v0', 1, 3)
+    store('test/endless-v0', episodes, spaces=SPACES, env_spec=spec.to_json())
+
+
+@pytest.mark.parametrize(('limit', 'length'), [(0, 5), (7, 7)])
+def test_an_evaluation_ends_where_its_environment_does_not(
+    strange, storage, tmp_path, capsys, limit, length
+):
+    endless(strange)
+    run_dir = str(tmp_path / 'run')
+    path = train.train(
+        small_config('test/endless-v0', 'bc', max_episode_steps=limit, run_dir=run_dir)
+    )
+    evaluations = [row for row in metrics.read(path) if row['event'] == 'evaluation']
+    assert {row['measures']['length'] for row in evaluations} == {length}
+    kept = problem_file.load(path / 'problem.json')
+    assert kept.env_spec.max_episode_steps == length
+    said = 'WARNING: environment mine/Strange-v0 has no time limit: episodes of evaluation end after 5'
+    assert (said in capsys.readouterr().err) == (limit == 0)
+    # Runs of before kept no limit: they take the log's.
+    file = path / 'problem.json'
+    fields = json.loads(file.read_text())
+    fields['env_spec']['max_episode_steps'] = None
+    file.write_text(json.dumps(fields))
+    evaluate.evaluate(path, 2, 0)
+    judged = json.loads((path / 'evaluation-seed0.json').read_text())
+    assert judged['settings'][0]['return']['mean'] == 5
+
+
+def test_online_an_environment_needs_a_limit(monkeypatch, tmp_path):
+    base = gym.spec('Pendulum-v1')
+    monkeypatch.setitem(gym.registry, 'mine/P-v0', EnvSpec('mine/P-v0', base.entry_point))
+    config = online.get_config('sac')
+    config.update(env_id='mine/P-v0', run_dir=str(tmp_path / 'run'))
+    with pytest.raises(DatasetError, match='mine/P-v0 has no time limit.* config.max_episode_steps'):
+        train_online.train_online(config)
+    assert not (tmp_path / 'run').exists()
+    config.max_episode_steps = -1
+    with pytest.raises(UserError, match='config.max_episode_steps is -1'):
+        train_online.train_online(config)
+    limited = problem_file.from_environment('mine/P-v0', 9)
+    assert judges.check(limited) == [] and limited.env_spec.max_episode_steps == 9
