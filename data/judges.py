@@ -180,8 +180,10 @@ def _action_faults(ours: ActionMap, acted: gym.Space) -> Iterator[tuple[str, str
     if ours.discrete or not isinstance(acted, Box) or acted.shape != ours.shape:
         yield 'actions', str(ours), str(acted)
         return
-    for mine, theirs in ((ours.low, acted.low.reshape(-1)), (ours.high, acted.high.reshape(-1))):
-        none = np.abs(theirs) > _NO_BOUND * np.maximum(1, np.abs(mine))
+    # In float64, in which differences of whole numbers do not wrap around.
+    for mine, theirs in map(np.float64, ((ours.low, acted.low.reshape(-1)),
+                                         (ours.high, acted.high.reshape(-1)))):  # fmt: skip
+        none = np.abs(theirs) >= _NO_BOUND * np.maximum(1, np.abs(mine))
         if not np.all(none | np.isclose(mine, theirs, _TOLERANCE)):
             yield 'actions', str(ours), str(acted)
             return

@@ -1,6 +1,7 @@
 """Many environments stepped at a time, over several processes."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -63,7 +64,11 @@ def _work(
 ) -> None:
     # Ctrl-C is for the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What a package of the user's own registered in the parent, this process has not imported.
+    # What a package of the user's own registered in the parent, this process has not imported. The
+    # module of the environment may register it as well; if it cannot be imported, its making says so.
+    if registered.id not in gym.registry:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(registered.entry_point.partition(':')[0])
     gym.registry.setdefault(registered.id, registered)
     group = _Group(problem, num_lanes)
     try:
