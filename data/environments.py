@@ -109,11 +109,28 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
         raise DatasetError(f'environment {spec.id} does not accept {kwargs}: {error}') from error
     # A stranger's constructor.
     except Exception as error:
-        reason = str(error).partition('\n')[0]
+        reason = ' '.join(str(error).split())
         raise DatasetError(
             f'environment {spec.id} cannot be made with {kwargs} ({type(error).__name__}: {reason})'
         ) from error
     return env_specs.wrap(env, _further_wrappers(env, spec))
+
+
+def spaces(spec: EnvSpec) -> tuple[gym.Space, gym.Space]:
+    """Of observations and actions, in the environment that a spec describes.
+
+    Raises:
+        DatasetError: it cannot be made, has no spaces, or cannot be closed.
+    """
+    env = make(spec)
+    try:
+        found = env.observation_space, env.action_space
+        env.close()
+    # A stranger's code.
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise DatasetError(f'environment {spec.id} fails ({type(error).__name__}: {reason})') from error
+    return found
 
 
 def _further_wrappers(env: gym.Env, spec: EnvSpec) -> tuple[WrapperSpec, ...]:

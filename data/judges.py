@@ -66,8 +66,7 @@ def compare(problem: Problem, dataset: Dataset | None = None) -> Findings:
     try:
         json.dumps(dataclasses.asdict(spec))
         limit = environments.time_limit(spec)
-        with environments.make(spec) as env:
-            observed, acted = env.observation_space, env.action_space
+        observed, acted = environments.spaces(spec)
     except DatasetError as error:
         return Findings([str(error)], [])
     except TypeError as error:

@@ -122,8 +122,7 @@ def from_environment(env_id: str, max_episode_steps: int = 0) -> Problem:
     env_spec = environments.registered(env_id)
     if max_episode_steps:
         env_spec = dataclasses.replace(env_spec, max_episode_steps=max_episode_steps)
-    with environments.make(env_spec) as env:
-        observed, acted = env.observation_space, env.action_space
+    observed, acted = environments.spaces(env_spec)
     if not (isinstance(observed, Box) and isinstance(acted, Box) and acted.is_bounded()):
         raise DatasetError(
             f'environment {env_id}: observations {observed} and actions {acted} are not '

@@ -62,7 +62,8 @@ class Lane:
 
     def close(self) -> None:
         """Closes the environment."""
-        self._env.close()
+        with self._strange('close'):
+            self._env.close()
 
     def _call(self, name: str, size: int, function: Callable[[], Any]) -> tuple:
         with self._strange(name):

@@ -94,8 +94,18 @@ def test_what_a_constructor_raises_is_told(monkeypatch):
 
     spec = EnvSpec('mine/Broken-v0', entry_point=fail)
     monkeypatch.setitem(gym.registry, 'mine/Broken-v0', spec)
-    with pytest.raises(DatasetError, match=r'Broken-v0 cannot be made.*RuntimeError: no licence\)$'):
+    with pytest.raises(DatasetError, match=r'Broken-v0 cannot be made.*Error: no licence found\)$'):
         environments.make(environments.registered('mine/Broken-v0'))
+
+
+def test_what_has_no_spaces_or_cannot_be_closed_is_told(monkeypatch):
+    spec = EnvSpec('mine/Bare-v0', entry_point=gym.Env)
+    monkeypatch.setitem(gym.registry, 'mine/Bare-v0', spec)
+    with pytest.raises(DatasetError, match=r'mine/Bare-v0 fails \(AttributeError: .*observation_space'):
+        environments.spaces(environments.registered('mine/Bare-v0'))
+    monkeypatch.setattr('gymnasium.envs.classic_control.CartPoleEnv.close', lambda self: 1 / 0)
+    with pytest.raises(DatasetError, match=r'CartPole-v1 fails \(ZeroDivisionError'):
+        environments.spaces(gym.spec('CartPole-v1'))
 
 
 @pytest.mark.parametrize('env_id', ['Hopper-v3', 'Hopper-v2', 'LunarLander-v2'])
