@@ -47,9 +47,10 @@ def registered(env_id: str) -> EnvSpec:
                 gym.register_envs(_import_quietly(package))
     if env_id not in gym.registry:
         raise DatasetError(
-            f'environment {env_id} is not registered with gymnasium{_or_newer(env_id)}; if a package '
-            'of your own registers it, name that with --import=PACKAGE; if one of our extra packages '
-            f'has it, install them with {_INSTALL}'
+            f'environment {env_id} is not registered with gymnasium'
+            f'{_newest(env_id, "; its newest version is {}, which config.env_id takes")}; if a package of '
+            'your own registers it, name that with --import=PACKAGE; if one of our extra packages has '
+            f'it, install them with {_INSTALL}'
         )
     spec = gym.registry[env_id]
     made_by = spec.entry_point
@@ -82,14 +83,14 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
     installed = registered(spec.id)
     if _is_gone(gym.registry[spec.id]):
         raise DatasetError(
-            f'environment {spec.id} can no longer be made by the installed '
-            f'gymnasium{_or_newer(spec.id)}; {env_specs.WAYS_OUT}'
+            f'environment {spec.id} can no longer be made by the installed gymnasium; '
+            f'{_newest(spec.id, "its newest version is {}; ")}{env_specs.WAYS_OUT}'
         )
     if installed.entry_point != spec.entry_point:
         raise DatasetError(
             f'environment {spec.id}: the metadata names the entry point {spec.entry_point}, but '
             f'the installed one is {installed.entry_point}; only the installed one may run, as '
-            f'config.env_id={spec.id} does{_or_newer(spec.id)}'
+            f'config.env_id={spec.id} does{_newest(spec.id, " (its newest version is {})")}'
         )
     kwargs = {name: value for name, value in spec.kwargs.items() if name != 'render_mode'}
     if render_mode is not None:
@@ -155,8 +156,8 @@ def _is_gone(installed: EnvSpec) -> bool:
     )
 
 
-def _or_newer(env_id: str) -> str:
-    """Names the newest version of an id that can be made, if there is one."""
+def _newest(env_id: str, style: str) -> str:
+    """The newest version of an id that can be made, in a style; '' if there is none."""
     with contextlib.suppress(gym.error.Error):
         namespace, name, _ = parse_env_id(env_id)
         versions = [
@@ -165,7 +166,7 @@ def _or_newer(env_id: str) -> str:
             if (spec.namespace, spec.name) == (namespace, name) and spec.version and not _is_gone(spec)
         ]
         if versions:
-            return f' ({get_env_id(namespace, name, max(versions))} is its newest version)'
+            return style.format(get_env_id(namespace, name, max(versions)))
     return ''
 
 

@@ -115,7 +115,7 @@ def test_an_old_environment_names_its_newest_version(env_id):
     with pytest.raises(DatasetError, match=newest) as error:
         environments.make(spec)
     assert ' at 0x' not in str(error.value) and '\n' not in str(error.value)
-    assert env_id == 'LunarLander-v2' or 'config.env_id' in str(error.value)
+    assert 'config.env_id' in str(error.value)
 
 
 @pytest.mark.parametrize('env_id', ['NoSuchThing-v0', 'no_such_module:Env-v0'])
