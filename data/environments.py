@@ -48,9 +48,9 @@ def registered(env_id: str) -> EnvSpec:
     if env_id not in gym.registry:
         raise DatasetError(
             f'environment {env_id} is not registered with gymnasium'
-            f'{_newest(env_id, "; its newest version is {}, which config.env_id takes")}; if a package of '
-            'your own registers it, name that with --import=PACKAGE; if one of our extra packages has '
-            f'it, install them with {_INSTALL}'
+            f'{_newest(env_id, "; its newest version is {}, which config.env_id takes")}; if a package '
+            'of your own registers it, name that with --import=PACKAGE; if one of our extra packages '
+            f'has it, install them with {_INSTALL}'
         )
     spec = gym.registry[env_id]
     made_by = spec.entry_point
