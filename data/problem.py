@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
-from data import actions, columns, environments, reference_scores
+from data import actions, columns, environments, frames, reference_scores
 from data.actions import ActionMap
 from data.columns import Columns
 from data.types import Array, DatasetError, Sequence, Spec, Transition
@@ -118,6 +118,7 @@ def from_environment(env_id: str) -> Problem:
     env_spec = environments.registered(env_id)
     with environments.make(env_spec) as env:
         observed, acted = env.observation_space, env.action_space
+    frames.refuse(observed, f'environment {env_id}')
     if not (isinstance(observed, Box) and isinstance(acted, Box) and acted.is_bounded()):
         raise DatasetError(
             f'environment {env_id}: observations {observed} and actions {acted} are not '
@@ -159,7 +160,9 @@ def check_judge(problem: Problem) -> None:
         raise DatasetError(f'dataset {problem.name}: it names no environment to evaluate in.')
     with environments.make(problem.env_spec) as env:
         size = gym.spaces.flatdim(env.observation_space)
-        acts = actions.from_space(env.action_space, f'environment {problem.env_spec.id}')
+        acts = problem.action_map.judged_by(
+            env.action_space, f'environment {problem.env_spec.id}'
+        )
     for what, theirs, ours in (
         ('observations', f'{size} features', f'{problem.spec.observation_size} features'),
         ('actions', str(acts), str(problem.action_map)),

@@ -8,6 +8,7 @@ they do not learn from.
 """
 
 import json
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,6 +164,8 @@ def load_data(config: ConfigDict) -> Data:
         DatasetError: there is no such dataset, or it is not what the config takes it for.
     """
     dataset = loading.load(config.dataset)
+    for sentence in inspection.changes(dataset):
+        print(f'WARNING: dataset {config.dataset}: {sentence}.', file=sys.stderr)
     if config.env_id:
         dataset = dataset._replace(problem=problem.judged_in(dataset.problem, config.env_id))
     if config.cut_at_goal:
