@@ -53,13 +53,18 @@ class ActionMap(NamedTuple):
         """Whether actions are indices."""
         return self.start is not None
 
+    @property
+    def dtype(self) -> np.dtype | None:
+        """Of the environment's actions; None if they are indices."""
+        return None if self.discrete else self.low.dtype
+
     def outside(self, actions: np.ndarray) -> np.ndarray:
         """Which of the environment's actions (n, ...) are not of its space, bool (n,)."""
         mapped = self._mapped(actions)
         if self.discrete:
             return (mapped < 0) | (mapped >= self.size) | (mapped != np.floor(mapped))
         actions = np.asarray(actions)
-        if actions.dtype.kind in 'iub' and self.low.dtype.kind in 'iub':
+        if actions.dtype.kind in 'iub' and self.dtype.kind in 'iub':
             # Nothing was rounded here.
             actions = actions.reshape(mapped.shape)
             return np.any((actions < self.low) | (actions > self.high), axis=1)
@@ -81,27 +86,33 @@ class ActionMap(NamedTuple):
         bounds, between them a space of integers has whole numbers. A single index is an int. Traced
         arrays of jax are mapped as well.
         """
-        if self.discrete:
-            indices = actions + self.start
-            return indices if indices.ndim else int(indices)
         traced = isinstance(actions, jax.core.Tracer)
+        if self.discrete:
+            indices = (actions if traced else actions.astype(np.int64)) + self.start
+            return indices if indices.ndim else int(indices)
         xp = jnp if traced else np
         with jax.enable_x64(True) if traced else contextlib.nullcontext():
             share = (xp.clip(actions.astype(np.float64), -1, 1) + 1) / 2
             low, high = self.low.astype(np.float64), self.high.astype(np.float64)
             between = low * (1 - share) + high * share
-            if self.low.dtype.kind in 'iub':
+            if self.dtype.kind in 'iub':
                 between = xp.rint(between)
-            kept = xp.clip(between, *self._inner()).astype(self.low.dtype)
-            kept = xp.where(share == 0, self.low, xp.where(share == 1, self.high, kept))
+            kept = xp.clip(between, *self.inner()).astype(self.dtype)
+            if self.wide:
+                kept = xp.where(share == 0, self.low, xp.where(share == 1, self.high, kept))
             return kept.reshape(*kept.shape[:-1], *self.shape)
 
-    def _inner(self) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def wide(self) -> bool:
+        """Whether the space's integers may be wider than float64's."""
+        return self.dtype.kind in 'iu' and self.dtype.itemsize == 8
+
+    def inner(self) -> tuple[np.ndarray, np.ndarray]:
         """The outermost float64 between the bounds, which wide integers may round to from inside."""
         inner = []
         for bounds, inwards in ((self.low, np.inf), (self.high, -np.inf)):
             rounded = bounds.astype(np.float64)
-            if bounds.dtype.itemsize == 8 and bounds.dtype.kind in 'iu':
+            if self.wide:
                 over = [int(each) - int(bound) for each, bound in zip(rounded, bounds)]
                 out = np.array([(each > 0) == (inwards < 0) and each != 0 for each in over])
                 rounded = np.where(out, np.nextafter(rounded, inwards), rounded)
@@ -137,7 +148,7 @@ class ActionMap(NamedTuple):
         bounds = {'low': None, 'high': None, 'dtype': None}
         if not self.discrete:
             bounds = {'low': self.low.tolist(), 'high': self.high.tolist(),
-                      'dtype': str(self.low.dtype)}  # fmt: skip
+                      'dtype': str(self.dtype)}  # fmt: skip
         return {'shape': list(self.shape), **bounds, 'start': self.start, 'size': self.size,
                 'measured': list(self.measured)}  # fmt: skip
 
