@@ -135,11 +135,13 @@ class ActionMap(NamedTuple):
         Raises:
             DatasetError: as from_space.
         """
-        if not self.measured or not isinstance(space, gym.spaces.Box) or space.shape != self.shape:
+        if self.discrete or not isinstance(space, gym.spaces.Box) or space.shape != self.shape:
             return from_space(space, owner)
         low, high = space.low.reshape(-1).copy(), space.high.reshape(-1).copy()
         ours = np.isin(np.arange(self.size), self.measured) & (low <= self.low) & (self.high <= high)
         low[ours], high[ours] = self.low[ours], self.high[ours]
+        if np.array_equal(low, self.low) and np.array_equal(high, self.high):
+            return self
         shaped = (bounds.reshape(space.shape) for bounds in (low, high))
         return from_space(gym.spaces.Box(*shaped, space.shape, space.dtype), owner)
 

@@ -134,6 +134,10 @@ def test_a_judge_may_have_no_bounds_or_wider_ones():
     assert str(ours.judged_by(Box(-1, 3, (2,)), 'there')) == str(ours)
     assert str(ours.judged_by(Box(-1, 1, (2,)), 'there')) != str(ours)
     assert str(ours.judged_by(Box(-1, 3, (3,)), 'there')) != str(ours)
+    # Bounds that the log reaches are meant, however wide they are.
+    wide = Box(-(2**63), 2**63 - 1, (1,), np.int64)
+    ends = wide.low.astype(float), wide.high.astype(float)
+    assert str(actions.from_space(wide, 'here', ends).judged_by(wide, 'there')).endswith('9.22337e+18)')
     with pytest.raises(DatasetError, match='no log says how far actions reach'):
         ours._replace(measured=()).judged_by(space, 'there')
 
