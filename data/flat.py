@@ -219,15 +219,15 @@ def flatten_episode(
     ):
         if not np.all(np.isfinite(values)):
             fail(field, 'NaN or infinite values')
-    for field, values, names in (
-        ('observations', observations, _entries(source.observation_space, task)),
-        ('rewards', rewards[:, None], ['']),
-    ):
+    for field, values in (('observations', observations), ('rewards', rewards[:, None])):
         beyond = np.abs(values) > precision.LARGEST
         if beyond.any():
             step, column = np.argwhere(beyond)[0]
-            fail(field, f'{values[step, column]:g} in {f"entry {names[column]}, " * bool(names[column])}'
-                 f'step {step} is beyond float32, in which it is kept: scale it')  # fmt: skip
+            where = f'step {step}'
+            if field == 'observations':
+                where = f'entry {_entries(source.observation_space, task)[column]}, {where}'
+            value = values[step, column]
+            fail(field, f'{value:g} in {where} is beyond float32, in which it is kept: scale it')
     outside = action_map.outside(taken)
     if outside.any():
         step = int(outside.argmax())
