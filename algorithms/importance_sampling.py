@@ -119,9 +119,10 @@ def _mean(counts: np.ndarray, log_weights: np.ndarray, values: np.ndarray) -> np
     mean = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
     # Without the heaviest, the weights of the others may be too small beside it for a float64.
     weighs = (counts > 0).astype(np.float64) @ (log_weights > -np.inf) > 0
-    for row, step in np.argwhere((below < _TINY) & weighs):
-        counted = np.flatnonzero(counts[row])
-        ours = log_weights[counted, step]
-        weights = counts[row, counted] * np.exp(ours - ours.max())
-        mean[row, step] = weights @ values[counted, step] / weights.sum()
+    again = (below < _TINY) & weighs
+    for step in np.flatnonzero(again.any(axis=0)):
+        rows = again[:, step]
+        ours = np.where(counts[rows] > 0, log_weights[:, step], -np.inf)
+        weights = counts[rows] * np.exp(ours - ours.max(axis=1, keepdims=True))
+        mean[rows, step] = weights @ values[:, step] / weights.sum(axis=1)
     return mean
