@@ -20,7 +20,7 @@ from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
 # What of the episodes' infos is cached, where every step has it.
 LOG_PROB, DURATION = 'log_prob', 'duration'
 
@@ -40,6 +40,7 @@ class Dataset(NamedTuple):
         duration: time from every step to the next, in the unit of which gamma is the discount, float64
             (N,), positive; None if every step counts one.
         fingerprint: of the cached arrays: equal where two datasets hold the same numbers.
+        losses: what of the recorded numbers float32 lost, a sentence each.
     """
 
     problem: Problem
@@ -50,6 +51,7 @@ class Dataset(NamedTuple):
     log_prob: np.ndarray | None = None
     duration: np.ndarray | None = None
     fingerprint: str = ''
+    losses: tuple[str, ...] = ()
 
     @property
     def episode_lengths(self) -> np.ndarray:
@@ -85,14 +87,13 @@ def load(dataset_id: str) -> Dataset:
         _obtain(dataset_id)
     source = open_source(dataset_id)
     metadata = source.storage.read_raw_metadata(path / 'data')
-    task = _problem(source, metadata)
     cache = path / 'flat'
     key = _fingerprint(path / 'data')
     if not _is_current(cache, key):
         with exclusive(path / '.flat.lock', f'the cache of {dataset_id}'):
             if not _is_current(cache, key):
-                _write_cache(source, task, cache, key)
-    return _open_cache(task, metadata, cache)
+                _write_cache(source, metadata, cache, key)
+    return _open_cache(source, metadata, cache)
 
 
 def _obtain(dataset_id: str) -> None:
@@ -162,8 +163,13 @@ def _is_current(cache: Path, key: str) -> bool:
     return index.exists() and json.loads(index.read_text())['fingerprint'] == key
 
 
-def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) -> None:
-    spec = task.spec
+def _write_cache(
+    source: MinariDataset, metadata: dict[str, Any], cache: Path, key: str
+) -> None:
+    # First, since it refuses the spaces of which nothing is read.
+    action_range = flat.action_range(source)
+    task = _problem(source, metadata, action_range)
+    spec, lost = task.spec, flat.losses(task)
     steps, episodes = source.total_steps, source.total_episodes
     if not episodes:
         raise DatasetError(f'dataset {source.id}: it has no episodes.')
@@ -197,7 +203,7 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         )
         for index, episode in enumerate(progress):
             begin = offsets[index]
-            fields = flat.flatten_episode(source, episode, task)
+            fields = flat.flatten_episode(source, episode, task, lost)
             offsets[index + 1] = end = begin + len(fields['reward'])
             if end > steps:
                 raise DatasetError(
@@ -216,7 +222,12 @@ def _write_cache(source: MinariDataset, task: Problem, cache: Path, key: str) ->
         np.save(building / 'episode_offsets.npy', offsets)
         for name in (LOG_PROB, DURATION):
             _write_info(source, name, offsets, building)
-        index = {'fingerprint': key, 'contents': _digest(sorted(building.glob('*.npy')))}
+        index = {
+            'fingerprint': key,
+            'contents': _digest(sorted(building.glob('*.npy'))),
+            'action_range': action_range,
+            'losses': flat.sentences(lost, source, task),
+        }
         (building / 'index.json').write_text(json.dumps(index))
         shutil.rmtree(cache, ignore_errors=True)
         building.rename(cache)
@@ -251,25 +262,30 @@ def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building:
     array.flush()
 
 
-def _open_cache(task: Problem, metadata: dict[str, Any], cache: Path) -> Dataset:
+def _open_cache(source: MinariDataset, metadata: dict[str, Any], cache: Path) -> Dataset:
+    index = json.loads((cache / 'index.json').read_text())
+
     def array(name: str) -> np.ndarray:
         return np.load(cache / f'{name}.npy', mmap_mode='r')
 
     return Dataset(
-        problem=task,
+        problem=_problem(source, metadata, index['action_range']),
         transitions=Transition(*map(array, Transition._fields)),
         truncation=array('truncation'),
         episode_offsets=np.load(cache / 'episode_offsets.npy'),
         metadata=metadata,
-        fingerprint=json.loads((cache / 'index.json').read_text())['contents'],
+        fingerprint=index['contents'],
+        losses=tuple(index['losses']),
         **{name: array(name) for name in (LOG_PROB, DURATION) if (cache / f'{name}.npy').exists()},
     )
 
 
-def _problem(source: MinariDataset, metadata: dict[str, Any]) -> Problem:
+def _problem(
+    source: MinariDataset, metadata: dict[str, Any], action_range: tuple[list[float], list[float]] | None
+) -> Problem:
     # First, since it refuses the spaces that have no size.
     keys = flat.observation_keys(source.observation_space, source.id)
-    action_map = actions.from_space(source.action_space, f'dataset {source.id}')
+    action_map = actions.from_space(source.action_space, f'dataset {source.id}', action_range)
     features = gym.spaces.flatdim(source.observation_space)
     recorded_in, judged_in = env_specs.of_metadata(metadata, source.id)
     env_spec = judged_in or recorded_in
