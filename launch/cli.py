@@ -114,21 +114,6 @@ def as_python(config: ConfigDict) -> str:
     )  # fmt: skip
 
 
-def check_counts(
-    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...], owner: str = 'config'
-) -> None:
-    """Raises UserError unless keys are at least 1, and some multiples of log_interval."""
-    for key in positive:
-        if config[key] < 1:
-            raise UserError(f'{owner}.{key} is {config[key]}; at least 1 is needed.')
-    for key in multiples:
-        if config[key] % config.log_interval:
-            raise UserError(
-                f'{owner}.{key} is {config[key]}, no multiple of {owner}.log_interval, '
-                f'{config.log_interval}.'
-            )
-
-
 def load_config(value: str) -> ConfigDict:
     """The config that FILE or FILE:DOMAIN names.
 
