@@ -40,12 +40,9 @@ METRICS = (
     'q_gap', 'td_error',
 )  # fmt: skip
 NETWORK = {
-    'hidden_sizes': 'tuple of int [1, 1e5]',  # of critics and perturbation network
-    'vae_hidden_sizes': 'tuple of int [1, 1e5]',
-    'num_critics': 'int [1, 1e4]',
-    'num_backup_actions': 'int [1, 1e5]',  # n of eq. 13
-    'num_act_actions': 'int [1, 1e5]',  # n of eq. 11
-}
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'vae_hidden_sizes': 'tuple of int [1, 1e5]',
+    **dict.fromkeys(('num_critics', 'num_backup_actions', 'num_act_actions'), 'int [1, 1e4]'),
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -74,7 +71,7 @@ class BCQState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCQState:
-    """NETWORK says what it reads of `config`."""
+    """NETWORK says what it reads of `config`; n of eqs. 13 and 11 are the backup and act actions."""
     key, vae_key, actor_key, critic_key = jax.random.split(key, 4)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     latent = jnp.zeros((1, 2 * spec.action_size))

@@ -18,8 +18,7 @@ penalty before the gap is taken off; the actor begins by cloning the data; all l
 parameters of before the update, but for the temperature, which moves first. config.max_backup is its
 maximising backup: each critic takes the best of its values at num_sampled_actions next actions.
 Unlike that code: weights start uniform in +-1/sqrt(fan-in) (rlkit: hidden biases 0.1, last layers in
-+-3e-3, the policy's in +-1e-3); log pi is exact (rlkit adds 1e-6 inside the logarithm); cloning lasts
-for all of `bc_warm_start_updates` (rlkit: one less).
++-3e-3, the policy's in +-1e-3); log pi is exact (rlkit adds 1e-6 in it); cloning lasts one update more.
 """
 
 from typing import Annotated, Any, NamedTuple

@@ -10,8 +10,7 @@ Where pi(s') is nothing that the log ever tries, Q there is what a network makes
 that is, and there the least value that the log would allow stands for it, if anything shall.
 
 One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1} (as in
-google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out;
-but bootstrapping from actions that the data lack can let values run away.
+google-research's policy_eval/q_fitter.py). No maximum seeks errors out, but values can run away.
 
 The policies are no part of this file. A batch brings their actions, and each learner says which of them
 it evaluates, so that many policies, of any algorithms, are members of one run. So are the bootstrap's

@@ -9,6 +9,7 @@ The folder (launch/run/exporting.py) has the policy as StableHLO and ONNX, what 
 and a program that needs onnxruntime alone.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def main(argv: list[str]) -> None:
     run = policies.restore(path)
     if not run.target_returns and FLAGS.target_return is not None:
         raise UserError(f'--target_return={FLAGS.target_return:g}: {run.title} is asked for no return.')
+    if FLAGS.target_return is not None and not math.isfinite(FLAGS.target_return):
+        raise UserError(f'--target_return={FLAGS.target_return}: a finite number is needed.')
     file = Path(FLAGS.estimates or path / estimates.FILE)
     known = Estimates([])
     if FLAGS.estimates or file.exists():

@@ -48,7 +48,8 @@ def run(config: ConfigDict, table: Table) -> None:
     # What is not swept may be missing.
     table['sweep'] = {key: f'tuple of {valid}' for key, valid in hparams.items() if key in swept}
     if 'ope' in table:
-        table['ope'] = _of_estimates(table['ope'])
+        # Last, since it takes over values of keys before.
+        table['ope'] = _of_estimates(table.pop('ope'))
     ranges.check(config, table)
     multiples(config, 'num_updates', 'eval_interval')
     if 'ope' in table:
