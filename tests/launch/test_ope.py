@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,16 +216,16 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
-        ('behaviour', 'guessed', "valid: 'recorded', 'fitted', 'auto'"),
-        ('tried_threshold', 1.0, 'valid: 0 to 1, 1 excluded'),
-        ('num_refits', 1, 'valid: 0, and 2 or more'),
+        ('behaviour', 'guessed', "valid: 'auto', 'recorded' or 'fitted'"),
+        ('tried_threshold', 1.0, r'valid: a number in \[0, 1\)'),
+        ('num_refits', 1, r'valid: an integer in \[0, 0\] or \[2, 1e4\]'),
         ('log_interval', 30, 'config.num_updates is 40, no multiple of config.log_interval'),
-        ('batch_size', 0, 'at least 1'),
+        ('batch_size', 0, 'config.batch_size is 0'),
     ],
 )
 def test_bad_values_are_named(key, value, message):
     with pytest.raises(UserError, match=message):
-        judging.method_of(config_for(SEPSIS, **{key: value}))
+        ope.validated(config_for(SEPSIS, **{key: value}), [Path('run')])
 
 
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
