@@ -32,13 +32,13 @@ def main(argv: list[str]) -> None:
     given = [name for name in ('member', 'setting', 'best') if FLAGS[name].value is not None]
     if len(given) > 1:
         raise UserError(f'--{given[0]} and --{given[1]} both choose a member; give one of them.')
+    if FLAGS.target_return is not None and not math.isfinite(FLAGS.target_return):
+        raise UserError(f'--target_return={FLAGS.target_return}: a finite number is needed.')
     path, output = Path(FLAGS.run_dir), Path(FLAGS.output)
     exporting.check_free(output)
     run = policies.restore(path)
     if not run.target_returns and FLAGS.target_return is not None:
         raise UserError(f'--target_return={FLAGS.target_return:g}: {run.title} is asked for no return.')
-    if FLAGS.target_return is not None and not math.isfinite(FLAGS.target_return):
-        raise UserError(f'--target_return={FLAGS.target_return}: a finite number is needed.')
     file = Path(FLAGS.estimates or path / estimates.FILE)
     known = Estimates([])
     if FLAGS.estimates or file.exists():

@@ -27,7 +27,7 @@ from launch.estimate.behaviour import Model
 from launch.estimate.estimators import ESTIMATORS
 from launch.estimate.judging import Method
 from launch.report import estimates, finished
-from launch.run import directory, feeds, learners, loop, policies, rollouts, validation
+from launch.run import directory, feeds, learners, loop, policies, ranges, rollouts, validation
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Judge
@@ -221,8 +221,8 @@ def _measured(config: ConfigDict) -> ConfigDict:
 
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
-    if 'dataset' not in config:
-        raise UserError('this config has no dataset: it is for launch.train_online.')
+    if 'from_run' in config:
+        raise UserError('this config acts in an environment: it is for launch.train_online.')
     if 'behaviour' in config:
         raise UserError('this config judges policies: it is for launch.ope.')
     validation.run(config, base.RANGES)
@@ -233,9 +233,8 @@ def validate(config: ConfigDict) -> None:
             'config.normalize_rewards and config.standardize_returns both scale rewards; set one.'
         )
     if config.ope.estimator not in ESTIMATORS:
-        raise UserError(
-            f'config.ope.estimator is {config.ope.estimator!r}; valid: {", ".join(ESTIMATORS)}.'
-        )
+        shown = ranges.shown(config.ope.estimator)
+        raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
     if learners.context_of(ALGORITHMS[config.algorithm], config.network) is not None:
         for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
             if config[key] != only:

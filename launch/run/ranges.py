@@ -11,6 +11,7 @@ A number has to be in its range as float32 as well, by which networks know it.
 
 import ast
 import functools
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from ml_collections import ConfigDict
 
 from launch.cli import UserError
 
+_LARGEST = float(np.finfo(np.float32).max)
 # The longest value that a message repeats.
 _MOST_SHOWN = 60
 _NAMES = {
@@ -40,7 +42,7 @@ def check(values: ConfigDict, table: Table, owner: str = 'config') -> None:
         owner: what messages call `values`.
     """
     if not isinstance(values, ConfigDict):
-        raise UserError(f'{owner} is {_shown(values)}; valid: the keys {", ".join(table)}.')
+        raise UserError(f'{owner} is {shown(values)}; valid: the keys {", ".join(table)}.')
     for key in values:
         if key not in table:
             raise UserError(
@@ -54,7 +56,7 @@ def check(values: ConfigDict, table: Table, owner: str = 'config') -> None:
         if not isinstance(valid, str):
             check(value, valid, name)
         elif not contains(valid, value):
-            raise UserError(f'{name} is {_shown(value)}; valid: {_name(valid)}.')
+            raise UserError(f'{name} is {shown(value)}; valid: {_name(valid)}.')
 
 
 def contains(valid: str, value: Any) -> bool:
@@ -71,9 +73,9 @@ def contains(valid: str, value: Any) -> bool:
         return False
     if valid.startswith('whole ') and value % 1:
         return False
-    # What float32 has no number for is infinite in it.
-    if abs(value) > np.finfo(np.float32).max:
-        value = np.copysign(np.inf, value)
+    # It is infinite in float32, without being meant to be.
+    if not integer and abs(value) > _LARGEST and value not in (math.inf, -math.inf):
+        return False
     return all(
         any(_between(each, *interval) for interval in _intervals(valid))
         for each in ([value] if integer else [value, np.float32(value)])
@@ -111,6 +113,7 @@ def _name(valid: str) -> str:
     return valid if valid.startswith("'") else f'a number in {valid}'
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A value as messages repeat it."""
+    text = ' '.join(repr(value).split())
     return text if len(text) <= _MOST_SHOWN else f'{text[: _MOST_SHOWN - 3]}...'

@@ -36,7 +36,7 @@ def run(config: ConfigDict, table: Table) -> None:
     name = config.get('algorithm')
     if not isinstance(name, str) or name not in ALGORITHMS:
         valid = ', '.join(ALGORITHMS)
-        raise UserError(f'config.algorithm: unknown algorithm {name!r}; valid: {valid}.')
+        raise UserError(f'config.algorithm: unknown algorithm {ranges.shown(name)}; valid: {valid}.')
     hparams, network = of_hparams(ALGORITHMS[name]), ALGORITHMS[name].NETWORK
     table = table | {'hparams': hparams, 'network': network}
     if _TARGET in hparams:
@@ -113,7 +113,8 @@ def sequences(config: ConfigDict) -> None:
     """Raises UserError for what no learner of windows of steps can have."""
     targets, network = config.target_returns, config.network
     if len(set(targets)) < len(targets):
-        raise UserError(f'config.target_returns is {targets}; different numbers are needed.')
+        shown = ranges.shown(targets)
+        raise UserError(f'config.target_returns is {shown}; different numbers are needed.')
     if network.embedding_size % network.num_heads:
         raise UserError(
             f'config.network.embedding_size is {network.embedding_size}; a multiple of '
