@@ -209,7 +209,7 @@ def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
         if not isinstance(node, ConfigDict | bool | int | float | str | tuple):
             raise UserError(f'{path} is {node!r} in the config file; values of that type are set there.')
         if isinstance(node, ConfigDict):
-            raise UserError(f'{path} holds keys; each is given alone, as --{path}.{min(node)}=VALUE.')
+            raise UserError(f'{path} holds keys; each is given alone, as --{path}.KEY=VALUE.')
 
 
 def use_all_cores() -> None:

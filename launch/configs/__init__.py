@@ -23,8 +23,10 @@ def as_python(config: ConfigDict) -> str:
                 write(value, f'{path}{key}.', indent + '    ')
                 lines.append(f'{indent}}},')
             else:
-                # Infinity is no literal of Python.
-                text = re.sub(r"\binf\b(?!')", "float('inf')", repr(value))
+                text = repr(value)
+                if not isinstance(value, str):
+                    # These are no literals of Python.
+                    text = re.sub(r"\b(inf|nan)\b(?!')", r"float('\1')", text)
                 lines.append(f'{indent}{key!r}: {text},')
 
     write(config, '', '        ')

@@ -24,7 +24,6 @@ _OFFLINE_KEYS = (
 )  # fmt: skip
 # What each key may be, as in base.py.
 RANGES = {key: valid for key, valid in base.RANGES.items() if key not in _OFFLINE_KEYS} | {
-    'env_id': 'text',
     'from_run': 'text',
     'random_steps': 'int [0, 2**31)',
     'replay_capacity': 'int [1, 1e9]',

@@ -4,7 +4,7 @@
     (-inf, 0) or (0, inf)       a number in one of these
     int [1, 2**31)              an integer; 'whole' asks for a number without a fraction
     tuple of int [1, 1e5]       any number of such
-    bool   text   'a' or 'b'    True or False, a string, one of these strings
+    bool   text   'a' or 'b'    True or False, a string without control characters, one of these
 
 A number has to be in its range as float32 as well, by which networks know it.
 """
@@ -25,7 +25,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 # The longest value that a message repeats.
 _MOST_SHOWN = 60
 _NAMES = {
-    'bool': 'True or False', 'text': 'a text', 'tuple of int ': 'a tuple of integers in ',
+    'bool': 'True or False', 'text': 'a printable text', 'tuple of int ': 'a tuple of integers in ',
     'tuple of whole ': 'a tuple of whole numbers in ', 'tuple of ': 'a tuple of numbers in ',
     'int ': 'an integer in ', 'whole ': 'a whole number in ',
 }  # fmt: skip
@@ -64,8 +64,10 @@ def contains(valid: str, value: Any) -> bool:
     if valid.startswith('tuple of '):
         rest = valid.removeprefix('tuple of ')
         return isinstance(value, tuple | list) and all(contains(rest, each) for each in value)
-    if valid in ('bool', 'text'):
-        return isinstance(value, bool if valid == 'bool' else str)
+    if valid == 'bool':
+        return isinstance(value, bool)
+    if valid == 'text':
+        return isinstance(value, str) and value.isprintable()
     if valid.startswith("'"):
         return isinstance(value, str) and value in _choices(valid)
     integer = valid.startswith('int ')

@@ -53,6 +53,7 @@ def test_what_is_printed_is_the_config(name, domain):
 
 def test_references_and_infinities_survive():
     config = ConfigDict({'a': 1, 'b': {'c': 2.0, 'd': (float('inf'), 1.0)}, 'e': float('-inf')})
+    config.h = 'runs/inf/nan is inf'
     config.b.f = config.get_ref('a')
     config.b.g = config.b.get_ref('c')
     again = run_text(as_python(config))

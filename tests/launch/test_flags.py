@@ -108,7 +108,7 @@ def test_bad_flags(module):
     [
         (['--config.num_updates=1.5'], '--config.num_updates=1.5: a whole number is needed.'),
         (['--config.num_updates'], 'Missing value for flag --config.num_updates.'),
-        (['--config.hparams=3'], 'config.hparams holds keys; each is given alone, as --config.hparams.'),
+        (['--config.hparams=3'], 'holds keys; each is given alone, as --config.hparams.KEY=VALUE.'),
         (['--config.resume', 'False'], "unexpected argument 'False'"),
         (['--config.sweep.gamma=' + '(' * 9_000], 'config.sweep.gamma'),
         (['--config.seed=3', '--config=FILES/bc.py'], 'before a value for --config was specified.'),

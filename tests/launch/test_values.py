@@ -23,7 +23,7 @@ from tests.algorithms.helpers import CONFIGS
 INF, NAN = math.inf, math.nan
 # Of the right type, but of no use to most keys.
 STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (0,), (-1.0, 0.5), (NAN,), ('x',), 'abc',
-           '', 'x' * 5_000, b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
+           '', 'x' * 5_000, 'a\0b', b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
 # Keys, by the end of their name, for which a value is as good as any other of their type.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
 INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip'}
@@ -113,7 +113,9 @@ def must_be_refused(path: str, default, value) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return not (isinstance(default, bool) and isinstance(value, bool))
     if isinstance(default, str):
-        return not isinstance(value, str) or key not in ANY_TEXT or (key == 'dataset' and not value)
+        if not isinstance(value, str) or '\0' in value or key not in ANY_TEXT:
+            return True
+        return key == 'dataset' and not value
     if isinstance(default, int):
         least = 0 if key in ZERO_INT else 1
         return not isinstance(value, int) or not least <= value < 2**32

@@ -30,7 +30,7 @@ INF = math.inf
         ('tuple of int [1, 1e5]', ((), (1, 2), [3]), ((0,), (1.0,), 5, 'abc', ('x',), None)),
         ('tuple of [0, 1]', ((0.5, 1),), ((0.5, 2), (math.nan,), 0.5)),
         ('bool', (True, False), (0, 1, 'True', None)),
-        ('text', ('', 'abc'), (b'abc', 0, None, ())),
+        ('text', ('', 'abc', 'é 1'), (b'abc', 0, None, (), 'a\0b', 'a\nb', '\udcff')),
         ("'a', 'b' or 'c d'", ('a', 'b', 'c d'), ('d', '', None, ('a',))),
     ],
 )
