@@ -52,6 +52,8 @@ def _sentences() -> Iterator[None]:
         yield
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        sys.exit(f'error: {_said(error)}')
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and 'out of memory' not in str(error).lower():
             raise
@@ -59,6 +61,16 @@ def _sentences() -> Iterator[None]:
             'error: there is not enough memory for as many members, networks and batches of these '
             f'sizes ({" ".join(str(error).split())[:200]}).'
         )
+
+
+def _said(error: OSError) -> str:
+    """What the system says of a path; of an error that names none, all that is known of it."""
+    if isinstance(error.filename, str | bytes | Path):
+        paths = (error.filename, error.filename2)
+        return f'{" and ".join(os.fsdecode(path) for path in paths if path)}: {error.strerror}.'
+    *_, where = traceback.extract_tb(error.__traceback__)
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text} ({where.filename}, line {where.lineno}).'
 
 
 def _parsed(argv: list[str]) -> list[str]:

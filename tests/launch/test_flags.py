@@ -94,7 +94,7 @@ def test_bad_flags(module):
     own = flags_of(module)
     assert own or 'experiments' in module or module == 'launch.behaviour_policies'
     for name, kind in own.items():
-        for text in BAD.get(kind, ('', 'no/such thing', "'")):
+        for text in BAD.get(kind, ('', 'no/such thing', 'x' * 5_000)):
             sentence = said(module, f'--{name}={text}')
             assert kind not in BAD or f'--{name}={text}' in sentence, sentence
     assert "'no_such_flag'" in said(module, '--no_such_flag=1')
@@ -113,6 +113,9 @@ def test_bad_flags(module):
         (['--config.sweep.gamma=' + '(' * 9_000], 'config.sweep.gamma'),
         (['--config.seed=3', '--config=FILES/bc.py'], 'before a value for --config was specified.'),
         (['--config=FILES'], 'no config file '),
+        (['--config=' + 'x' * 5_000], 'File name too long'),
+        (['--config.run_dir=' + 'x' * 5_000], 'File name too long'),
+        (['--config.dataset=' + 'x' * 5_000], 'File name too long'),
         (['--config=FILES/iql.py:sepsis', '--config.algorithm=cql'],
          'config.hparams lacks bc_warm_start_updates, cql_alpha, target_gap, which cql needs, and has '),
         (['--config=FILES/discrete_cql.py', '--config.algorithm=dqn'],
