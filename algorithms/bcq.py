@@ -40,7 +40,7 @@ METRICS = (
     'q_gap', 'td_error',
 )  # fmt: skip
 NETWORK = {
-    'hidden_sizes': 'tuple of int [1, 1e5]', 'vae_hidden_sizes': 'tuple of int [1, 1e5]',
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'vae_hidden_sizes': 'nonempty tuple of int [1, 1e5]',
     **dict.fromkeys(('num_critics', 'num_backup_actions', 'num_act_actions'), 'int [1, 1e4]'),
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
     [0, 1]   (0, inf]           a number between the two; a round bracket excludes its end
     (-inf, 0) or (0, inf)       a number in one of these
     int [1, 2**31)              an integer; 'whole' asks for a number without a fraction
-    tuple of int [1, 1e5]       any number of such
+    tuple of int [1, 1e5]       any number of such; 'nonempty tuple of' asks for one at least
     bool   text   'a' or 'b'    True or False, a string without control characters, one of these
 
 A number has to be in its range as float32 as well, by which networks know it.
@@ -61,6 +61,8 @@ def check(values: ConfigDict, table: Table, owner: str = 'config') -> None:
 
 def contains(valid: str, value: Any) -> bool:
     """Whether a value is in a range."""
+    if valid.startswith('nonempty '):
+        return contains(valid.removeprefix('nonempty '), value) and len(value) > 0
     if valid.startswith('tuple of '):
         rest = valid.removeprefix('tuple of ')
         return isinstance(value, tuple | list) and all(contains(rest, each) for each in value)
@@ -112,6 +114,8 @@ def _name(valid: str) -> str:
     for begins, name in _NAMES.items():
         if valid.startswith(begins):
             return name + valid.removeprefix(begins)
+    if valid.startswith('nonempty '):
+        return f'{_name(valid.removeprefix("nonempty "))}, one at least'
     return valid if valid.startswith("'") else f'a number in {valid}'
 
 

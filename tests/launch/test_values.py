@@ -22,8 +22,8 @@ from tests.algorithms.helpers import CONFIGS
 
 INF, NAN = math.inf, math.nan
 # Of the right type, but of no use to most keys.
-STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (0,), (-1.0, 0.5), (NAN,), ('x',), 'abc',
-           '', 'x' * 5_000, 'a\0b', b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
+STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (), (0,), (-1.0, 0.5), (NAN,), ('x',),
+           'abc', '', 'x' * 5_000, 'a\0b', b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
 # Keys, by the end of their name, for which a value is as good as any other of their type.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
 INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip'}
@@ -109,7 +109,9 @@ def must_be_refused(path: str, default, value) -> bool:
     key = path.rpartition('.')[2]
     if path.startswith('sweep') or isinstance(default, tuple):
         one = 2 if key.endswith('hidden_sizes') else 0.5
-        return not isinstance(value, tuple) or any(must_be_refused(key, one, each) for each in value)
+        if not isinstance(value, tuple) or (key == 'vae_hidden_sizes' and not value):
+            return True
+        return any(must_be_refused(key, one, each) for each in value)
     if isinstance(default, bool) or isinstance(value, bool):
         return not (isinstance(default, bool) and isinstance(value, bool))
     if isinstance(default, str):

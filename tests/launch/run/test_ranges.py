@@ -28,6 +28,7 @@ INF = math.inf
         ('int [0, 2**32)', (2**32 - 1,), (2**32,)),
         ('whole [1, inf)', (1, 3.0), (2.5, 0, INF, math.nan)),
         ('tuple of int [1, 1e5]', ((), (1, 2), [3]), ((0,), (1.0,), 5, 'abc', ('x',), None)),
+        ('nonempty tuple of int [1, 9]', ((1,), [2, 3]), ((), [], (0,), 5, None)),
         ('tuple of [0, 1]', ((0.5, 1),), ((0.5, 2), (math.nan,), 0.5)),
         ('bool', (True, False), (0, 1, 'True', None)),
         ('text', ('', 'abc', 'é 1'), (b'abc', 0, None, (), 'a\0b', 'a\nb', '\udcff')),
