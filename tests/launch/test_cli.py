@@ -3,6 +3,7 @@
 import importlib
 import json
 
+import jax
 import pytest
 from absl import flags
 from ml_collections import ConfigDict, FieldReference
@@ -126,3 +127,15 @@ def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkey
     assert trained.returncode == 0, trained.stderr
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
     assert summary['settings'][0]['return']['mean'] == -7
+
+
+def test_memory_that_runs_out_is_one_sentence_and_other_faults_are_not():
+    def ended(error):
+        with cli._sentences():
+            raise error
+
+    for error in (MemoryError(), jax.errors.JaxRuntimeError('INTERNAL: Out of memory, 8 bytes\n more')):
+        with pytest.raises(SystemExit, match='error: there is not enough memory for as many .*$'):
+            ended(error)
+    with pytest.raises(jax.errors.JaxRuntimeError, match='other'):
+        ended(jax.errors.JaxRuntimeError('INTERNAL: other'))
