@@ -35,13 +35,13 @@ from launch.run import directory, policies, validation
 def main(config: ConfigDict, runs: list[str]) -> None:
     """Estimates and prints."""
     cli.use_all_cores()
+    paths = [Path(run) for run in runs]
+    method = validated(config, paths)
     asked = ConfigDict(
         config.to_dict() | {'runs': runs, 'all_checkpoints': FLAGS.all_checkpoints}
     )
     file = Path(config.output or directory.default_path(asked, config.dataset) / 'estimates.json')
     _keep_others(file, asked)
-    paths = [Path(run) for run in runs]
-    method = validated(config, paths)
     found = [each for path in paths for each in policies.of_run(path, FLAGS.all_checkpoints)]
     dataset = load(config)
     judged = judging.judge(dataset, found, method)

@@ -60,7 +60,8 @@ def train_online(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, environment or run directory cannot be used.
     """
     if 'from_run' not in config:
-        raise UserError('this config has no environment to act in: it is for launch.train.')
+        kind = 'launch.ope' if 'behaviour' in config else 'launch.train'
+        raise UserError(f'this config has no environment to act in: it is for {kind}.')
     validation.run(config, online.RANGES)
     source = Path(config.from_run).resolve() if config.from_run else None
     if source:

@@ -120,8 +120,6 @@ def test_bad_flags(module):
          'config.hparams lacks bc_warm_start_updates, cql_alpha, target_gap, which cql needs, and has '),
         (['--config=FILES/discrete_cql.py', '--config.algorithm=dqn'],
          'config.hparams has cql_alpha, which dqn does not know; launch/configs/dqn.py is its config.'),
-        (['--config=FILES/online.py'], 'it is for launch.train_online.'),
-        (['--config=FILES/ope.py'], 'it is for launch.ope.'),
         (['--config.num_seeds=1e5', '--config.sweep.gamma=0.9,0.99'], 'make 200,000 members; valid:'),
         (['--config.seed=4294967295', '--config.num_seeds=2'], 'config.seed is 4294967295'),
         (['--flagfile=none'], 'Unable to open flagfile'),
@@ -130,6 +128,20 @@ def test_bad_flags(module):
 def test_bad_command_lines_of_training(arguments, words):
     files = str(Path(iql.__file__).parent)
     assert words in said('launch.train', *(each.replace('FILES', files) for each in arguments))
+
+
+@pytest.mark.parametrize(('file', 'module', 'words'), [
+    ('ope', 'launch.train', 'it is for launch.ope.'),
+    ('online', 'launch.train', 'it is for launch.train_online.'),
+    ('iql', 'launch.train_online', 'it is for launch.train.'),
+    ('ope', 'launch.train_online', 'it is for launch.ope.'),
+    ('iql', 'launch.ope', 'launch.ope takes --config=launch/configs/ope.py:DOMAIN.'),
+    ('online', 'launch.ope', 'launch.ope takes --config=launch/configs/ope.py:DOMAIN.'),
+    ('ope', 'launch.compare', 'it is for launch.ope.'),
+])  # fmt: skip
+def test_the_config_of_another_program(file, module, words):
+    path = f'{Path(iql.__file__).parent / file}.py'
+    assert words in said(module, path if module == 'launch.compare' else f'--config={path}')
 
 
 GOOD = 'from launch.configs import iql\ndef get_config():\n    c = iql.get_config("sepsis")\n'
