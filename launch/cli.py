@@ -14,7 +14,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from data.types import DatasetError
-from launch.configs import UnknownDomainError, as_python
+from launch.configs import UnknownDomainError, as_python, register_parsers
 
 _CONFIGS = Path(__file__).parent / 'configs'
 
@@ -85,8 +85,8 @@ def _flags_in_sentences() -> Iterator[None]:
         yield
     # What is written as a tuple is read by Python's own parser, which may find more than wrong syntax.
     except (flags.Error, ValueError, TypeError, MemoryError, RecursionError) as error:
-        said = ' '.join(str(error).split()) or type(error).__name__
-        raise UserError(f'{said.rstrip(".")}.') from error
+        said = ' '.join(str(error).split()) or f'a flag cannot be read ({type(error).__name__})'
+        raise UserError(said if said.endswith('?') else f'{said.rstrip(".")}.') from error
 
 
 def _import(name: str) -> None:
@@ -119,8 +119,7 @@ def start_with_config(
     # ml_collections reads the command line later, and would end in a traceback of its own.
     with _sentences():
         _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
-    config_flags.register_flag_parser_for_type(int, _Number(_whole, 'a whole number'))
-    config_flags.register_flag_parser_for_type(float, _Number(float, 'a number'))
+    register_parsers()
     with _sentences(), _flags_in_sentences():
         config = config_flags.DEFINE_config_file('config', default, 'config file, and its domain')
     printed = flags.DEFINE_bool('print_config', False, 'print the merged config and stop')
@@ -134,30 +133,6 @@ def start_with_config(
             main(config.value, *([argv[1:]] if with_arguments else []))
 
     start(begin, with_arguments)
-
-
-class _Number(flags.ArgumentParser):
-    """Reads numbers of a kind, which its messages call `name`."""
-
-    def __init__(self, read: Callable[[str], int | float], name: str):
-        self._read, self._name = read, name
-
-    def parse(self, argument: str | int | float) -> int | float:
-        try:
-            return self._read(argument)
-        except (ValueError, OverflowError):
-            raise ValueError(f'{self._name} is needed') from None
-
-
-def _whole(text: str | int) -> int:
-    """An integer, written as one or like 1e6."""
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-    if not number.is_integer():
-        raise ValueError
-    return int(number)
 
 
 def load_config(value: str) -> ConfigDict:

@@ -1,8 +1,10 @@
-"""One file per algorithm, what they all may raise, and how a config is written as such a file."""
+"""One file per algorithm, what they all may raise, and how configs and their values are written."""
 
 import re
+from collections.abc import Callable
 
-from ml_collections import ConfigDict, FieldReference
+from absl import flags
+from ml_collections import ConfigDict, FieldReference, config_flags
 
 
 class UnknownDomainError(ValueError):
@@ -57,3 +59,42 @@ def _followed(reference: FieldReference) -> tuple[FieldReference, str]:
     if made_by == ['FieldReference._apply_cast_op']:
         return reference._ops[0].args[0], f'get_ref({{}}).to_{reference.get_type().__name__}()'
     return reference, 'get_ref({})'
+
+
+def register_parsers() -> None:
+    """Has --config.KEY=VALUE take whole numbers like 1e6, and say what is needed."""
+    config_flags.register_flag_parser_for_type(int, _Number(_whole, 'a whole number'))
+    config_flags.register_flag_parser_for_type(float, _Number(float, 'a number'))
+    config_flags.register_flag_parser_for_type(bool, _Truth())
+
+
+class _Number(flags.ArgumentParser):
+    """Reads numbers of a kind, which its messages call `name`."""
+
+    def __init__(self, read: Callable[[str], int | float], name: str):
+        self._read, self._name = read, name
+
+    def parse(self, argument: str | int | float) -> int | float:
+        try:
+            return self._read(argument)
+        except (ValueError, OverflowError):
+            raise ValueError(f'{self._name} is needed') from None
+
+
+class _Truth(flags.BooleanParser):
+    def parse(self, argument: str | bool) -> bool:
+        try:
+            return super().parse(argument)
+        except (ValueError, TypeError):
+            raise ValueError('True or False is needed') from None
+
+
+def _whole(text: str | int) -> int:
+    """An integer, written as one or like 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
