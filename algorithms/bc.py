@@ -8,6 +8,8 @@ categorical one for discrete actions, so that the two differ in their weights on
 highest return (`config.top_fraction`), as in Chen et al. 2021, https://arxiv.org/abs/2106.01345.
 """
 
+from typing import Annotated
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -22,10 +24,11 @@ from networks.policies import CategoricalPolicy, GaussianPolicy
 NAME = 'BC'
 ACTIONS = ('continuous', 'discrete')
 METRICS = ('actor_loss', 'log_prob_std')
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]', 'dropout_rate': '[0, 1)'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    learning_rate: jax.Array  # Adam's
+    learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class BCState(struct.PyTreeNode):
@@ -37,7 +40,7 @@ class BCState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCState:
-    """Of `config` it reads hidden_sizes, dropout_rate."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key = jax.random.split(key)
     network = CategoricalPolicy if spec.discrete else GaussianPolicy
     policy = network(config.hidden_sizes, spec.action_size, config.dropout_rate)

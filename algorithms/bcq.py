@@ -17,7 +17,7 @@ first, then the critics, and the perturbation network sees both of them new; the
 moved by a target network of their own, which follows at the critics' target rate.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -39,16 +39,20 @@ METRICS = (
     'vae_loss', 'critic_loss', 'actor_loss', 'reconstruction_error', 'kl', 'q_data', 'q_policy',
     'q_gap', 'td_error',
 )  # fmt: skip
+NETWORK = {
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'vae_hidden_sizes': 'nonempty tuple of int [1, 1e5]',
+    **dict.fromkeys(('num_critics', 'num_backup_actions', 'num_act_actions'), 'int [1, 1e4]'),
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    minimum_weight: jax.Array  # lambda of eq. 13, in [0, 1]; 1 is clipped double Q-learning
-    max_perturbation: jax.Array  # phi, how far each dimension of a proposal may move
-    target_rate: jax.Array  # share of the way to a network that its target goes per update, in [0, 1]
-    vae_learning_rate: jax.Array  # Adam's
-    actor_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    minimum_weight: Annotated[jax.Array, '[0, 1]']  # lambda of eq. 13; 1: clipped double Q-learning
+    max_perturbation: Annotated[jax.Array, '[0, inf)']  # phi, how far a proposal's numbers may move
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far a target goes to its network per update
+    vae_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class BCQState(struct.PyTreeNode):
@@ -67,8 +71,7 @@ class BCQState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> BCQState:
-    """Of `config` it reads hidden_sizes (of critics and perturbation network), vae_hidden_sizes,
-    num_critics, num_backup_actions (n of eq. 13), num_act_actions (n of eq. 11)."""
+    """NETWORK says what it reads of `config`; n of eqs. 13 and 11 are the backup and act actions."""
     key, vae_key, actor_key, critic_key = jax.random.split(key, 4)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     latent = jnp.zeros((1, 2 * spec.action_size))

@@ -18,11 +18,10 @@ penalty before the gap is taken off; the actor begins by cloning the data; all l
 parameters of before the update, but for the temperature, which moves first. config.max_backup is its
 maximising backup: each critic takes the best of its values at num_sampled_actions next actions.
 Unlike that code: weights start uniform in +-1/sqrt(fan-in) (rlkit: hidden biases 0.1, last layers in
-+-3e-3, the policy's in +-1e-3); log pi is exact (rlkit adds 1e-6 inside the logarithm); cloning lasts
-for all of `bc_warm_start_updates` (rlkit: one less).
++-3e-3, the policy's in +-1e-3); log pi is exact (rlkit adds 1e-6 in it); cloning lasts one update more.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import chex
 import jax
@@ -44,16 +43,20 @@ METRICS = (
     'temperature_loss', 'actor_loss', 'critic_loss', 'temperature', 'entropy',
     'conservative_penalty', 'alpha', 'q_data', 'q_policy', 'q_gap', 'td_error',
 )  # fmt: skip
+NETWORK = {
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]',
+    'num_sampled_actions': 'int [1, 1e4]', 'lagrange': 'bool', 'max_backup': 'bool',
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    cql_alpha: jax.Array  # alpha of eq. 4, at least 0 (the code's min_q_weight)
-    target_gap: jax.Array  # tau of the Lagrange version, unused without it
-    bc_warm_start_updates: jax.Array  # updates for which the actor clones the data; 0 for none
-    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
-    actor_learning_rate: jax.Array  # Adam's, also the temperature's
-    critic_learning_rate: jax.Array  # Adam's, also the Lagrange multiplier's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    cql_alpha: Annotated[jax.Array, '[0, inf)']  # alpha of eq. 4 (the code's min_q_weight)
+    target_gap: Annotated[jax.Array, '(-inf, inf)']  # tau, of the Lagrange version alone
+    bc_warm_start_updates: Annotated[jax.Array, '[0, inf]']  # for so many the actor clones the data
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far targets go to their critics per update
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's, also the temperature's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's, also the Lagrange multiplier's
 
 
 class CQLState(struct.PyTreeNode):
@@ -72,7 +75,7 @@ class CQLState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> CQLState:
-    """Of `config` it reads hidden_sizes, num_critics, num_sampled_actions, lagrange, max_backup."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size, log_std_min=-5.0)

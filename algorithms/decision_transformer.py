@@ -25,7 +25,7 @@ serves everywhere (theirs stays 0.1 on the embedded tokens); and observations ar
 1e-3 added to the standard deviations (theirs: 1e-6).
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -46,15 +46,19 @@ NAME = 'Decision Transformer'
 ACTIONS = ('continuous', 'discrete')
 BATCH = Sequence
 METRICS = ('actor_loss', 'gradient_norm', 'learning_rate')
+NETWORK = {
+    'context': 'int [1, 1e5]', 'embedding_size': 'int [1, 1e5]', 'num_layers': 'int [1, 1e4]',
+    'num_heads': 'int [1, 1e4]', 'dropout_rate': '[0, 1)', 'max_timestep': 'int [1, 1e7]',
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
-    return_scale: jax.Array  # what returns-to-go are divided by before they are embedded, positive
-    learning_rate: jax.Array  # AdamW's, after the warm-up
-    weight_decay: jax.Array  # AdamW's
-    warmup_updates: jax.Array  # updates over which the learning rate grows linearly
-    max_gradient_norm: jax.Array  # longer gradients are shortened to this
-    target_return: jax.Array  # R_1 at test time, in the environment's units; `act` alone reads it
+    return_scale: Annotated[jax.Array, '(0, inf)']  # divides returns-to-go before they are embedded
+    learning_rate: Annotated[jax.Array, '[0, inf)']  # AdamW's, after the warm-up
+    weight_decay: Annotated[jax.Array, '[0, inf)']  # AdamW's
+    warmup_updates: Annotated[jax.Array, '[0, inf)']  # the learning rate grows linearly for so many
+    max_gradient_norm: Annotated[jax.Array, '(0, inf]']  # longer gradients are shortened to this
+    target_return: Annotated[jax.Array, '(-inf, inf)']  # R_1, in the environment's units, of `act`
 
 
 class DecisionTransformerState(struct.PyTreeNode):
@@ -70,8 +74,7 @@ class DecisionTransformerState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DecisionTransformerState:
-    """Of `config` it reads context, embedding_size, num_layers, num_heads, dropout_rate and
-    max_timestep."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key = jax.random.split(key)
     model = TrajectoryTransformer(
         spec, config.embedding_size, config.num_layers, config.num_heads, config.dropout_rate,

@@ -14,7 +14,7 @@ share their convolutions) and a target that follows slowly. All losses see the p
 the update; pi(s') is chosen with the online networks, only its value is the target's.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -34,16 +34,17 @@ ACTIONS = ('discrete',)
 METRICS = (
     'critic_loss', 'behaviour_loss', 'allowed_actions', 'q_data', 'q_policy', 'q_gap', 'td_error',
 )  # fmt: skip
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]'}
 
 _LOGIT_PENALTY = 0.01
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    threshold: jax.Array  # in [0, 1): allowed are actions this likely beside the likeliest
-    target_rate: jax.Array  # share of the way to the critic that its target goes per update, in [0, 1]
-    behaviour_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    threshold: Annotated[jax.Array, '[0, 1)']  # so likely beside the likeliest is allowed
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far the target goes to its critic per update
+    behaviour_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class DiscreteBCQState(struct.PyTreeNode):
@@ -59,7 +60,7 @@ class DiscreteBCQState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteBCQState:
-    """Of `config` it reads hidden_sizes."""
+    """NETWORK says what it reads of `config`."""
     key, behaviour_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)
     classifier = CategoricalPolicy(config.hidden_sizes, spec.action_size)

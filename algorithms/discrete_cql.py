@@ -16,7 +16,7 @@ which is the paper's 1/2 u^2 for errors below `error_clip`. That code chooses th
 the target network; this file with the online one, as dqn.py does.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -35,14 +35,15 @@ ACTIONS = ('discrete',)
 METRICS = (
     'critic_loss', 'conservative_penalty', 'alpha', 'q_data', 'q_policy', 'q_gap', 'td_error',
 )  # fmt: skip
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    cql_alpha: jax.Array  # alpha of eq. 4; 0 is double DQN
-    target_period: jax.Array  # updates between replacements of the target network, at least 1
-    error_clip: jax.Array  # of Huber's loss: where the gradient of the squared error is clipped
-    learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    cql_alpha: Annotated[jax.Array, '[0, inf)']  # alpha of eq. 4; 0 is double DQN
+    target_period: Annotated[jax.Array, 'whole [1, inf)']  # updates to a replacement of the target
+    error_clip: Annotated[jax.Array, '(0, inf)']  # of Huber's loss: where its gradient is clipped
+    learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class DiscreteCQLState(struct.PyTreeNode):
@@ -57,7 +58,7 @@ class DiscreteCQLState(struct.PyTreeNode):
 def init(
     key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict
 ) -> DiscreteCQLState:
-    """Of `config` it reads hidden_sizes."""
+    """NETWORK says what it reads of `config`."""
     key, critic_key = jax.random.split(key)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)

@@ -13,7 +13,7 @@ gradient of Huber's loss) and the target network is replaced by the network ever
 optimiser is Adam where the papers have RMSProp; the policy evaluated is greedy.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -30,13 +30,14 @@ from networks.values import DiscreteActionValue
 NAME = 'DQN'
 ACTIONS = ('discrete',)
 METRICS = ('critic_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    target_period: jax.Array  # updates between replacements of the target network, at least 1
-    error_clip: jax.Array  # of Huber's loss: where the gradient of the squared error is clipped
-    learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    target_period: Annotated[jax.Array, 'whole [1, inf)']  # updates to a replacement of the target
+    error_clip: Annotated[jax.Array, '(0, inf)']  # of Huber's loss: where its gradient is clipped
+    learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class DQNState(struct.PyTreeNode):
@@ -49,7 +50,7 @@ class DQNState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> DQNState:
-    """Of `config` it reads hidden_sizes."""
+    """NETWORK says what it reads of `config`."""
     key, critic_key = jax.random.split(key)
     q = DiscreteActionValue(config.hidden_sizes, spec.action_size)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1,), jnp.int32)

@@ -10,8 +10,7 @@ Where pi(s') is nothing that the log ever tries, Q there is what a network makes
 that is, and there the least value that the log would allow stands for it, if anything shall.
 
 One gradient step at a time, with a slowly moving average of Q in the place of Q_{k-1} (as in
-google-research's policy_eval/q_fitter.py). Nothing is maximised, so that errors are not sought out;
-but bootstrapping from actions that the data lack can let values run away.
+google-research's policy_eval/q_fitter.py). No maximum seeks errors out, but values can run away.
 
 The policies are no part of this file. A batch brings their actions, and each learner says which of them
 it evaluates, so that many policies, of any algorithms, are members of one run. So are the bootstrap's
@@ -19,7 +18,7 @@ refits on episodes drawn with replacement, whose spread says how far the log det
 (Hao et al. 2021, https://arxiv.org/abs/2102.03607): a batch brings how often each of them has a step.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import chex
 import jax
@@ -35,6 +34,7 @@ from networks.values import ActionValue, DiscreteActionValue
 
 NAME = 'FQE'
 METRICS = ('critic_loss', 'q_data', 'next_q', 'td_error')
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]'}
 
 
 class Batch(NamedTuple):
@@ -60,12 +60,12 @@ class Batch(NamedTuple):
 
 
 class Hyperparameters(struct.PyTreeNode):
-    policy: jax.Array  # which of the batch's policies is evaluated, from 0
-    resample: jax.Array  # which of the batch's resamples is learned from, from 0
-    untried_value: jax.Array  # of what the log never tries, in the units of the batch's rewards
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    target_rate: jax.Array  # share of the way to the critic that its target goes per update, in [0, 1]
-    learning_rate: jax.Array  # Adam's
+    policy: Annotated[jax.Array, 'whole [0, inf)']  # the batch's one that is evaluated, from 0
+    resample: Annotated[jax.Array, 'whole [0, inf)']  # the batch's one that is learned from
+    untried_value: Annotated[jax.Array, '(-inf, inf)']  # of what the log never tries, in rewards
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far the target goes to its critic per update
+    learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class FQEState(struct.PyTreeNode):
@@ -78,7 +78,7 @@ class FQEState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> FQEState:
-    """Of `config` it reads hidden_sizes."""
+    """NETWORK says what it reads of `config`."""
     key, critic_key = jax.random.split(key)
     if spec.discrete:
         q = DiscreteActionValue(config.hidden_sizes, spec.action_size)

@@ -18,7 +18,7 @@ decays to 0 on a cosine. Weights start uniform in +-1/sqrt(fan-in) where that co
 Discrete actions: Q(s, .) returns all values, the policy is categorical, the equations are the same.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -39,18 +39,23 @@ METRICS = (
     'value_loss', 'critic_loss', 'actor_loss', 'value', 'q_data', 'q_policy', 'q_gap', 'td_error',
     'advantage', 'advantage_weight',
 )  # fmt: skip
+NETWORK = {
+    'hidden_sizes': 'tuple of int [1, 1e5]',
+    'dropout_rate': '[0, 1)',  # of the actor
+    'num_critics': 'int [1, 1e4]',
+}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    expectile: jax.Array  # tau of eq. 5, in (0, 1); 0.5 evaluates the behaviour policy
-    inverse_temperature: jax.Array  # beta of eq. 7, at least 0; 0 clones the behaviour
-    max_advantage_weight: jax.Array  # where exp(beta A) is clipped
-    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
-    actor_learning_rate: jax.Array  # Adam's
-    value_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
-    actor_decay_updates: jax.Array  # updates until the actor's learning rate is 0; may be infinite
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    expectile: Annotated[jax.Array, '(0, 1)']  # tau of eq. 5; 0.5 evaluates the behaviour policy
+    inverse_temperature: Annotated[jax.Array, '[0, inf)']  # beta of eq. 7; 0 clones the behaviour
+    max_advantage_weight: Annotated[jax.Array, '(0, inf)']  # where exp(beta A) is clipped
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far targets go to their critics per update
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    value_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    actor_decay_updates: Annotated[jax.Array, '(0, inf]']  # until the actor's learning rate is 0
 
 
 class IQLState(struct.PyTreeNode):
@@ -65,7 +70,7 @@ class IQLState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> IQLState:
-    """Of `config` it reads hidden_sizes, dropout_rate (of the actor), num_critics."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key, value_key, critic_key = jax.random.split(key, 4)
     observation = jnp.zeros((1, spec.observation_size))
     if spec.discrete:

@@ -17,7 +17,7 @@ that code takes their mean. alpha is exp of what is learned. sigma is exp of an 
 Weights start uniform in +-1/sqrt(fan-in) where that code has Glorot's initialisation.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -38,16 +38,17 @@ METRICS = (
     'critic_loss', 'actor_loss', 'temperature_loss', 'q_data', 'q_policy', 'q_gap', 'td_error',
     'entropy', 'temperature',
 )  # fmt: skip
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    target_entropy_per_dimension: jax.Array  # H / dim(A), below log 2, the entropy of uniform actions
-    initial_temperature: jax.Array  # alpha before the first update, positive
-    target_rate: jax.Array  # share of the way to the critics that their targets go per update, in [0, 1]
-    actor_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
-    temperature_learning_rate: jax.Array  # Adam's; at 0 alpha stays as it is
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    target_entropy_per_dimension: Annotated[jax.Array, '(-inf, 0.6931)']  # H / dim(A), below log 2
+    initial_temperature: Annotated[jax.Array, '(0, inf)']  # alpha before the first update
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far targets go to their critics per update
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    temperature_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's; at 0 alpha stays as it is
 
 
 class SACState(struct.PyTreeNode):
@@ -62,7 +63,7 @@ class SACState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> SACState:
-    """Of `config` it reads hidden_sizes, num_critics."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)

@@ -18,7 +18,7 @@ and then all target networks move; sigma and c are fractions of the action bound
 clipped.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -36,17 +36,18 @@ from networks.values import ActionValue, ensemble
 NAME = 'TD3'
 ACTIONS = ('continuous',)
 METRICS = ('critic_loss', 'actor_loss', 'q_data', 'q_policy', 'q_gap', 'td_error')
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    target_rate: jax.Array  # share of the way to a network that its target goes, in [0, 1]
-    policy_noise: jax.Array  # sigma, standard deviation of the target policy's noise
-    noise_clip: jax.Array  # c, where that noise is clipped
-    policy_delay: jax.Array  # d, critic updates for each update of policy and targets, at least 1
-    exploration_noise: jax.Array  # standard deviation of what `explore` adds; no part of learning
-    actor_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far a target goes to its network
+    policy_noise: Annotated[jax.Array, '[0, inf)']  # sigma of the target policy's noise
+    noise_clip: Annotated[jax.Array, '[0, inf]']  # c, where that noise is clipped
+    policy_delay: Annotated[jax.Array, 'whole [1, inf)']  # d, critic updates to one of the policy
+    exploration_noise: Annotated[jax.Array, '[0, inf)']  # sigma of what `explore` adds
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class TD3State(struct.PyTreeNode):
@@ -61,7 +62,7 @@ class TD3State(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> TD3State:
-    """Of `config` it reads hidden_sizes, num_critics."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)

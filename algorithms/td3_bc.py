@@ -15,7 +15,7 @@ As in TD3 policy and target networks move at every d-th update only. Observation
 (pi(s) - a)^2 is the mean over the action's dimensions, not their sum.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -35,18 +35,19 @@ ACTIONS = ('continuous',)
 METRICS = (
     'critic_loss', 'actor_loss', 'cloning_error', 'q_data', 'q_policy', 'q_gap', 'td_error',
 )  # fmt: skip
+NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]'}
 
 
 class Hyperparameters(struct.PyTreeNode):
-    gamma: jax.Array  # the discount factor, in [0, 1]
-    alpha: jax.Array  # weight of the value against cloning, at least 0
-    target_rate: jax.Array  # share of the way to a network that its target goes, in [0, 1]
-    policy_noise: jax.Array  # sigma, standard deviation of the target policy's noise
-    noise_clip: jax.Array  # c, where that noise is clipped
-    policy_delay: jax.Array  # d, critic updates for each update of policy and targets, at least 1
-    exploration_noise: jax.Array  # standard deviation of what `explore` adds; no part of learning
-    actor_learning_rate: jax.Array  # Adam's
-    critic_learning_rate: jax.Array  # Adam's
+    gamma: Annotated[jax.Array, '[0, 1]']  # the discount factor
+    alpha: Annotated[jax.Array, '[0, inf)']  # weight of the value against cloning
+    target_rate: Annotated[jax.Array, '[0, 1]']  # how far a target goes to its network
+    policy_noise: Annotated[jax.Array, '[0, inf)']  # sigma of the target policy's noise
+    noise_clip: Annotated[jax.Array, '[0, inf]']  # c, where that noise is clipped
+    policy_delay: Annotated[jax.Array, 'whole [1, inf)']  # d, critic updates to one of the policy
+    exploration_noise: Annotated[jax.Array, '[0, inf)']  # sigma of what `explore` adds
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class TD3BCState(struct.PyTreeNode):
@@ -61,7 +62,7 @@ class TD3BCState(struct.PyTreeNode):
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> TD3BCState:
-    """Of `config` it reads hidden_sizes, num_critics."""
+    """NETWORK says what it reads of `config`."""
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = DeterministicPolicy(config.hidden_sizes, spec.action_size)

@@ -156,4 +156,4 @@ def _write(env_id: str, rows: list[Policy], parameters: dict) -> None:
 
 
 if __name__ == '__main__':
-    cli.start(main)
+    cli.start(main, with_arguments=True)

@@ -220,12 +220,12 @@ def device_name() -> str:
 
 if __name__ == '__main__':
     flags.DEFINE_enum('algorithm', 'iql', list(ALGORITHMS), 'algorithm')
-    flags.DEFINE_integer('members', 1, 'members in the run', lower_bound=1)
-    flags.DEFINE_integer('observation_size', 11, 'observation features')
-    flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions')
+    flags.DEFINE_integer('members', 1, 'members in the run', 1, 100_000)
+    flags.DEFINE_integer('observation_size', 11, 'observation features', 1, 1_000_000)
+    flags.DEFINE_integer('action_size', 3, 'action dimensions, or discrete actions', 1, 100_000)
     flags.DEFINE_bool('discrete', False, 'whether actions are discrete')
-    flags.DEFINE_integer('batch_size', None, "of the batch, if not the config's", lower_bound=1)
-    flags.DEFINE_integer('updates', 200, 'updates per chunk', lower_bound=1)
-    flags.DEFINE_integer('chunks', 7, 'chunks timed', lower_bound=1)
+    flags.DEFINE_integer('batch_size', None, "of the batch, if not the config's", 1, 10_000_000)
+    flags.DEFINE_integer('updates', 200, 'updates per chunk', 1, 2**31 - 1)
+    flags.DEFINE_integer('chunks', 7, 'chunks timed', 1, 10_000)
     flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
     cli.start(main)

@@ -1,19 +1,20 @@
 """How every program starts and how it fails."""
 
+import contextlib
 import importlib
-import importlib.util
 import os
-import re
+import runpy
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
-from ml_collections import ConfigDict, FieldReference, config_flags
+from ml_collections import ConfigDict, config_flags
 
 from data.types import DatasetError
-from launch.configs import UnknownDomainError
+from launch.configs import UnknownDomainError, as_python, register_parsers
 
 _CONFIGS = Path(__file__).parent / 'configs'
 
@@ -22,29 +23,80 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message says what, why and what can."""
 
 
-def start(main: Callable[[list[str]], None]) -> None:
-    """Starts an absl program; an error that is the user's ends it with one sentence and status 1."""
+def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> None:
+    """Starts an absl program; an error that is the user's ends it with one sentence and status 1.
+
+    Args:
+        main: takes the arguments that are no flags, after the program's name.
+        with_arguments: whether there may be any.
+    """
     logging.set_verbosity(logging.WARNING)
     packages = flags.DEFINE_multi_string(
         'import', [], 'package to import first, such as one that registers environments'
     )
 
     def begin(argv: list[str]) -> None:
+        if len(argv) > 1 and not with_arguments:
+            raise UserError(f'unexpected argument {argv[1]!r}: values are given as --flag=value.')
         for name in packages.value:
             _import(name)
         main(argv)
 
+    with _sentences():
+        app.run(begin, flags_parser=_parsed)
+
+
+@contextlib.contextmanager
+def _sentences() -> Iterator[None]:
     try:
-        app.run(begin)
+        yield
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        sys.exit(f'error: {_said(error)}')
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and 'out of memory' not in str(error).lower():
+            raise
+        sys.exit(
+            'error: there is not enough memory for as many members, networks and batches of these '
+            f'sizes ({" ".join(str(error).split())[:200]}).'
+        )
+
+
+def _said(error: OSError) -> str:
+    """What the system says of a path; of an error that names none, all that is known of it."""
+    if isinstance(error.filename, str | bytes | Path):
+        paths = (error.filename, error.filename2)
+        return f'{" and ".join(os.fsdecode(path) for path in paths if path)}: {error.strerror}.'
+    *_, where = traceback.extract_tb(error.__traceback__)
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text} ({where.filename}, line {where.lineno}).'
+
+
+def _parsed(argv: list[str]) -> list[str]:
+    """Sets the flags; returns what is left."""
+    with _flags_in_sentences():
+        return flags.FLAGS(argv)
+
+
+@contextlib.contextmanager
+def _flags_in_sentences() -> Iterator[None]:
+    try:
+        yield
+    # What is written as a tuple is read by Python's own parser, which may find more than wrong syntax.
+    except (flags.Error, ValueError, TypeError, MemoryError, RecursionError) as error:
+        said = ' '.join(str(error).split()) or f'a flag cannot be read ({type(error).__name__})'
+        raise UserError(said if said.endswith('?') else f'{said.rstrip(".")}.') from error
 
 
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f'--import={name}: it cannot be imported ({error}).') from error
+    # It is a program of the user's.
+    except Exception as error:
+        raise UserError(
+            f'--import={name}: it cannot be imported ({type(error).__name__}: {error}).'
+        ) from error
 
 
 def start_with_config(
@@ -64,17 +116,15 @@ def start_with_config(
         merge: puts what other flags say into the config.
     """
     default = str(_CONFIGS / default)
-    # ml_collections reads the command line here, and would end in a traceback of its own.
-    try:
+    # ml_collections reads the command line later, and would end in a traceback of its own.
+    with _sentences():
         _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
-    except (UserError, UnknownDomainError) as error:
-        sys.exit(f'error: {error}')
-    config = config_flags.DEFINE_config_file('config', default, 'config file, and its domain')
+    register_parsers()
+    with _sentences(), _flags_in_sentences():
+        config = config_flags.DEFINE_config_file('config', default, 'config file, and its domain')
     printed = flags.DEFINE_bool('print_config', False, 'print the merged config and stop')
 
     def begin(argv: list[str]) -> None:
-        if len(argv) > 1 and not with_arguments:
-            raise UserError(f'unexpected argument {argv[1]!r}: values are given as --config.KEY=VALUE.')
         if merge:
             merge(config.value)
         if printed.value:
@@ -82,68 +132,44 @@ def start_with_config(
         else:
             main(config.value, *([argv[1:]] if with_arguments else []))
 
-    start(begin)
-
-
-def as_python(config: ConfigDict) -> str:
-    """A config as the text of a config file, which --config takes."""
-    lines, paths = [], {}
-
-    def write(node: ConfigDict, path: str, indent: str) -> None:
-        for key, value in node.items(preserve_field_references=True):
-            if isinstance(value, FieldReference):
-                paths.setdefault(id(value), []).append(path + key)
-                value = value.get()
-            if isinstance(value, ConfigDict):
-                lines.append(f'{indent}{key!r}: {{')
-                write(value, f'{path}{key}.', indent + '    ')
-                lines.append(f'{indent}}},')
-            else:
-                # Infinity is no literal of Python.
-                text = re.sub(r"\binf\b(?!')", "float('inf')", repr(value))
-                lines.append(f'{indent}{key!r}: {text},')
-
-    write(config, '', '        ')
-    references = []
-    for source, *others in (sorted(each, key=lambda path: path.count('.')) for each in paths.values()):
-        node, _, key = f'config.{source}'.rpartition('.')
-        references += [f'    config.{other} = {node}.get_ref({key!r})' for other in others]
-    return '\n'.join(
-        ['from ml_collections import ConfigDict', '', '', 'def get_config():',
-         '    config = ConfigDict({', *lines, '    })', *references, '    return config']
-    )  # fmt: skip
-
-
-def check_counts(
-    config: ConfigDict, positive: tuple[str, ...], multiples: tuple[str, ...], owner: str = 'config'
-) -> None:
-    """Raises UserError unless keys are at least 1, and some multiples of log_interval."""
-    for key in positive:
-        if config[key] < 1:
-            raise UserError(f'{owner}.{key} is {config[key]}; at least 1 is needed.')
-    for key in multiples:
-        if config[key] % config.log_interval:
-            raise UserError(
-                f'{owner}.{key} is {config[key]}, no multiple of {owner}.log_interval, '
-                f'{config.log_interval}.'
-            )
+    start(begin, with_arguments)
 
 
 def load_config(value: str) -> ConfigDict:
     """The config that FILE or FILE:DOMAIN names.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is no config file.
         UnknownDomainError: the file has no such domain.
     """
     path, colon, domain = value.partition(':')
     if not Path(path).is_file():
         there = ', '.join(sorted(str(file) for file in _CONFIGS.glob('[!_]*.py')))
         raise UserError(f'no config file {path}; those of this repository are {there}.')
-    specification = importlib.util.spec_from_file_location('config', path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.get_config(domain) if colon else module.get_config()
+    try:
+        # It is a program of the user's, in which anything may go wrong.
+        space = runpy.run_path(path)
+        if 'get_config' not in space:
+            raise UserError(f'config file {path} has no function get_config.')
+        made = space['get_config'](*([domain] if colon else []))
+    except (UserError, UnknownDomainError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f'config file {path} cannot be used: {_reason(error, path)}.') from error
+    if not isinstance(made, ConfigDict):
+        raise UserError(
+            f'get_config of config file {path} returns a {type(made).__name__}; an '
+            'ml_collections.ConfigDict is needed.'
+        )
+    return made
+
+
+def _reason(error: BaseException, path: str) -> str:
+    """What went wrong in a file of the user's, and in which line."""
+    lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == path]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    said = ' '.join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f'{type(error).__name__}{f" in line {line}" if line else ""}: {said.rstrip(".")}'
 
 
 def _config_argument(arguments: list[str], default: str) -> str:
@@ -167,6 +193,10 @@ def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
                 valid = ', '.join(sorted(node)) if isinstance(node, ConfigDict) else 'none'
                 raise UserError(f'unknown key {key!r} in {path}; valid ones: {valid}.')
             node, path = node[key], f'{path}.{key}'
+        if not isinstance(node, ConfigDict | bool | int | float | str | tuple):
+            raise UserError(f'{path} is {node!r} in the config file; values of that type are set there.')
+        if isinstance(node, ConfigDict):
+            raise UserError(f'{path} holds keys; each is given alone, as --{path}.KEY=VALUE.')
 
 
 def use_all_cores() -> None:

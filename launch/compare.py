@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from launch import cli, train
 from launch.cli import UserError
+from launch.configs import as_python
 from launch.report import finished
 
 
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
     if FLAGS.print_config:
         for argument, each in zip(argv[1:], found):
             if not isinstance(each, Path):
-                print(f'# {argument}\n{cli.as_python(each)}\n')
+                print(f'# {argument}\n{as_python(each)}\n')
         return
     paths = [each if isinstance(each, Path) else train.train(each) for each in found]
     finished.present(paths, output)
@@ -38,12 +39,12 @@ def main(argv: list[str]) -> None:
 
 def _config(argument: str) -> ConfigDict:
     config = cli.load_config(argument)
-    if FLAGS.num_updates:
-        config.num_updates = FLAGS.num_updates
-    if FLAGS.num_seeds:
-        config.num_seeds = FLAGS.num_seeds
-    if FLAGS.dataset:
-        config.dataset = FLAGS.dataset
+    # A value of the wrong type is found by train.validate.
+    with config.ignore_type():
+        for key in ('num_updates', 'num_seeds', 'dataset'):
+            if FLAGS[key].value:
+                config[key] = FLAGS[key].value
+    train.validate(config)
     return config
 
 
@@ -57,4 +58,4 @@ if __name__ == '__main__':
     )
     flags.DEFINE_string('dataset', None, 'dataset of the configs, if not their own')
     flags.DEFINE_bool('print_config', False, 'print the merged configs and stop')
-    cli.start(main)
+    cli.start(main, with_arguments=True)

@@ -140,7 +140,7 @@ def _tried(file: Path) -> Path:
 
 if __name__ == '__main__':
     flags.DEFINE_string('run_dir', None, 'run directory')
-    flags.DEFINE_integer('episodes', 100, 'episodes per member', lower_bound=1)
+    flags.DEFINE_integer('episodes', 100, 'episodes per member', 1, 10_000_000)
     flags.DEFINE_integer(
         'seed', 1, 'of the episodes; training evaluates with 0', lower_bound=0
     )

@@ -9,6 +9,7 @@ The folder (launch/run/exporting.py) has the policy as StableHLO and ONNX, what 
 and a program that needs onnxruntime alone.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def main(argv: list[str]) -> None:
     given = [name for name in ('member', 'setting', 'best') if FLAGS[name].value is not None]
     if len(given) > 1:
         raise UserError(f'--{given[0]} and --{given[1]} both choose a member; give one of them.')
+    if FLAGS.target_return is not None and not math.isfinite(FLAGS.target_return):
+        raise UserError(f'--target_return={FLAGS.target_return}: a finite number is needed.')
     path, output = Path(FLAGS.run_dir), Path(FLAGS.output)
     exporting.check_free(output)
     run = policies.restore(path)

@@ -38,8 +38,7 @@ _LISTS = ('observations', 'action', 'categories', 'times')
 
 def main(argv: list[str]) -> None:
     """Ingests, and says what was done and where the dataset is."""
-    if len(argv) > 1:
-        raise UserError(f'unexpected argument {argv[1]!r}: values are given as --flag=value.')
+    del argv
     if not FLAGS.file or not FLAGS.dataset:
         raise UserError('--file and --dataset are needed.')
     path = Path(FLAGS.file)

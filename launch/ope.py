@@ -24,23 +24,24 @@ from data import loading, transforms
 from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
+from launch.configs import ope as ope_config
 from launch.estimate import judging, ratios
 from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
 from launch.estimate.judging import Method
 from launch.report import tables
-from launch.run import directory, policies
+from launch.run import directory, policies, validation
 
 
 def main(config: ConfigDict, runs: list[str]) -> None:
     """Estimates and prints."""
     cli.use_all_cores()
+    paths = [Path(run) for run in runs]
+    method = validated(config, paths)
     asked = ConfigDict(
         config.to_dict() | {'runs': runs, 'all_checkpoints': FLAGS.all_checkpoints}
     )
     file = Path(config.output or directory.default_path(asked, config.dataset) / 'estimates.json')
     _keep_others(file, asked)
-    paths = [Path(run) for run in runs]
-    method = validated(config, paths)
     found = [each for path in paths for each in policies.of_run(path, FLAGS.all_checkpoints)]
     dataset = load(config)
     judged = judging.judge(dataset, found, method)
@@ -75,6 +76,7 @@ def validated(config: ConfigDict, runs: list[Path]) -> Method:
     """How the config says to judge; raises UserError for values with which there is no judging."""
     if 'behaviour' not in config:
         raise UserError('this config trains; launch.ope takes --config=launch/configs/ope.py:DOMAIN.')
+    validation.estimates(config, ope_config.RANGES)
     if not runs:
         raise UserError('which runs? Name their directories.')
     if not config.dataset:

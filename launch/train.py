@@ -22,12 +22,13 @@ from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
 from launch.cli import UserError
+from launch.configs import base
 from launch.estimate import behaviour, held_out, judging, support
 from launch.estimate.behaviour import Model
 from launch.estimate.estimators import ESTIMATORS
 from launch.estimate.judging import Method
 from launch.report import estimates, finished
-from launch.run import directory, feeds, learners, loop, policies, rollouts, validation
+from launch.run import directory, feeds, learners, loop, policies, ranges, rollouts, validation
 from launch.run.directory import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Judge
@@ -79,7 +80,7 @@ def train(config: ConfigDict) -> Path:
     dataset = data.learned_from
     task = dataset.problem
     validation.actions(config.algorithm, task)
-    method = judging.method_of(config.ope, 'config.ope')
+    method = judging.method_of(config.ope)
     if data.held_out is None:
         for doubt in judges.check(task, data.not_held_out):
             print(f'WARNING: {doubt}.', file=sys.stderr)
@@ -228,31 +229,20 @@ def _measured(config: ConfigDict) -> ConfigDict:
 
 def validate(config: ConfigDict) -> None:
     """Raises UserError for values that no run can have."""
-    if 'dataset' not in config:
-        raise UserError('this config has no dataset: it is for launch.train_online.')
-    if config.algorithm not in ALGORITHMS:
-        valid = ', '.join(ALGORITHMS)
-        raise UserError(f'config.algorithm: unknown algorithm {config.algorithm!r}; valid: {valid}.')
+    if 'from_run' in config:
+        raise UserError('this config acts in an environment: it is for launch.train_online.')
+    if 'behaviour' in config:
+        raise UserError('this config judges policies: it is for launch.ope.')
+    validation.run(config, base.RANGES)
     if not config.dataset:
         raise UserError("config.dataset is '': --config.dataset=ID says which log to learn from.")
-    if config.evaluate_in not in ('auto', 'environment', 'log'):
-        raise UserError(
-            f"config.evaluate_in is {config.evaluate_in!r}; valid: 'auto', 'environment', 'log'."
-        )
     if config.normalize_rewards and config.standardize_returns:
         raise UserError(
             'config.normalize_rewards and config.standardize_returns both scale rewards; set one.'
         )
-    if not 0 < config.holdout_fraction < 1:
-        raise UserError(
-            f'config.holdout_fraction is {config.holdout_fraction}; valid: between 0 and 1.'
-        )
     if config.ope.estimator not in ESTIMATORS:
-        raise UserError(
-            f'config.ope.estimator is {config.ope.estimator!r}; valid: {", ".join(ESTIMATORS)}.'
-        )
-    if config.dataset_on not in ('device', 'host'):
-        raise UserError(f"config.dataset_on is {config.dataset_on!r}; valid: 'device', 'host'.")
+        shown = ranges.shown(config.ope.estimator)
+        raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
     if learners.context_of(ALGORITHMS[config.algorithm], config.network) is not None:
         for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
             if config[key] != only:
@@ -261,10 +251,6 @@ def validate(config: ConfigDict) -> None:
                     f'returns in the units of the environment: only {only} is valid.'
                 )
         validation.sequences(config)
-    cli.check_counts(config, ('keep_checkpoints',), ())
-    validation.time_limit(config)
-    validation.schedule(config)
-    validation.hparams(config)
 
 
 if __name__ == '__main__':

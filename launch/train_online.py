@@ -60,11 +60,14 @@ def train_online(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, environment or run directory cannot be used.
     """
     if 'from_run' not in config:
-        raise UserError('this config has no environment to act in: it is for launch.train.')
-    validation.time_limit(config)
+        kind = 'launch.ope' if 'behaviour' in config else 'launch.train'
+        raise UserError(f'this config has no environment to act in: it is for {kind}.')
+    validation.run(config, online.RANGES)
     source = Path(config.from_run).resolve() if config.from_run else None
     if source:
         _continue_members(config, source)
+    validate(config)
+    if source:
         task = problem.load(source / 'problem.json')
         if task.env_spec is None:
             raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
@@ -72,7 +75,6 @@ def train_online(config: ConfigDict) -> Path:
         task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
     else:
         task = problem.from_environment(config.env_id, config.max_episode_steps)
-    validate(config)
     hparams = config.hparams.to_dict()
     members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm)
@@ -161,19 +163,13 @@ def _acting(
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises UserError for values that no run can have."""
-    validation.schedule(config)
-    validation.hparams(config)
+    """Raises UserError for values that do not go together."""
     able = [name for name, module in ALGORITHMS.items() if hasattr(module, 'explore')]
     if config.algorithm not in able:
         raise UserError(
             f'algorithm {config.algorithm} does not say how to explore; valid: {", ".join(able)}.'
         )
-    if not 0 <= config.offline_share < 1:
-        raise UserError(f'config.offline_share is {config.offline_share}; valid: from 0 to below 1.')
-    if config.replay_capacity < 1:
-        raise UserError(f'config.replay_capacity is {config.replay_capacity}; at least 1 is needed.')
-    if not 0 <= config.random_steps < config.num_updates:
+    if config.random_steps >= config.num_updates:
         raise UserError(
             f'config.random_steps is {config.random_steps}; valid: from 0 to below '
             f'config.num_updates, {config.num_updates}.'

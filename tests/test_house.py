@@ -20,7 +20,10 @@ MAY_IMPORT = {
     'launch/estimate': ('algorithms', 'data', 'launch.cli', 'launch.run'),
     'launch/report': ('data', 'launch.cli', 'launch.run'),
     'launch/experiments': ('data', 'launch'),
-    'launch/cli': ('data.types', 'launch.configs.UnknownDomainError'),
+    'launch/cli': (
+        'data.types', 'launch.configs.UnknownDomainError', 'launch.configs.as_python',
+        'launch.configs.register_parsers',
+    ),
     'launch': ('algorithms', 'data', 'launch'),
 }
 ROOMS = {name.split('/')[0] for name in MAY_IMPORT}

@@ -4,6 +4,8 @@ from ml_collections import ConfigDict
 
 from launch.configs import UnknownDomainError, ope
 
+# Of an estimate's keys, those that are the run's own.
+_OF_THE_LOG = ('algorithm', 'dataset', 'standardize_observations', 'output')
 # What is a domain's, whatever the algorithm: so that algorithms are compared on one footing.
 DOMAINS = {
     'mujoco': {'dataset': 'local/hopper/medium-v0'},
@@ -66,6 +68,39 @@ DOMAINS = {
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
+
+# What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
+RANGES = {
+    'algorithm': 'text',
+    'dataset': 'text',
+    'dataset_on': "'device' or 'host'",
+    'seed': 'int [0, 2**32)',
+    'num_seeds': 'int [1, 1e5]',
+    'num_updates': 'int [1, 2**31)',
+    'batch_size': 'int [1, 1e7]',
+    'log_interval': 'int [1, 2**31)',
+    'eval_interval': 'int [1, 2**31)',
+    'evaluate_in': "'auto', 'environment' or 'log'",
+    'env_id': 'text',
+    'max_episode_steps': 'int [0, 2**31)',
+    'eval_episodes': 'int [1, 1e7]',
+    'final_eval_episodes': 'int [1, 1e7]',
+    'holdout_fraction': '(0, 1)',
+    'ope': {key: valid for key, valid in ope.RANGES.items() if key not in _OF_THE_LOG}
+    | {'estimator': 'text'},
+    'keep_checkpoints': 'int [1, 1e5]',
+    'standardize_observations': 'bool',
+    'normalize_rewards': 'bool',
+    'standardize_returns': 'bool',
+    'reward_scale': '(-inf, 0) or (0, inf)',
+    'reward_shift': '(-inf, inf)',
+    'cut_at_goal': 'bool',
+    'delayed_rewards': 'bool',
+    'top_fraction': '(0, 1]',
+    'run_dir': 'text',
+    'resume': 'bool',
+    'wandb': 'bool',
+}
 
 
 def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
@@ -134,13 +169,14 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
 
 def _estimates(config: ConfigDict) -> ConfigDict:
     found = ope.get_config('log')
-    for key in ('algorithm', 'dataset', 'standardize_observations', 'output'):
+    for key in _OF_THE_LOG:
         del found[key]
     # The one that ranks.
     found.estimator = 'FQE'
-    found.seed = config.get_ref('seed')
+    # They follow, and do not lead.
+    found.seed = config.get_oneway_ref('seed')
     if 'gamma' in config.hparams:
-        found.hparams.gamma = config.hparams.get_ref('gamma')
+        found.hparams.gamma = config.hparams.get_oneway_ref('gamma')
     return found
 
 

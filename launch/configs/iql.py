@@ -53,6 +53,6 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
         },
         network={'hidden_sizes': (256, 256), 'dropout_rate': 0.0, 'num_critics': 2},
     )
-    config.hparams.actor_decay_updates = config.get_ref('num_updates')
+    config.hparams.actor_decay_updates = config.get_ref('num_updates').to_float()
     config.sweep.actor_decay_updates = ()
     return base.select_domain(config, domain, DOMAINS)

@@ -10,7 +10,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, cql, iql, sac, td3, td3_bc
+from launch.configs import UnknownDomainError, base, cql, iql, sac, td3, td3_bc
 
 _ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
@@ -22,6 +22,13 @@ _OFFLINE_KEYS = (
     'standardize_observations', 'normalize_rewards', 'reward_scale', 'reward_shift',
     'standardize_returns', 'keep_checkpoints', 'evaluate_in', 'holdout_fraction', 'ope',
 )  # fmt: skip
+# What each key may be, as in base.py.
+RANGES = {key: valid for key, valid in base.RANGES.items() if key not in _OFFLINE_KEYS} | {
+    'from_run': 'text',
+    'random_steps': 'int [0, 2**31)',
+    'replay_capacity': 'int [1, 1e9]',
+    'offline_share': '[0, 1)',
+}
 
 
 def get_config(algorithm: str = 'sac') -> ConfigDict:
@@ -50,6 +57,5 @@ def get_config(algorithm: str = 'sac') -> ConfigDict:
     # Of each batch, with --from_run: the share that comes from the offline dataset.
     config.offline_share = 0.5
     for name, value in HPARAMS.get(algorithm, {}).items():
-        del config.hparams[name]
         config.hparams[name] = value
     return config

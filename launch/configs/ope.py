@@ -28,6 +28,25 @@ DOMAINS = {
     'mujoco': {'dataset': 'local/hopper/medium-v0', 'standardize_observations': True},
 }
 
+# What each key may be (launch/run/ranges.py); algorithms/fqe.py and bc.py say it of what is missing.
+RANGES = {
+    'algorithm': "'fqe'",
+    'dataset': 'text',
+    'seed': 'int [0, 2**32)',
+    'num_updates': 'int [1, 2**31)',
+    'batch_size': 'int [1, 1e7]',
+    'log_interval': 'int [1, 2**31)',
+    'standardize_observations': 'bool',
+    'num_refits': 'int [0, 0] or [2, 1e4]',
+    'tried_threshold': '[0, 1)',
+    'behaviour': "'auto', 'recorded' or 'fitted'",
+    'behaviour_model': {'num_updates': 'int [1, 2**31)', 'batch_size': 'int [1, 1e7]'},
+    'min_effective_sample_size': '[0, inf)',
+    'min_mean_weight': '[0, inf)',
+    'min_support': '[0, 1]',
+    'output': 'text',
+}
+
 
 def get_config(domain: str = 'sepsis') -> ConfigDict:
     """Off-policy evaluation on 'sepsis', 'log' or 'mujoco'."""

@@ -7,8 +7,6 @@ from ml_collections import ConfigDict
 
 from data import transforms
 from data.loading import Dataset
-from launch import cli
-from launch.cli import UserError
 from launch.estimate import behaviour, estimators, fitted_q, ratios, support
 from launch.estimate.behaviour import Behaviour, Model
 from launch.estimate.estimators import (
@@ -76,30 +74,9 @@ class Method(NamedTuple):
         return self.hparams['gamma']
 
 
-def method_of(config: ConfigDict, owner: str = 'config') -> Method:
-    """What a config of launch/configs/ope.py asks for.
-
-    Args:
-        config: whole, or as it is part of another config.
-        owner: what messages call it, such as 'config.ope'.
-
-    Raises:
-        UserError: it has values with which there is no judging.
-    """
-    if config.behaviour not in ('recorded', 'fitted', 'auto'):
-        raise UserError(
-            f"{owner}.behaviour is {config.behaviour!r}; valid: 'recorded', 'fitted', 'auto'."
-        )
-    if not 0 <= config.tried_threshold < 1:
-        raise UserError(
-            f'{owner}.tried_threshold is {config.tried_threshold}; valid: 0 to 1, 1 excluded.'
-        )
+def method_of(config: ConfigDict) -> Method:
+    """What a config of launch/configs/ope.py asks for, which may be part of another config."""
     model = config.behaviour_model
-    cli.check_counts(model, ('num_updates', 'batch_size'), (), f'{owner}.behaviour_model')
-    counts = ('num_updates', 'batch_size', 'log_interval')
-    cli.check_counts(config, counts, ('num_updates',), owner)
-    if config.num_refits < 0 or config.num_refits == 1:
-        raise UserError(f'{owner}.num_refits is {config.num_refits}; valid: 0, and 2 or more.')
     return Method(
         hparams=config.hparams.to_dict(),
         network=config.network,

@@ -12,7 +12,6 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from launch import cli, train, train_online
-from launch.cli import UserError
 from launch.report import finished
 
 RESULTS = Path(__file__).parents[2] / 'notebooks' / 'results'
@@ -38,8 +37,7 @@ def start(main: Callable[[], None]) -> None:
     """Starts an experiment as a program, which takes no arguments."""
 
     def begin(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise UserError(f'unexpected argument {argv[1]!r}: an experiment has its own configs.')
+        del argv
         cli.use_all_cores()
         main()
 

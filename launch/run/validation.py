@@ -1,55 +1,121 @@
 """Values of a config that no run can have, whichever program it is for."""
 
 import dataclasses
+import math
+from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from algorithms import ALGORITHMS
+from algorithms import ALGORITHMS, bc, fqe
 from data.problem import Problem
-from launch import cli
 from launch.cli import UserError
+from launch.run import ranges
+from launch.run.ranges import Table
+
+# More are a slip of the hand.
+_MOST_MEMBERS = 100_000
+# What a return-conditioned policy is asked for is in config.target_returns.
+_TARGET = 'target_return'
+# What the launcher gives fitted Q evaluation.
+_NOT_GIVEN = ('policy', 'resample', 'untried_value')
 
 
-def hparams(config: ConfigDict) -> None:
-    """Raises UserError if a config lacks a hyperparameter of its algorithm."""
-    fields = dataclasses.fields(ALGORITHMS[config.algorithm].Hyperparameters)
-    # What a return-conditioned policy is asked for is in config.target_returns.
-    missing = {field.name for field in fields} - {*config.hparams, 'target_return'}
-    if missing:
+def of_hparams(algorithm: ModuleType) -> dict[str, str]:
+    """The range of each hyperparameter, as the algorithm's file states it."""
+    fields = dataclasses.fields(algorithm.Hyperparameters)
+    return {field.name: field.type.__metadata__[0] for field in fields}
+
+
+def run(config: ConfigDict, table: Table) -> None:
+    """Raises UserError unless a config has the keys of a run, each with a value that it may have.
+
+    Args:
+        config: of launch.train or launch.train_online.
+        table: the ranges of all keys that are no algorithm's.
+    """
+    name = config.get('algorithm')
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        valid = ', '.join(ALGORITHMS)
+        raise UserError(f'config.algorithm: unknown algorithm {ranges.shown(name)}; valid: {valid}.')
+    hparams, network = of_hparams(ALGORITHMS[name]), ALGORITHMS[name].NETWORK
+    table = table | {'hparams': hparams, 'network': network}
+    if _TARGET in hparams:
+        table['target_returns'] = f'tuple of {hparams.pop(_TARGET)}'
+    for key in ('hparams', 'network'):
+        _check_owner(config.get(key), table[key], f'config.{key}', name)
+    sweep = config.get('sweep')
+    swept = set(sweep) if isinstance(sweep, ConfigDict) else set()
+    # What is not swept may be missing.
+    table['sweep'] = {key: f'tuple of {valid}' for key, valid in hparams.items() if key in swept}
+    if 'ope' in table:
+        # Last, since it takes over values of keys before.
+        table['ope'] = _of_estimates(table.pop('ope'))
+    ranges.check(config, table)
+    multiples(config, 'num_updates', 'eval_interval')
+    if 'ope' in table:
+        multiples(config.ope, 'num_updates', owner='config.ope')
+    number = config.num_seeds * math.prod(len(values) or 1 for values in sweep.values())
+    if number > _MOST_MEMBERS:
         raise UserError(
-            f'config.hparams lacks {", ".join(sorted(missing))}, which {config.algorithm} needs.'
+            f'config.num_seeds and the values in config.sweep make {number:,} members; valid: at most '
+            f'{_MOST_MEMBERS:,}.'
         )
 
 
-def schedule(config: ConfigDict) -> None:
-    """Raises UserError for counts and intervals that no run can have."""
-    cli.check_counts(
-        config,
-        ('num_updates', 'batch_size', 'log_interval', 'eval_interval', 'eval_episodes',
-         'final_eval_episodes'),
-        ('num_updates', 'eval_interval'),
-    )  # fmt: skip
-
-
-def time_limit(config: ConfigDict) -> None:
-    """Raises UserError for a time limit that no environment can have."""
-    if config.max_episode_steps < 0:
+def _check_owner(values: ConfigDict | None, wanted: Table, owner: str, algorithm: str) -> None:
+    """Raises UserError if keys are another algorithm's."""
+    if not isinstance(values, ConfigDict):
+        return
+    said = []
+    if missing := wanted.keys() - set(values):
+        said.append(f'lacks {", ".join(sorted(missing))}, which {algorithm} needs')
+    if others := set(values) - wanted.keys():
+        said.append(f'has {", ".join(sorted(map(str, others)))}, which {algorithm} does not know')
+    if said:
         raise UserError(
-            f'config.max_episode_steps is {config.max_episode_steps}; a number of steps is needed, or 0 '
-            "for the environment's own."
+            f'{owner} {", and ".join(said)}; launch/configs/{algorithm}.py is its config.'
         )
+
+
+def estimates(config: ConfigDict, table: Table) -> None:
+    """Raises UserError unless a config of launch.ope says how policies can be judged.
+
+    Args:
+        config: of launch/configs/ope.py.
+        table: the ranges of its keys but for those of algorithms/fqe.py and bc.py.
+    """
+    ranges.check(config, _of_estimates(table))
+    multiples(config, 'num_updates')
+
+
+def _of_estimates(table: Table) -> Table:
+    """A table of launch/configs/ope.py with what is algorithms/fqe.py's and bc.py's."""
+    given = {key: valid for key, valid in of_hparams(fqe).items() if key not in _NOT_GIVEN}
+    model = {'hparams': of_hparams(bc), 'network': bc.NETWORK}
+    return table | {
+        'hparams': given,
+        'network': fqe.NETWORK,
+        'behaviour_model': table['behaviour_model'] | model,
+    }
+
+
+def multiples(config: ConfigDict, *keys: str, owner: str = 'config') -> None:
+    """Raises UserError unless keys are multiples of log_interval."""
+    for key in keys:
+        if config[key] % config.log_interval:
+            raise UserError(
+                f'{owner}.{key} is {config[key]}, no multiple of {owner}.log_interval, '
+                f'{config.log_interval}.'
+            )
 
 
 def sequences(config: ConfigDict) -> None:
     """Raises UserError for what no learner of windows of steps can have."""
     targets, network = config.target_returns, config.network
-    numbers = all(isinstance(target, int | float) for target in targets)
-    if not numbers or len(set(targets)) < len(targets):
-        raise UserError(f'config.target_returns is {targets}; different numbers are needed.')
-    for key in ('context', 'num_layers', 'num_heads', 'max_timestep'):
-        if network[key] < 1:
-            raise UserError(f'config.network.{key} is {network[key]}; at least 1 is needed.')
-    if network.embedding_size % network.num_heads or network.embedding_size < 1:
+    if len(set(targets)) < len(targets):
+        shown = ranges.shown(targets)
+        raise UserError(f'config.target_returns is {shown}; different numbers are needed.')
+    if network.embedding_size % network.num_heads:
         raise UserError(
             f'config.network.embedding_size is {network.embedding_size}; a multiple of '
             f'config.network.num_heads, {network.num_heads}, is needed.'

@@ -3,12 +3,13 @@
 import importlib
 import json
 
+import jax
 import pytest
 from absl import flags
 from ml_collections import ConfigDict, FieldReference
 
 from launch import cli
-from launch.configs import online
+from launch.configs import as_python, online
 from tests.launch.helpers import program, small_config
 
 FILES = sorted(file.stem for file in cli._CONFIGS.glob('[!_]*.py') if file.stem != 'base')
@@ -45,7 +46,7 @@ def shared(config: ConfigDict) -> list[list[str]]:
 @pytest.mark.parametrize(('name', 'domain'), EVERY, ids='-'.join)
 def test_what_is_printed_is_the_config(name, domain):
     config = importlib.import_module(f'launch.configs.{name}').get_config(domain)
-    again = run_text(cli.as_python(config))
+    again = run_text(as_python(config))
     assert again.to_dict() == config.to_dict()
     assert repr(again.to_dict()) == repr(config.to_dict())
     assert shared(again) == shared(config)
@@ -53,9 +54,10 @@ def test_what_is_printed_is_the_config(name, domain):
 
 def test_references_and_infinities_survive():
     config = ConfigDict({'a': 1, 'b': {'c': 2.0, 'd': (float('inf'), 1.0)}, 'e': float('-inf')})
+    config.h = 'runs/inf/nan is inf'
     config.b.f = config.get_ref('a')
     config.b.g = config.b.get_ref('c')
-    again = run_text(cli.as_python(config))
+    again = run_text(as_python(config))
     assert again.to_dict() == config.to_dict()
     again.a, again.b.c = 5, 7.0
     assert (again.b.f, again.b.g) == (5, 7.0)
@@ -64,7 +66,7 @@ def test_references_and_infinities_survive():
 def test_a_printed_config_is_launched_from_anywhere(cartpole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'))
-    (tmp_path / 'mine.py').write_text(cli.as_python(small))
+    (tmp_path / 'mine.py').write_text(as_python(small))
     printed = program('launch.train', '--config=mine.py', '--config.seed=3', '--print_config')
     assert printed.returncode == 0 and not (tmp_path / 'run').exists()
     # Two keys that are one reference.
@@ -115,7 +117,7 @@ def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkey
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setattr('os.cpu_count', lambda: 2)
     small = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), final_eval_episodes=17)
-    (tmp_path / 'mine.py').write_text(cli.as_python(small))
+    (tmp_path / 'mine.py').write_text(as_python(small))
     there = (f'--config={tmp_path / "mine.py"}', '--config.env_id=shop/Shop-v0')
     unknown = program('launch.train', *there)
     assert unknown.returncode == 1 and '--import=PACKAGE' in unknown.stderr
@@ -125,3 +127,15 @@ def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkey
     assert trained.returncode == 0, trained.stderr
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
     assert summary['settings'][0]['return']['mean'] == -7
+
+
+def test_memory_that_runs_out_is_one_sentence_and_other_faults_are_not():
+    def ended(error):
+        with cli._sentences():
+            raise error
+
+    for error in (MemoryError(), jax.errors.JaxRuntimeError('INTERNAL: Out of memory, 8 bytes\n more')):
+        with pytest.raises(SystemExit, match='error: there is not enough memory for as many .*$'):
+            ended(error)
+    with pytest.raises(jax.errors.JaxRuntimeError, match='other'):
+        ended(jax.errors.JaxRuntimeError('INTERNAL: other'))

@@ -122,8 +122,8 @@ def test_without_reference_scores_there_are_returns_alone(storage, tmp_path):
     ('key', 'value', 'message'),
     [
         ('dataset', '', '--config.dataset=ID'),
-        ('evaluate_in', 'hospital', "valid: 'auto', 'environment', 'log'"),
-        ('holdout_fraction', 1.0, 'between 0 and 1'),
+        ('evaluate_in', 'hospital', "valid: 'auto', 'environment' or 'log'"),
+        ('holdout_fraction', 1.0, r'valid: a number in \(0, 1\)'),
         ('ope.behaviour', 'guessed', 'config.ope.behaviour'),
         ('ope.estimator', 'guess', "config.ope.estimator is 'guess'; valid: FQE, tabular model"),
         ('keep_checkpoints', 0, 'config.keep_checkpoints is 0'),

@@ -1,6 +1,7 @@
 """The program that judges runs from a log, and the experiments on it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,10 @@ def clinical(tmp_path_factory):
     path = tmp_path_factory.mktemp('clinical')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MINARI_DATASETS_PATH', str(path / 'minari'))
-        yield train.train(small_config(SEPSIS, 'bc', num_seeds=2, run_dir=str(path / 'bc')))
+        config = small_config(SEPSIS, 'bc', num_seeds=2, run_dir=str(path / 'bc'))
+        # By which each policy does as the clinicians did for at least one whole stay.
+        config.network.hidden_sizes = (16, 16)
+        yield train.train(config)
 
 
 def test_estimates_are_those_of_the_estimators(clinical):
@@ -150,6 +154,22 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
     path = train.train(small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'), **BRIEF))
     with pytest.raises(UserError, match='cannot be judged from dataset test/cartpole-v0: its spec'):
         ope.judge(config_for(cartpole), [path])
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('behaviour', 'guessed', "valid: 'auto', 'recorded' or 'fitted'"),
+        ('tried_threshold', 1.0, r'valid: a number in \[0, 1\)'),
+        ('num_refits', 1, r'valid: an integer in \[0, 0\] or \[2, 1e4\]'),
+        ('log_interval', 30, 'config.num_updates is 40, no multiple of config.log_interval'),
+        ('batch_size', 0, 'config.batch_size is 0'),
+        ('behaviour_model.num_updates', 0, 'config.behaviour_model.num_updates is 0'),
+    ],
+)
+def test_bad_values_are_named(key, value, message):
+    with pytest.raises(UserError, match=message):
+        ope.validated(config_for(SEPSIS, **{key: value}), [Path('run')])
 
 
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):

@@ -87,7 +87,7 @@ def test_a_target_is_asked_for_and_not_swept(pendulum, tmp_path):
     config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'))
     config.sweep.unlock()
     config.sweep.target_return = (5.0, 6.0)
-    with pytest.raises(UserError, match="config.sweep: no hyperparameter 'target_return'"):
+    with pytest.raises(UserError, match="unknown key 'target_return' in config.sweep"):
         train.train(config)
     config = small_config(pendulum, DT, run_dir=str(tmp_path / 'run'), target_returns=(1.0, 1.0))
     with pytest.raises(UserError, match='config.target_returns is .*; different numbers'):

@@ -172,9 +172,9 @@ def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch)
     [
         ('dataset', 'local/hoper/random-v0', 'local/hopper/random-v0'),
         ('dataset', 'hopper', 'dataset hopper: not a Minari id'),
-        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device', 'host'"),
+        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device' or 'host'"),
         ('eval_interval', 7, 'no multiple of config.log_interval'),
-        ('num_updates', 0, 'config.num_updates is 0; at least 1'),
+        ('num_updates', 0, 'config.num_updates is 0; valid: an integer in'),
     ],
 )
 def test_a_config_that_cannot_be_run_is_refused_in_one_sentence(
