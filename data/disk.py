@@ -1,0 +1,100 @@
+"""What is written: tried before the work that it is for, and given its space before it is mapped."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+# More than file systems keep within their own records, so that a full one shows.
+_TRIAL = bytes(1 << 16)
+_ZEROS = bytes(1 << 22)
+# What is said where a file system cannot take space ahead of need.
+_NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Gives a path to what the system says without one, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def check_file(path: Path) -> None:
+    """Tries whether a file can be written, there already or not; leaves everything as it is.
+
+    Raises:
+        OSError: with a path and what the system says: it is a directory, or below something that is none;
+            the disk is full or read-only; a name is too long; it is not permitted.
+    """
+    if not path.exists():
+        check_directory(path)
+    elif path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    else:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def check_directory(path: Path) -> None:
+    """Tries whether something can be written into a directory, or made there if there is none."""
+    there = _nearest(path)
+    if not there.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+    try:
+        # It has no name: what others find meanwhile is as it was, and so it is if this process is killed.
+        with tempfile.TemporaryFile(dir=there) as trial:
+            trial.write(_TRIAL)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _nearest(path: Path) -> Path:
+    """A path, or the longest beginning of it that is there; the rest are names that can be given."""
+    if _is_there(path):
+        return path
+    there = _nearest(path.parent)
+    if there.is_dir():
+        _is_there(there / path.name)
+    return there
+
+
+def _is_there(path: Path) -> bool:
+    """Unlike Path.exists, of links too that lead nowhere, and an error if a name is too long."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def new_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file of zeros, mapped to be written.
+
+    All its space is taken here: where a disk is found full while a map is written, the process dies.
+
+    Raises:
+        OSError: with the path; the disk has no space for it.
+    """
+    with writing(file):
+        array = np.lib.format.open_memmap(file, 'w+', dtype, shape)
+        with file.open('r+b') as stream:
+            _allocate(stream.fileno(), array.offset, array.offset + array.nbytes)
+    return array
+
+
+def _allocate(descriptor: int, begin: int, end: int) -> None:
+    try:
+        os.posix_fallocate(descriptor, 0, end)
+    except OSError as error:
+        if error.errno not in _NO_ALLOCATION:
+            raise
+        for position in range(begin, end, len(_ZEROS)):
+            os.pwrite(descriptor, _ZEROS[: end - position], position)
