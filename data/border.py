@@ -1,4 +1,4 @@
-"""What strangers wrote, looked at before anything is allocated or made: metadata, spaces, HDF5 arrays."""
+"""What strangers wrote, looked at before anything is allocated or made of it."""
 
 import json
 import math
@@ -18,8 +18,8 @@ from data.types import DatasetError
 METADATA = 'metadata.json'
 # What is more is no description of a dataset.
 _MOST_BYTES, _MOST_ENTRIES, _MOST_COUNTED = 1 << 28, 10**7, 2**53
-# Deflate, the strongest compression that HDF5 always has, makes at most 1,032 bytes of one; what was never
-# written takes none, and may well be small.
+# Deflate, the strongest compression that HDF5 always has, makes at most 1,032 bytes of one; what was
+# never written takes none, and may well be small.
 _MOST_COMPRESSED, _UNWRITTEN = 1_100, 1 << 26
 
 
@@ -54,6 +54,7 @@ def _are_lines(value: Any) -> bool:
 _TEXT, _TEXTS = _Field('a text', _is_text), _Field('a list of texts', _are_texts)
 _NUMBER = _Field('a finite number', _is_number)
 _COUNT = _Field(f'a whole number from 0 to {_MOST_COUNTED:,}', _is_count, needed=True)
+_SCORES = 'ref_min_score', 'ref_max_score'
 _FIELDS = {
     'dataset_id': _TEXT._replace(needed=True),
     'minari_version': _TEXT._replace(needed=True),
@@ -68,8 +69,7 @@ _FIELDS = {
     'total_steps': _COUNT,
     'env_spec': _TEXT,
     'eval_env_spec': _TEXT,
-    'ref_min_score': _NUMBER,
-    'ref_max_score': _NUMBER,
+    **dict.fromkeys(_SCORES, _NUMBER),
     'reference_lines': _Field('finite numbers by name', _are_lines),
     'columns': _Field('an object', lambda value: isinstance(value, dict)),
     'description': _TEXT,
@@ -114,12 +114,11 @@ def read_metadata(data_path: Path, owner: str) -> dict[str, Any]:
                 f'{owner}: {name} of its metadata is {shown[:60]}{"…" * (len(shown) > 60)}; it must be '
                 f'{field.kind}.'
             )
-    scores = {'ref_min_score', 'ref_max_score'}
-    if len(scores & found.keys()) == 1:
-        raise DatasetError(
-            f'{owner}: its metadata has {min(scores & found.keys())} and no {min(scores - found.keys())}; '
-            'only both give a return its meaning.'
-        )
+    for one, other in (_SCORES, _SCORES[::-1]):
+        if one in found and other not in found:
+            raise DatasetError(
+                f'{owner}: its metadata has {one} and no {other}; only both give a return its meaning.'
+            )
     for name in ('observation_space', 'action_space'):
         _check_space(found[name], f'{owner}: {name} of its metadata')
     _check_counts(found, data_path, owner)
@@ -219,16 +218,16 @@ def extent(item: h5py.h5d.DatasetID, owner: str) -> tuple[tuple[int, ...], np.dt
     # What h5py says of types that NumPy does not have.
     except (TypeError, ValueError, RuntimeError) as error:
         raise DatasetError(f'{owner} is of a type that cannot be read ({_line(error)}).') from error
-    if dtype.kind not in 'biuf' or not shape:
-        raise DatasetError(f'{owner} holds {dtype} of the shape {shape}, no rows of numbers.')
+    if dtype.kind not in 'biuf':
+        raise DatasetError(f'{owner} holds {dtype}, no numbers.')
+    if not shape:
+        raise DatasetError(f'{owner} holds a single value, no rows.')
     _check_stored(item, shape, owner)
     return shape, dtype
 
 
-def _check_stored(item: h5py.h5d.DatasetID, shape: tuple[int, ...] | None, owner: str) -> None:
+def _check_stored(item: h5py.h5d.DatasetID, shape: tuple[int, ...], owner: str) -> None:
     """Raises DatasetError for an array whose bytes are elsewhere, or fewer than it needs."""
-    if shape is None:
-        raise DatasetError(f'{owner} is no array.')
     # All bytes in one place of this file, as HDF5 has made sure.
     if item.get_offset() is not None:
         return
@@ -243,7 +242,7 @@ def _check_stored(item: h5py.h5d.DatasetID, shape: tuple[int, ...] | None, owner
 
 
 def arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
-    """All arrays of an HDF5 file by their paths in it, none of them larger than what is there.
+    """The arrays of an HDF5 file by their paths in it, none of them larger than what is there.
 
     Raises:
         DatasetError: it has links, or an array that it does not hold.
@@ -256,7 +255,8 @@ def arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
                 if not isinstance(item.get(each, getlink=True), h5py.HardLink):
                     place = f'{name}/{each}'.removeprefix('/')
                     raise DatasetError(f'{path}: {place} is a link; the file itself must hold it.')
-        elif isinstance(item, h5py.Dataset):
+        # Those without rows have nothing to be read.
+        elif isinstance(item, h5py.Dataset) and item.shape:
             found[name] = item
 
     visit('', file)

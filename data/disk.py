@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,27 +14,45 @@ from numpy.typing import DTypeLike
 # More than file systems keep within their own records, so that a full one shows.
 _TRIAL = bytes(1 << 16)
 _ZEROS = bytes(1 << 22)
+# What is the matter with a disk, when it is no matter of names: full, too large a file, too large a map.
+_OF_DISKS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.ENOLCK,
+    errno.EOPNOTSUPP,
+)  # fmt: skip
 # What is said where a file system cannot take space ahead of need.
 _NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Gives a path to what the system says without one, as of a full disk."""
+    """Gives a path to what the system says of a disk without one, also through HDF5.
+
+    Raises:
+        OSError: with a path.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
+    except (OSError, RuntimeError) as error:
+        number = _errno(error)
+        if number not in _OF_DISKS or getattr(error, 'filename', None) is not None:
             raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _errno(error: OSError | RuntimeError) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    # Where HDF5 fails while it closes a file, its text alone has the number.
+    found = re.search(r'errno = (\d+)', str(error))
+    return int(found[1]) if found else None
 
 
 def check_file(path: Path) -> None:
     """Tries whether a file can be written, there already or not; leaves everything as it is.
 
     Raises:
-        OSError: with a path and what the system says: it is a directory, or below something that is none;
-            the disk is full or read-only; a name is too long; it is not permitted.
+        OSError: with a path and what the system says: it is a directory, or below something that is
+            none; the disk is full or read-only; a name is too long; it is not permitted.
     """
     if not path.exists():
         check_directory(path)
@@ -49,7 +68,7 @@ def check_directory(path: Path) -> None:
     if not there.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
     try:
-        # It has no name: what others find meanwhile is as it was, and so it is if this process is killed.
+        # Without a name: others find nothing meanwhile, and nothing is left if this process is killed.
         with tempfile.TemporaryFile(dir=there) as trial:
             trial.write(_TRIAL)
     except OSError as error:

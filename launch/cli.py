@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def start(main: Callable[[list[str]], None]) -> None:
         app.run(begin)
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        sys.exit(f'error: {_said(error)}')
+
+
+def _said(error: OSError) -> str:
+    """What the system says of a path; of an error that names none, all that is known of it."""
+    if isinstance(error.filename, str | bytes | Path):
+        paths = (error.filename, error.filename2)
+        return f'{" and ".join(os.fsdecode(path) for path in paths if path)}: {error.strerror}.'
+    *_, where = traceback.extract_tb(error.__traceback__)
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text} ({where.filename}, line {where.lineno}).'
 
 
 def _import(name: str) -> None:

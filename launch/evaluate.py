@@ -12,7 +12,7 @@ import imageio
 from absl import flags
 from absl.flags import FLAGS
 
-from data import problem
+from data import disk, problem
 from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
@@ -22,6 +22,8 @@ from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
+
+_EXACT = 'evaluation-exact.json'
 
 
 def main(argv: list[str]) -> None:
@@ -34,6 +36,7 @@ def main(argv: list[str]) -> None:
     if FLAGS.exact:
         evaluate_exactly(path)
     elif FLAGS.video:
+        disk.check_file(Path(FLAGS.video))
         film(path, FLAGS.member, FLAGS.seed, Path(FLAGS.video))
     else:
         evaluate(path, FLAGS.episodes, FLAGS.seed)
@@ -41,6 +44,8 @@ def main(argv: list[str]) -> None:
 
 def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     """Writes and prints what a run's policies earn in other episodes."""
+    name = f'evaluation-seed{seed}.json'
+    disk.check_file(path / name)
     run = policies.restore(path)
     problem.check_judge(run.problem)
     with Lanes(run.problem, len(run.learner.members), num_episodes) as lanes:
@@ -48,7 +53,7 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
         )
     how = f'{num_episodes} episodes per member, seed {seed}'
-    _report(run, judged, how, f'evaluation-seed{seed}.json', {'episodes': num_episodes})
+    _report(run, judged, how, name, {'episodes': num_episodes})
 
 
 def evaluate_exactly(path: Path) -> None:
@@ -57,13 +62,14 @@ def evaluate_exactly(path: Path) -> None:
     Raises:
         UserError: the environment's model is not known, or the policies read more than observations.
     """
+    disk.check_file(path / _EXACT)
     judged = policies.stateless(path)
     run = judged.run
     measured = [
         {'return': value, 'score': normalized_score(value, run.problem.scores)}
         for value in exact.values(judged).tolist()
     ]
-    _report(run, list(zip(judged.members, measured)), 'exact values', 'evaluation-exact.json', {})
+    _report(run, list(zip(judged.members, measured)), 'exact values', _EXACT, {})
 
 
 def _report(
@@ -89,7 +95,8 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
     if member > last:
         raise UserError(f'--member={member}: {path} has members 0 to {last}.')
     images = rollouts.film(run.learner, run.states, run.problem, member, seed)
-    imageio.mimsave(file, images.frames, fps=images.frames_per_second)
+    with disk.writing(file):
+        imageio.mimsave(file, images.frames, fps=images.frames_per_second)
     print(f'Video: {file}')
 
 

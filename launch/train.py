@@ -16,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import inspection, loading, problem, sequences, transforms
+from data import disk, inspection, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
@@ -74,6 +74,7 @@ def train(config: ConfigDict) -> Path:
         finished.show(path, title)
         return path
 
+    disk.check_directory(path)
     data = load_data(config)
     dataset = data.learned_from
     task = dataset.problem

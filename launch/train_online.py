@@ -22,7 +22,7 @@ from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import policies, problem
+from data import disk, policies, problem
 from launch import cli
 from launch.cli import UserError
 from launch.configs import online
@@ -79,6 +79,7 @@ def train_online(config: ConfigDict) -> Path:
         finished.show(path, title)
         return path
 
+    disk.check_directory(path)
     problem.check_judge(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')

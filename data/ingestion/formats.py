@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from data import border
 from data.types import DatasetError
 
 # In a block: at most so many rows, and about so many cells.
@@ -23,8 +24,8 @@ _BYTES = 1 << 23
 _HEAD = 1 << 16
 # What the libraries raise of files that are not what their names say.
 _DAMAGED = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error,
-    pa.ArrowException,
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TypeError, zipfile.BadZipFile,
+    csv.Error, pa.ArrowException,
 )  # fmt: skip
 
 
@@ -186,26 +187,24 @@ def open_npz(path: Path) -> Table:
 
 
 def open_hdf5(path: Path) -> Table:
-    shapes = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = item.shape
-
     with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
-        file.visititems(collect)
+        shapes = {name: item.shape for name, item in border.arrays(file, path).items()}
 
     @contextmanager
     def opened(names: set[str]) -> Iterator[dict[str, Any]]:
         with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
-            yield {
-                name: file[name].asstr()
-                if h5py.check_string_dtype(file[name].dtype)
-                else file[name]
-                for name in names
-            }
+            yield {name: _cells(file[name], path) for name in names}
 
     return _table_of_arrays(path, shapes, opened)
+
+
+def _cells(array: h5py.Dataset, path: Path) -> h5py.Dataset:
+    """An array of numbers, or of text, to be read as such."""
+    if h5py.check_string_dtype(array.dtype):
+        return array.asstr()
+    if array.dtype.kind not in 'biuf':
+        raise DatasetError(f'{path}: {array.name[1:]} holds {array.dtype}, no numbers and no text.')
+    return array
 
 
 def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: Callable) -> Table:

@@ -22,6 +22,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
+from data import disk
 from data.locking import exclusive
 from data.types import DatasetError
 
@@ -62,9 +63,10 @@ def appearing(path: Path) -> Iterator[Path]:
     # What is found was left by a killed process: only one at a time writes here.
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        (unfinished / 'data').mkdir(parents=True)
-        yield unfinished / 'data'
-        unfinished.rename(path)
+        with disk.writing(path):
+            (unfinished / 'data').mkdir(parents=True)
+            yield unfinished / 'data'
+            unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

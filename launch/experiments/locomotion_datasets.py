@@ -27,7 +27,7 @@ D4RL_MEANS = {
 
 def main() -> None:
     """Prints the table as Markdown and draws the figure."""
-    path = experiments.RESULTS / 'locomotion-datasets.png'
+    path = experiments.figure('locomotion-datasets.png')
     scores, rows = {}, []
     for env_id in REPLAY_STEPS:
         body = env_id.partition('-')[0].lower()
