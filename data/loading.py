@@ -87,7 +87,7 @@ def read(path: Path, dataset_id: str) -> Dataset:
     # First: without its spaces, Minari would run whatever environment it names to learn them.
     metadata = border.read_metadata(path / 'data', f'dataset {dataset_id}')
     source = open_source(path, dataset_id)
-    task = _problem(source, metadata)
+    task = _problem(source, metadata)._replace(name=dataset_id)
     cached = cache.obtain(
         path,
         dataset_id,
@@ -131,8 +131,10 @@ def open_source(path: Path, dataset_id: str) -> MinariDataset:
     """
     try:
         return MinariDataset(path / 'data')
-    except (ValueError, ImportError, KeyError, TypeError, AssertionError) as error:
-        raise DatasetError(f'dataset {dataset_id}: {error}') from error
+    except (ValueError, ImportError, KeyError, TypeError, AttributeError, AssertionError,
+            RecursionError) as error:  # fmt: skip
+        reason = ' '.join(str(error).split())[:300]
+        raise DatasetError(f'dataset {dataset_id}: {reason}') from error
 
 
 def _available() -> list[str]:

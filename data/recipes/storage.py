@@ -42,6 +42,7 @@ def claimed(dataset_id: str) -> Iterator[Path]:
     if (namespace or '').split('/')[0] == 'local':
         raise DatasetError(f'dataset {dataset_id}: ids that begin with local/ are recipes.')
     path = get_dataset_path(dataset_id)
+    disk.check_directory(path)
     new = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
