@@ -54,25 +54,27 @@ def check_file(path: Path) -> None:
         OSError: with a path and what the system says: it is a directory, or below something that is
             none; the disk is full or read-only; a name is too long; it is not permitted.
     """
-    if not path.exists():
-        check_directory(path)
-    elif path.is_dir():
+    if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    else:
+    if path.exists():
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    else:
+        # A link may lead to where there is nothing yet.
+        check_directory(Path(os.path.realpath(path)) if path.is_symlink() else path)
 
 
 def check_directory(path: Path) -> None:
     """Tries whether something can be written into a directory, or made there if there is none."""
-    there = _nearest(path)
-    if not there.is_dir():
-        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
     try:
-        # Without a name: others find nothing meanwhile, and nothing is left if this process is killed.
-        with tempfile.TemporaryFile(dir=there) as trial:
-            trial.write(_TRIAL)
+        there = _nearest(path)
+        if there.is_dir():
+            # Without a name: others find nothing meanwhile, and nothing is left if this process is killed.
+            with tempfile.TemporaryFile(dir=there) as trial:
+                trial.write(_TRIAL)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+    if not there.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
 
 
 def _nearest(path: Path) -> Path:
