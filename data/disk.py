@@ -68,7 +68,7 @@ def check_directory(path: Path) -> None:
     try:
         there = _nearest(path)
         if there.is_dir():
-            # Without a name: others find nothing meanwhile, and nothing is left if this process is killed.
+            # Without a name: others find nothing meanwhile, and a kill leaves nothing.
             with tempfile.TemporaryFile(dir=there) as trial:
                 trial.write(_TRIAL)
     except OSError as error:

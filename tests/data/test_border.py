@@ -19,7 +19,7 @@ from tests.data.helpers import ID, LINE, UNIT, episode, overwrite_metadata
 
 @pytest.fixture(scope='module')
 def stored(tmp_path_factory):
-    """The directory of a dataset whose metadata is damaged, and mended again, by one test after another."""
+    """The directory of a dataset whose metadata one test after another damages and mends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MINARI_DATASETS_PATH', str(tmp_path_factory.mktemp('minari')))
         yield store(ID, [episode(3), episode(2)], spaces=(LINE, UNIT))
@@ -73,7 +73,7 @@ TABLE = [
     ('observation_space', box(low=[0.0]), 'is no space'),
     ('observation_space', box(high=[float('nan'), 0]), 'is no space .*nan'),
     ('observation_space', box(low=[10.0, 0]), 'is no space .*less than or equal'),
-    ('action_space', '{"type": "Discrete", "n": 1e12, "start": 0}', 'has 1.*000.0 elements; valid: from 1'),
+    ('action_space', '{"type": "Discrete", "n": 1e12, "start": 0}', 'has 1.*0.0 elements; valid: from'),
     ('action_space', '{"type": "Discrete", "n": -3, "start": 0}', 'has -3 elements; valid: from 1'),
     ('action_space', '{"type": "Discrete", "n": 3, "start": "a"}', 'is no space'),
 ]  # fmt: skip

@@ -134,7 +134,7 @@ def test_without_any_place_it_is_one_sentence(storage, tmp_path, monkeypatch):
     path = store(ID, [episode(3)], spaces=(LINE, UNIT))
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'mine'))
     monkeypatch.setattr(disk, 'check_directory', refuse(tmp_path))
-    with pytest.raises(DatasetError, match=f'the cache of {ID} can be written neither into {path} .Read'):
+    with pytest.raises(DatasetError, match=f'{ID} can be written neither into {path} .Read'):
         loading.load(ID)
 
 

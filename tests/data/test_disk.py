@@ -3,7 +3,6 @@
 import errno
 import os
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +37,9 @@ def test_what_cannot_be_written_is_said_before(tmp_path, name, number, named):
     assert {entry.name for entry in tmp_path.iterdir()} == {'folder', 'file', 'loop', 'astray'}
 
 
-@pytest.mark.parametrize('name', ['figure.png', 'new/deeper/figure.png', 'there.txt', 'folder/x', 'link'])
+@pytest.mark.parametrize(
+    'name', ['figure.png', 'new/deeper/figure.png', 'there.txt', 'folder/x', 'link']
+)
 def test_what_can_be_written_is_left_as_it_is(tmp_path, name):
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'there.txt').write_text('mine')
