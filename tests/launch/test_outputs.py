@@ -1,7 +1,6 @@
 """Every program says that it cannot write, with the path and the reason, before it works."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -118,7 +117,6 @@ def test_a_run_that_is_only_read_is_not_evaluated_for_nothing(tmp_path, monkeypa
         result = program('launch.evaluate', f'--run_dir={tmp_path}', *more)
         assert result.returncode == 1
         assert result.stderr.endswith('.json: Is a directory.\n')
-    assert os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize('name', sorted(
