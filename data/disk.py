@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 # More than file systems keep within their own records, so that a full one shows.
-_TRIAL = bytes(1 << 16)
+_TRIAL = 1 << 16
 _ZEROS = bytes(1 << 22)
 # What is the matter with a disk, when it is no matter of names: full, too large a file, too large a map.
 _OF_DISKS = (
@@ -68,13 +68,24 @@ def check_directory(path: Path) -> None:
     try:
         there = _nearest(path)
         if there.is_dir():
-            # Without a name: others find nothing meanwhile, and a kill leaves nothing.
-            with tempfile.TemporaryFile(dir=there) as trial:
-                trial.write(_TRIAL)
+            check_space(there, _TRIAL)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     if not there.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+
+
+def check_space(path: Path, size: int) -> None:
+    """Tries whether a directory has room for so many bytes more.
+
+    For whoever writes through a library that does not survive a full disk, as HDF5.
+
+    Raises:
+        OSError: with the path.
+    """
+    # Without a name: others find nothing meanwhile, and a kill leaves nothing.
+    with writing(path), tempfile.TemporaryFile(dir=path) as trial:
+        _allocate(trial.fileno(), 0, size)
 
 
 def _nearest(path: Path) -> Path:

@@ -27,6 +27,11 @@ from data.locking import exclusive
 from data.types import DatasetError
 
 
+# Bytes that HDF5 keeps of a group and of an array beside its numbers, and how much is written between two
+# looks at the disk: HDF5 does not survive a full one.
+_GROUP, _ARRAY, _ROOM = 1 << 12, 1 << 10, 1 << 20
+
+
 @contextmanager
 def claimed(dataset_id: str) -> Iterator[Path]:
     """The place of a new dataset that is no recipe's, while nobody else builds there.
@@ -97,7 +102,15 @@ def write(
     )
     total_episodes = total_steps = 0
     with h5py.File(data_path / 'main_data.hdf5', 'w') as file:
+        room = 0
         for episode in episodes:
+            size = _size(vars(episode))
+            if size > room:
+                # What is not on disk yet takes no more than what was written since.
+                file.flush()
+                room = max(size, _ROOM)
+                disk.check_space(data_path, 2 * room)
+            room -= size
             group = h5py.h5g.create(file.id, f'episode_{total_episodes}'.encode())
             _write_attribute(group, 'id', total_episodes)
             _write_attribute(group, 'total_steps', len(episode))
@@ -116,6 +129,13 @@ def write(
             **metadata,
         }
     )
+
+
+def _size(value: Any) -> int:
+    """Bytes that something takes in a file, about, and not less."""
+    if isinstance(value, dict):
+        return sum(map(_size, value.values())) + _GROUP
+    return np.asarray(value).nbytes + _ARRAY
 
 
 def _write_arrays(group: h5py.h5g.GroupID, name: str, value: np.ndarray | dict) -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 
 import numpy as np
 import pytest
@@ -51,17 +50,10 @@ def test_what_can_be_written_is_left_as_it_is(tmp_path, name):
 
 
 def test_a_full_disk_shows_in_the_trial(tmp_path, monkeypatch):
-    class Full:
-        def __enter__(self):
-            return self
+    def full(descriptor, begin, length):
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
-        def __exit__(self, *error):
-            pass
-
-        def write(self, content):
-            raise OSError(errno.ENOSPC, 'No space left on device')
-
-    monkeypatch.setattr(tempfile, 'TemporaryFile', lambda dir: Full())
+    monkeypatch.setattr(os, 'posix_fallocate', full)
     with pytest.raises(OSError, match='No space left on device') as raised:
         disk.check_directory(tmp_path / 'new')
     assert raised.value.filename == str(tmp_path / 'new')
