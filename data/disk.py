@@ -25,25 +25,25 @@ _NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Gives a path to what the system says of a disk without one, also through HDF5.
+    """Gives a path to what the system says of a disk without one, also through HDF5 and orbax.
 
     Raises:
         OSError: with a path.
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         number = _errno(error)
         if number not in _OF_DISKS or getattr(error, 'filename', None) is not None:
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
-def _errno(error: OSError | RuntimeError) -> int | None:
+def _errno(error: Exception) -> int | None:
     if isinstance(error, OSError):
         return error.errno
-    # Where HDF5 fails while it closes a file, its text alone has the number.
-    found = re.search(r'errno = (\d+)', str(error))
+    # Of HDF5 as it closes a file, and of orbax, the text alone has the number.
+    found = re.search(r"(?:errno = |os_error_code=')(\d+)", str(error))
     return int(found[1]) if found else None
 
 
