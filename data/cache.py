@@ -34,7 +34,7 @@ class Cached(NamedTuple):
 
     Attributes:
         arrays: memory maps by name, which cannot be written.
-        fingerprint: of their numbers, equal where these are equal.
+        fingerprint: of their numbers, equal where these are equal; the index has it as `contents`.
         notes: what else whoever wrote them said.
     """
 
@@ -107,8 +107,8 @@ def _write(home: Path, key: str, write: Callable[[Path], dict[str, Any]]) -> Non
             files = {file.stem: _described(file) for file in sorted(building.glob('*.npy'))}
             numbers = [[name, file['crc32']] for name, file in files.items()]
             index = {
-                'key': key,
-                'fingerprint': hashlib.sha256(json.dumps(numbers).encode()).hexdigest(),
+                'fingerprint': key,
+                'contents': hashlib.sha256(json.dumps(numbers).encode()).hexdigest(),
                 'files': files,
                 'notes': notes,
             }
@@ -155,10 +155,10 @@ def _read(cache: Path, key: str, kinds: Kinds) -> Cached | None:
     """What a directory holds; None if that is not what was written there, or of another key."""
     try:
         index = json.loads((cache / _INDEX).read_text())
-        if index['key'] != key or not kinds.keys() <= index['files'].keys():
+        if index['fingerprint'] != key or not kinds.keys() <= index['files'].keys():
             return None
         arrays = {name: _array(cache / f'{name}.npy', **file) for name, file in index['files'].items()}
-        found = Cached(arrays, index['fingerprint'], index['notes'])
+        found = Cached(arrays, str(index['contents']), index['notes'])
     # Whatever is wrong with it, it is made again.
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -26,8 +26,8 @@ from data import disk
 from data.locking import exclusive
 from data.types import DatasetError
 
-# Bytes that HDF5 keeps of a group and of an array beside its numbers, and how much is written between two
-# looks at the disk: HDF5 does not survive a full one.
+# Bytes that HDF5 keeps of a group and of an array beside its numbers, and how much is written between
+# two looks at the disk: HDF5 does not survive a full one.
 _GROUP, _ARRAY, _ROOM = 1 << 12, 1 << 10, 1 << 20
 
 
