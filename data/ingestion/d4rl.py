@@ -17,6 +17,7 @@ from data import actions, border, environments, loading, reference_scores
 from data.ingestion import cuts
 from data.ingestion.features import MOST_LABELS
 from data.ingestion.files import files
+from data.ingestion.formats import reading
 from data.recipes import storage
 from data.types import DatasetError
 
@@ -182,15 +183,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_file():
         raise DatasetError(f'{path}: there is no such file.')
-    try:
-        with h5py.File(path, 'r') as file:
-            arrays = {
-                name: _numbers(item, f'{path}: {name}')
-                for name, item in border.arrays(file, path).items()
-                if not name.startswith('metadata/')
-            }
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise DatasetError(f'{path}: no HDF5 file, or a damaged one ({error}).') from error
+    with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+        arrays = {
+            name: _numbers(item, f'{path}: {name}')
+            for name, item in border.arrays(file, path).items()
+            if not name.startswith('metadata/')
+        }
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise DatasetError(

@@ -62,7 +62,7 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str) -> Iterator[None]:
     """Makes one sentence of whatever a library says of a damaged file."""
     try:
         yield
@@ -74,14 +74,14 @@ def _reading(path: Path, what: str) -> Iterator[None]:
 
 
 def open_parquet(path: Path) -> Table:
-    with _reading(path, 'Parquet file'), pa.parquet.ParquetFile(path) as file:
+    with reading(path, 'Parquet file'), pa.parquet.ParquetFile(path) as file:
         names, count = tuple(file.schema_arrow.names), file.metadata.num_rows
     size = path.stat().st_size
 
     def blocks(wanted: Sequence[str]) -> Iterator[Block]:
         first = 1
         with (
-            _reading(path, 'Parquet file'),
+            reading(path, 'Parquet file'),
             pa.parquet.ParquetFile(path, buffer_size=_BYTES, pre_buffer=False) as file,
         ):
             for batch in file.iter_batches(_block_rows(wanted), columns=list(wanted)):
@@ -102,7 +102,7 @@ def _simple(cells: pa.Array) -> pa.Array:
 
 
 def open_csv(path: Path) -> Table:
-    with _reading(path, 'CSV file'), _text(path) as (_, stream):
+    with reading(path, 'CSV file'), _text(path) as (_, stream):
         head = more = stream.read(_HEAD)
         # Until the first line is whole, be the table as wide as it may.
         while more and len(head.strip().splitlines()) < 2 and len(head) < _BYTES:
@@ -175,24 +175,24 @@ def _text(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
 def open_npz(path: Path) -> Table:
     if not zipfile.is_zipfile(path):
         raise DatasetError(f'{path}: no .npz file of plain arrays.')
-    with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
+    with reading(path, '.npz file of plain arrays'), np.load(path) as file:
         shapes = {name: file[name].shape for name in file.files}
 
     @contextmanager
     def opened(names: set[str]) -> Iterator[dict[str, np.ndarray]]:
-        with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
+        with reading(path, '.npz file of plain arrays'), np.load(path) as file:
             yield {name: file[name] for name in names}
 
     return _table_of_arrays(path, shapes, opened)
 
 
 def open_hdf5(path: Path) -> Table:
-    with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+    with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
         shapes = {name: item.shape for name, item in border.arrays(file, path).items()}
 
     @contextmanager
     def opened(names: set[str]) -> Iterator[dict[str, Any]]:
-        with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+        with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
             yield {name: _cells(file[name], path) for name in names}
 
     return _table_of_arrays(path, shapes, opened)
