@@ -2,7 +2,8 @@
 
 import json
 import math
-import numbers
+import reprlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from data.types import DatasetError
 METADATA = 'metadata.json'
 # What is more is no description of a dataset.
 _MOST_BYTES, _MOST_ENTRIES, _MOST_COUNTED = 1 << 28, 10**7, 2**53
+_LARGEST = sys.float_info.max
 # Deflate, the strongest compression that HDF5 always has, makes at most 1,032 bytes of one; what was
 # never written takes none, and may well be small.
 _MOST_COMPRESSED, _UNWRITTEN = 1_100, 1 << 26
@@ -45,7 +47,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf
+    # A whole number may be beyond what is a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _are_texts(value: Any) -> bool:
@@ -116,11 +119,8 @@ def read_metadata(data_path: Path, owner: str) -> dict[str, Any]:
         raise DatasetError(f'{owner}: its metadata lacks {" and ".join(missing)}.')
     for name, field in _FIELDS.items():
         if name in found and not field.holds(found[name]):
-            shown = repr(found[name])
-            raise DatasetError(
-                f'{owner}: {name} of its metadata is {shown[:60]}{"…" * (len(shown) > 60)}; it must be '
-                f'{field.kind}.'
-            )
+            shown = reprlib.repr(found[name])
+            raise DatasetError(f'{owner}: {name} of its metadata is {shown}; it must be {field.kind}.')
     for one, other in (_SCORES, _SCORES[::-1]):
         if one in found and other not in found:
             raise DatasetError(

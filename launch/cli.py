@@ -82,6 +82,8 @@ def start_with_config(
         _check_overrides(sys.argv[1:], load_config(_config_argument(sys.argv[1:], default)))
     except (UserError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        sys.exit(f'error: {_said(error)}')
     config = config_flags.DEFINE_config_file('config', default, 'config file, and its domain')
     printed = flags.DEFINE_bool('print_config', False, 'print the merged config and stop')
 

@@ -50,6 +50,8 @@ TABLE = [
     ('eval_env_spec', 3, 'eval_env_spec of its metadata is 3; it must be a text'),
     ('ref_min_score', 'low', "ref_min_score of its metadata is 'low'; it must be a finite number"),
     ('ref_max_score', float('nan'), 'ref_max_score of its metadata is nan; it must be a finite number'),
+    ('ref_max_score', 10**400, 'ref_max_score of its metadata is 10+.*0; it must be a finite number'),
+    ('ref_max_score', json.loads('[' * 500 + ']' * 500), 'ref_max_score of its metadata is .*finite'),
     ('ref_max_score', None, 'its metadata has ref_min_score and no ref_max_score'),
     ('ref_min_score', None, 'its metadata has ref_max_score and no ref_min_score'),
     ('reference_lines', [1.0], r'reference_lines of its metadata is \[1.0\]; .* finite numbers by name'),

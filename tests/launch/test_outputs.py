@@ -74,6 +74,12 @@ def test_a_storage_that_is_none_is_one_sentence(tmp_path, monkeypatch, arguments
     assert result.stderr == f'error: {tmp_path}/file/minari: Not a directory.\n'
 
 
+def test_a_config_that_cannot_be_read_is_one_sentence():
+    result = program('launch.train', f'--config={LONG}.py')
+    assert result.returncode == 1
+    assert result.stderr == f'error: {LONG}.py: File name too long.\n'
+
+
 def test_a_figure_of_no_kind_is_refused_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
     monkeypatch.setattr(experiments, 'trained', begun)
