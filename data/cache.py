@@ -44,7 +44,11 @@ class Cached(NamedTuple):
 
 
 def obtain(
-    path: Path, what: str, key: str, kinds: Kinds, write: Callable[[Path], dict[str, Any]]
+    path: Path,
+    what: str,
+    key: str,
+    write: Callable[[Path], dict[str, Any]],
+    kinds: Callable[[dict[str, Any]], Kinds],
 ) -> Cached:
     """Arrays that are cached, or are written now.
 
@@ -52,8 +56,8 @@ def obtain(
         path: of the dataset.
         what: it is, for messages.
         key: of what the arrays are made from; those of another key are made again.
-        kinds: of the arrays that must be there; one that must not may be missing.
         write: writes the arrays as .npy files into a directory; returns notes, plain data.
+        kinds: notes -> the kinds of the arrays that must be there; there may be others.
 
     Raises:
         DatasetError: there is no place for them.
@@ -112,6 +116,7 @@ def _write(home: Path, key: str, write: Callable[[Path], dict[str, Any]]) -> Non
                 'files': files,
                 'notes': notes,
             }
+            index['crc32'] = _checksum_of(index)
             (building / _INDEX).write_text(json.dumps(index))
         _remove(home / _DIRECTORY)
         building.rename(home / _DIRECTORY)
@@ -151,19 +156,25 @@ def _checksum(file: Path) -> int:
     return checksum
 
 
-def _read(cache: Path, key: str, kinds: Kinds) -> Cached | None:
+def _read(
+    cache: Path, key: str, kinds: Callable[[dict[str, Any]], Kinds]
+) -> Cached | None:
     """What a directory holds; None if that is not what was written there, or of another key."""
     try:
         index = json.loads((cache / _INDEX).read_text())
-        if index['fingerprint'] != key or not kinds.keys() <= index['files'].keys():
+        if index.pop('crc32') != _checksum_of(index) or index['fingerprint'] != key:
             return None
         arrays = {name: _array(cache / f'{name}.npy', **file) for name, file in index['files'].items()}
-        found = Cached(arrays, str(index['contents']), index['notes'])
+        needed = kinds(index['notes'])
+        whole = all((arrays[name].dtype, arrays[name].shape) == kind for name, kind in needed.items())
+        return Cached(arrays, index['contents'], index['notes']) if whole else None
     # Whatever is wrong with it, it is made again.
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    whole = all((arrays[name].dtype, arrays[name].shape) == kind for name, kind in kinds.items())
-    return found if whole else None
+
+
+def _checksum_of(index: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(index).encode())
 
 
 def _array(file: Path, crc32: int, stat: list[int]) -> np.ndarray:

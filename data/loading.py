@@ -92,8 +92,8 @@ def read(path: Path, dataset_id: str) -> Dataset:
         path,
         dataset_id,
         _fingerprint(path / 'data'),
-        _kinds(source, task.spec),
         lambda building: _write_arrays(source, task, building),
+        lambda notes: _kinds(source, task.spec),
     )
     arrays = cached.arrays
     return Dataset(

@@ -56,6 +56,8 @@ DAMAGES = {
     'JSON of another kind': lambda cache: (cache / 'index.json').write_text('[1]'),
     'an index without files': edit(files={}),
     'an index of names': edit(files=['observation']),
+    'another digest': edit(contents='0' * 64),
+    'other notes': edit(notes={'action_range': [0, 1]}),
     'a directory as index': lambda cache: replace_by_directory(cache / 'index.json'),
     'a link to nowhere': lambda cache: (shutil.rmtree(cache), cache.symlink_to('nowhere')),
     'a file': lambda cache: (shutil.rmtree(cache), cache.write_text('mine')),
