@@ -89,8 +89,8 @@ def _writable(homes: tuple[Path, ...], what: str) -> Path:
     refusals = []
     for home in homes:
         try:
-            home.mkdir(parents=True, exist_ok=True)
             disk.check_directory(home)
+            home.mkdir(parents=True, exist_ok=True)
             return home
         except OSError as error:
             refusals.append(f'{error.filename} ({error.strerror})')

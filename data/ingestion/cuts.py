@@ -78,10 +78,11 @@ def notes(arrays: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence on the cuts that no mark says."""
     if 'timeouts' in arrays or 'next_observations' not in arrays:
         return []
-    cut = np.count_nonzero(_broken(arrays) & ~_marks(arrays, 'terminals'))
+    terminals = _marks(arrays, 'terminals')
+    cut = np.count_nonzero(_broken(arrays) & ~terminals)
     return [
-        f'there are no timeouts: {cut:,} episodes are cut where the next_observations of a row are not '
-        'the observations of the next'
+        f'{"WARNING: " * (cut > len(terminals) / 2)}there are no timeouts: {cut:,} episodes are cut where '
+        'the next_observations of a row are not the observations of the next'
     ]
 
 

@@ -103,6 +103,9 @@ def test_without_timeouts_a_break_is_a_cut(storage, tmp_path):
     # A limit cuts as well, and not where a break has cut before.
     d4rl.convert(file, 'd4rl/limited-v2', 'Hopper-v5', max_episode_steps=4)
     np.testing.assert_array_equal(loading.load('d4rl/limited-v2').episode_lengths, [4, 4, 1, 3])
+    made['next_observations'] += 1
+    _, notes = d4rl.convert(write(file, made), 'd4rl/shuffled-v2', 'Hopper-v5')
+    assert notes[1].startswith('WARNING: there are no timeouts: 10 episodes are cut')
     made['next_observations'][5] = np.nan
     with pytest.raises(DatasetError, match='next_observations is NaN or infinite in row 5'):
         d4rl.convert(write(file, made), 'd4rl/other-v2', 'Hopper-v5')
