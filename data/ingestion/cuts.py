@@ -80,9 +80,10 @@ def notes(arrays: Mapping[str, np.ndarray]) -> list[str]:
         return []
     terminals = _marks(arrays, 'terminals')
     cut = np.count_nonzero(_broken(arrays) & ~terminals)
+    warning = 'WARNING: ' if cut > len(terminals) / 2 else ''
     return [
-        f'{"WARNING: " * (cut > len(terminals) / 2)}there are no timeouts: {cut:,} episodes are cut where '
-        'the next_observations of a row are not the observations of the next'
+        f'{warning}there are no timeouts: {cut:,} episodes are cut where the next_observations of a row '
+        'are not the observations of the next'
     ]
 
 
