@@ -1,14 +1,16 @@
 """The environments that datasets come from: made by id, never from code that metadata names.
 
 A dataset's metadata describes its environment as a gymnasium EnvSpec. That text may have been
-downloaded, so only its id, keyword arguments and time limit are believed: the entry point is the
-one that the installed package registered under the id, and the two must agree.
+downloaded, so only its id, keyword arguments, time limit and known wrappers (env_specs.py) are
+believed: the entry point is the one that the installed package registered under the id, and the two
+must agree.
 
 This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), and the grid of
 recipes/crossroads.py.
 """
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import io
@@ -16,8 +18,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, WrapperSpec, get_env_id, parse_env_id
 
+from data import env_specs
 from data.types import DatasetError
 
 SEPSIS_ID = 'OfflineRL/ICU-Sepsis-v0'
@@ -33,7 +36,7 @@ def _import_quietly(module: str):
 
 
 def registered(env_id: str) -> EnvSpec:
-    """What gymnasium knows of an id, ours or of our extra packages.
+    """What gymnasium knows of an id, ours or of our extra packages; a class is named as text would.
 
     Raises:
         DatasetError: it knows nothing.
@@ -44,38 +47,60 @@ def registered(env_id: str) -> EnvSpec:
                 gym.register_envs(_import_quietly(package))
     if env_id not in gym.registry:
         raise DatasetError(
-            f'environment {env_id} is not registered with gymnasium; if a package of your own registers '
-            f'it, name that with --import=PACKAGE; if one of our extra packages has it, install them '
-            f'with {_INSTALL}'
+            f'environment {env_id} is not registered with gymnasium'
+            f'{_newest(env_id, "; its newest version is {}, which config.env_id takes")}; if a package '
+            'of your own registers it, name that with --import=PACKAGE; if one of our extra packages '
+            f'has it, install them with {_INSTALL}'
         )
-    return gym.registry[env_id]
+    spec = gym.registry[env_id]
+    made_by = spec.entry_point
+    if callable(made_by):
+        spec = dataclasses.replace(spec, entry_point=f'{made_by.__module__}:{made_by.__qualname__}')
+    return spec
+
+
+def time_limit(spec: EnvSpec) -> int | None:
+    """The most steps of an episode: a spec's own, or else the registered one; None if there is none.
+
+    Raises:
+        DatasetError: the id is not registered.
+    """
+    return spec.max_episode_steps or registered(spec.id).max_episode_steps
 
 
 def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
-    """Makes the environment that a dataset's metadata describes.
+    """Makes the environment that a dataset's metadata describes, in its wrappers.
 
     Args:
-        spec: id, entry point, keyword arguments and time limit as the metadata records them.
-            Wrappers listed in it are ignored; without a time limit the registered one holds.
+        spec: id, entry point, keyword arguments, time limit and wrappers as the metadata records them;
+            without a time limit the registered one holds.
         render_mode: as in gymnasium.make; replaces the one in the metadata.
 
     Raises:
         DatasetError: the id is not registered (its package is not installed), it is registered with
-            another entry point, or the environment does not accept the keyword arguments.
+            another entry point, a wrapper is not known, or the environment cannot be made.
     """
     installed = registered(spec.id)
+    if _is_gone(gym.registry[spec.id]):
+        raise DatasetError(
+            f'environment {spec.id} can no longer be made by the installed gymnasium; '
+            f'{_newest(spec.id, "its newest version is {}; ")}{env_specs.WAYS_OUT}'
+        )
     if installed.entry_point != spec.entry_point:
         raise DatasetError(
             f'environment {spec.id}: the metadata names the entry point {spec.entry_point}, but '
-            f'the installed one is {installed.entry_point}; only the installed one may run'
+            f'the installed one is {installed.entry_point}; only the installed one may run, as '
+            f'config.env_id={spec.id} does{_newest(spec.id, " (its newest version is {})")}'
         )
     kwargs = {name: value for name, value in spec.kwargs.items() if name != 'render_mode'}
     if render_mode is not None:
         kwargs['render_mode'] = render_mode
     try:
-        return gym.make(
+        env = gym.make(
             spec.id, max_episode_steps=spec.max_episode_steps, disable_env_checker=True, **kwargs
         )
+    except DatasetError:
+        raise
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise DatasetError(
             f'environment {spec.id} needs a package that is missing ({error}); install it with '
@@ -83,6 +108,66 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
         ) from error
     except TypeError as error:
         raise DatasetError(f'environment {spec.id} does not accept {kwargs}: {error}') from error
+    # A stranger's constructor.
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise DatasetError(
+            f'environment {spec.id} cannot be made with {kwargs} ({type(error).__name__}: {reason})'
+        ) from error
+    return env_specs.wrap(env, _further_wrappers(env, spec))
+
+
+def spaces(spec: EnvSpec) -> tuple[gym.Space, gym.Space]:
+    """Of observations and actions, in the environment that a spec describes.
+
+    Raises:
+        DatasetError: it cannot be made, has no spaces, or cannot be closed.
+    """
+    env = make(spec)
+    try:
+        found = env.observation_space, env.action_space
+        env.close()
+    # A stranger's code.
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise DatasetError(f'environment {spec.id} fails ({type(error).__name__}: {reason})') from error
+    return found
+
+
+def _further_wrappers(env: gym.Env, spec: EnvSpec) -> tuple[WrapperSpec, ...]:
+    """The wrappers of a spec that the installed package has not already put around its environment."""
+    there = env.spec.additional_wrappers
+    for theirs, ours in zip(spec.additional_wrappers, there):
+        if theirs.entry_point != ours.entry_point:
+            raise DatasetError(
+                f'environment {spec.id}: the metadata names the wrapper {theirs.entry_point} where the '
+                f'installed package has {ours.entry_point}'
+            )
+    return spec.additional_wrappers[len(there) :]
+
+
+def _is_gone(installed: EnvSpec) -> bool:
+    """Whether gymnasium keeps an id only to say that it is gone, by a function that raises."""
+    made_by = installed.entry_point
+    return (
+        callable(made_by)
+        and not isinstance(made_by, type)
+        and made_by.__module__.partition('.')[0] == 'gymnasium'
+    )
+
+
+def _newest(env_id: str, style: str) -> str:
+    """The newest version of an id that can be made, in a style; '' if there is none."""
+    with contextlib.suppress(gym.error.Error):
+        namespace, name, _ = parse_env_id(env_id)
+        versions = [
+            spec.version
+            for spec in gym.registry.values()
+            if (spec.namespace, spec.name) == (namespace, name) and spec.version and not _is_gone(spec)
+        ]
+        if versions:
+            return style.format(get_env_id(namespace, name, max(versions)))
+    return ''
 
 
 @functools.cache

@@ -3,14 +3,11 @@
 import hashlib
 from typing import NamedTuple
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
-from data import environments
+from data import judges
 from data.loading import Dataset
 from data.problem import Problem
-from data.types import DatasetError
 
 ACTION_BINS = 50
 # A squashed policy reaches its bounds only in the limit; this near to ±1 an action counts as there.
@@ -65,19 +62,8 @@ def statistics(dataset: Dataset) -> Statistics:
         action_counts=_action_counts(dataset) if dataset.problem.spec.discrete else None,
         at_bounds=None if dataset.problem.spec.discrete else _at_bounds(dataset),
         ranges=_ranges(dataset),
-        comparable=comparable(dataset),
+        comparable=judges.comparable(dataset),
     )
-
-
-def comparable(dataset: Dataset) -> bool:
-    """Whether returns of the log and of a policy in the environment that judges are on one scale."""
-    return _other_conditions(dataset) is None
-
-
-def collection_spec(dataset: Dataset) -> EnvSpec | None:
-    """The environment that the log was recorded in, None if the metadata names none."""
-    text = dataset.metadata.get('env_spec')
-    return EnvSpec.from_json(text) if text else None
 
 
 def feature_names(task: Problem) -> list[str]:
@@ -97,9 +83,6 @@ def action_names(task: Problem) -> list[str]:
 def warnings(dataset: Dataset) -> list[str]:
     """What an experimenter should know before trusting a result on this dataset."""
     checks = (
-        _no_scores,
-        _no_environment,
-        _other_conditions,
         _uninformative_rewards,
         _constant_features,
         _steps_after_termination,
@@ -107,7 +90,8 @@ def warnings(dataset: Dataset) -> list[str]:
         _actions_at_bounds,
         _missing_actions,
     )
-    return [warning for check in checks if (warning := check(dataset))]
+    found = (_no_scores(dataset), *_judge(dataset), *(check(dataset) for check in checks))
+    return [warning for warning in found if warning]
 
 
 def _action_shares(dataset: Dataset) -> np.ndarray:
@@ -138,33 +122,11 @@ def _no_scores(dataset: Dataset) -> str | None:
     return 'no reference scores: returns, no scores'
 
 
-def _no_environment(dataset: Dataset) -> str | None:
+def _judge(dataset: Dataset) -> list[str]:
     if dataset.problem.env_spec is None:
-        return 'no environment recorded: policies are judged from held-out episodes of the log'
-    try:
-        with environments.make(dataset.problem.env_spec) as env:
-            size = gym.spaces.flatdim(env.observation_space)
-    except DatasetError as error:
-        return f'policies cannot be evaluated: {error}'
-    if size != dataset.problem.spec.observation_size:
-        return (
-            f'policies cannot be evaluated: {dataset.problem.env_spec.id} observes {size} features, '
-            f'the dataset {dataset.problem.spec.observation_size}'
-        )
-    return None
-
-
-def _other_conditions(dataset: Dataset) -> str | None:
-    collected, judged = collection_spec(dataset), dataset.problem.env_spec
-    if collected is None or all(
-        getattr(collected, field) == getattr(judged, field)
-        for field in ('id', 'kwargs', 'max_episode_steps')
-    ):
-        return None
-    return (
-        'recorded under other conditions than those of the evaluation (environment, its arguments '
-        'or time limit): returns of the log and of a policy are not on one scale'
-    )
+        return ['no environment recorded: policies are judged from held-out episodes of the log']
+    faults, doubts = judges.compare(dataset.problem, dataset)
+    return [f'policies cannot be evaluated: {fault}' for fault in faults] + doubts
 
 
 def _uninformative_rewards(dataset: Dataset) -> str | None:

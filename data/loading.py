@@ -8,10 +8,22 @@ import gymnasium as gym
 import minari
 import numpy as np
 from minari.dataset.minari_dataset import MinariDataset, parse_dataset_id
+from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import actions, border, cache, columns, disk, flat, problem, recipes, reference_scores
+from data import (
+    actions,
+    border,
+    cache,
+    columns,
+    disk,
+    env_specs,
+    flat,
+    problem,
+    recipes,
+    reference_scores,
+)  # fmt: skip
 from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
@@ -130,11 +142,25 @@ def open_source(path: Path, dataset_id: str) -> MinariDataset:
         DatasetError: Minari cannot open it.
     """
     try:
-        return MinariDataset(path / 'data')
+        return MinariDataset(_without_env_specs(MinariStorage.read(path / 'data')))
     except (ValueError, ImportError, KeyError, TypeError, AttributeError, AssertionError,
             RecursionError) as error:  # fmt: skip
         reason = ' '.join(str(error).split())[:300]
         raise DatasetError(f'dataset {dataset_id}: {reason}') from error
+
+
+def _without_env_specs(storage: MinariStorage) -> MinariStorage:
+    """A storage whose environments Minari does not read: its parser takes few old fields, ours all."""
+    kind = type(storage)
+
+    def metadata(self) -> dict[str, Any]:
+        read = kind.metadata.fget(self)
+        return {name: value for name, value in read.items() if name not in env_specs.IN_METADATA}
+
+    silent = type(kind.__name__, (kind,), {'metadata': property(metadata)})
+    return silent(
+        storage.data_path, storage.observation_space, storage.action_space, storage.jpeg_encoding
+    )
 
 
 def _available() -> list[str]:
@@ -229,14 +255,15 @@ def _problem(source: MinariDataset, metadata: dict[str, Any]) -> Problem:
     keys = flat.observation_keys(source.observation_space, source.id)
     action_map = actions.from_space(source.action_space, f'dataset {source.id}')
     features = gym.spaces.flatdim(source.observation_space)
-    env_spec = source._eval_env_spec or source.env_spec
+    recorded_in, judged_in = env_specs.of_metadata(metadata, source.id)
+    env_spec = judged_in or recorded_in
     return Problem(
         name=source.id,
         spec=Spec(features, action_map.size, action_map.discrete),
         observation_keys=keys,
         action_map=action_map,
         env_spec=env_spec,
-        scores=reference_scores.known(metadata, env_spec.id if env_spec else None),
+        scores=reference_scores.known(metadata, env_spec),
         reference_lines=metadata.get('reference_lines', {}),
         preprocessing=problem.identity(features),
         columns=columns.of_metadata(

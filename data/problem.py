@@ -1,15 +1,15 @@
 """What a policy faces: part of a dataset, kept with a run, so that its policies outlive the data."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
-from data import actions, columns, environments, reference_scores
+from data import actions, columns, env_specs, environments, reference_scores
 from data.actions import ActionMap
 from data.columns import Columns
 from data.types import Array, DatasetError, Sequence, Spec, Transition
@@ -108,16 +108,21 @@ class Problem(NamedTuple):
         return self.action_map.to_environment(actions)
 
 
-def from_environment(env_id: str) -> Problem:
+def from_environment(env_id: str, max_episode_steps: int = 0) -> Problem:
     """An environment without a dataset, to learn in while acting.
+
+    Args:
+        env_id: gymnasium's.
+        max_episode_steps: its time limit; 0 for that which it is registered with.
 
     Raises:
         DatasetError: it cannot be made here, its observations or actions are not plain vectors, or
             the actions are not bounded.
     """
     env_spec = environments.registered(env_id)
-    with environments.make(env_spec) as env:
-        observed, acted = env.observation_space, env.action_space
+    if max_episode_steps:
+        env_spec = dataclasses.replace(env_spec, max_episode_steps=max_episode_steps)
+    observed, acted = environments.spaces(env_spec)
     if not (isinstance(observed, Box) and isinstance(acted, Box) and acted.is_bounded()):
         raise DatasetError(
             f'environment {env_id}: observations {observed} and actions {acted} are not '
@@ -131,45 +136,32 @@ def from_environment(env_id: str) -> Problem:
         observation_keys=(),
         action_map=action_map,
         env_spec=env_spec,
-        scores=reference_scores.known({}, env_id),
+        scores=reference_scores.known({}, env_spec),
         reference_lines={},
         preprocessing=identity(size),
     )
 
 
-def judged_in(problem: Problem, env_id: str) -> Problem:
-    """The same problem with the environment of another id to evaluate in, and its tabled scores.
+def judged_in(problem: Problem, env_id: str = '', max_episode_steps: int = 0) -> Problem:
+    """The same problem with another environment or time limit to evaluate in, and its tabled scores.
+
+    Args:
+        problem: of a dataset.
+        env_id: of the environment; '' for the problem's own.
+        max_episode_steps: its time limit; 0 for the one that it has.
 
     Raises:
         DatasetError: it is not registered.
     """
-    env_spec = environments.registered(env_id)
-    scores = reference_scores.known({}, env_id)
-    return problem._replace(env_spec=env_spec, scores=scores, reference_lines={})
-
-
-def check_judge(problem: Problem) -> None:
-    """Makes sure that policies can be evaluated in the problem's environment.
-
-    Raises:
-        DatasetError: it names no environment, one that cannot be made here, or one of other
-            observations or actions.
-    """
-    if problem.env_spec is None:
-        raise DatasetError(f'dataset {problem.name}: it names no environment to evaluate in.')
-    with environments.make(problem.env_spec) as env:
-        size = gym.spaces.flatdim(env.observation_space)
-        acts = actions.from_space(env.action_space, f'environment {problem.env_spec.id}')
-    for what, theirs, ours in (
-        ('observations', f'{size} features', f'{problem.spec.observation_size} features'),
-        ('actions', str(acts), str(problem.action_map)),
-    ):
-        if theirs != ours:
-            raise DatasetError(
-                f'dataset {problem.name}: its {what} are {ours}, those of environment '
-                f'{problem.env_spec.id} are {theirs}; config.env_id names another environment, '
-                "config.evaluate_in='log' does without."
-            )
+    env_spec = environments.registered(env_id) if env_id else problem.env_spec
+    other = env_spec != problem.env_spec
+    if env_spec is not None and max_episode_steps:
+        other |= environments.time_limit(env_spec) not in (None, max_episode_steps)
+        env_spec = dataclasses.replace(env_spec, max_episode_steps=max_episode_steps)
+    problem = problem._replace(env_spec=env_spec)
+    if not other:
+        return problem
+    return problem._replace(scores=reference_scores.known({}, env_spec), reference_lines={})
 
 
 def save(problem: Problem, path: Path) -> None:
@@ -193,7 +185,8 @@ def load(path: Path) -> Problem:
     Raises:
         DatasetError: the file has other fields, as one of another version would.
     """
-    fields: dict[str, Any] = json.loads(path.read_text())
+    # What it was written without was then as the defaults are.
+    fields: dict[str, Any] = Problem._field_defaults | json.loads(path.read_text())
     if set(fields) != set(Problem._fields):
         raise DatasetError(
             f'{path} was written by another version of this code: it has '
@@ -206,7 +199,7 @@ def load(path: Path) -> Problem:
         'observation_keys': tuple(fields['observation_keys']),
         'action_map': actions.from_json(fields['action_map']),
         'columns': fields['columns'] and columns.from_json(fields['columns'], str(path)),
-        'env_spec': fields['env_spec'] and EnvSpec.from_json(json.dumps(fields['env_spec'])),
+        'env_spec': fields['env_spec'] and env_specs.parse(fields['env_spec'], f'{path}, env_spec'),
         'scores': fields['scores'] and tuple(fields['scores']),
         'preprocessing': Preprocessing(**maps),
     })  # fmt: skip

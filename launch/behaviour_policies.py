@@ -12,6 +12,7 @@ data/recipes/policies/; the rows of other environments stay.
 import csv
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 from flax.traverse_util import flatten_dict
 from tqdm import tqdm
@@ -74,7 +75,7 @@ def _ship(run: Path) -> None:
         num_steps = _STEPS_AT_FIRST if composition == 'medium-replay' else _STEPS
         for step in tqdm(its_steps, desc=composition, unit=' policies'):
             mean, episodes = _measure(config.env_id, trained[step], num_steps, _SEED_TO_REPORT)
-            score = float(normalized_score(mean, table_scores(config.env_id)))
+            score = float(normalized_score(mean, table_scores(gym.spec(config.env_id))))
             rows.append(Policy(
                 config.env_id, composition, step, config.seed, round(mean, 1), round(score, 1),
                 episodes, _command(config),
@@ -83,7 +84,7 @@ def _ship(run: Path) -> None:
 
 
 def _first_medium(env_id: str, trained: dict) -> int:
-    scores = table_scores(env_id)
+    scores = table_scores(gym.spec(env_id))
     low, high = MEDIUM_SCORES
     for step in tqdm(trained, desc=f'{env_id}: medium', unit=' policies'):
         for num_steps in (_STEPS_AT_FIRST, _STEPS):

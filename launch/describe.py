@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 from absl.flags import FLAGS
+from gymnasium.envs.registration import EnvSpec
 from matplotlib.axes import Axes
 
-from data import inspection, loading
+from data import env_specs, inspection, loading
 from data.inspection import ACTION_BINS, Statistics
 from data.loading import Dataset
 from data.reference_scores import normalized_score
@@ -43,13 +44,14 @@ def main(argv: list[str]) -> None:
 
 def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     """All of it as lines to print."""
-    collected, judged_in = inspection.collection_spec(dataset), dataset.problem.env_spec
+    collected, _ = env_specs.of_metadata(dataset.metadata, dataset.problem.name)
+    judged_in = dataset.problem.env_spec
     spec, keys = dataset.problem.spec, dataset.problem.observation_keys
     rows = {
         'description': dataset.metadata.get('description', '-'),
         'behaviour': dataset.metadata.get('algorithm_name', '-'),
-        'collected in': collected.id if collected else '-',
-        'evaluated in': judged_in.id if judged_in else '-',
+        'collected in': _environment(collected),
+        'evaluated in': _environment(judged_in),
         'observations': f'{spec.observation_size}' + (f' ({", ".join(keys)})' if keys else ''),
         'actions': f'{spec.action_size} {"discrete" if spec.discrete else "continuous"}',
         'episodes': f'{len(measured.lengths):,}',
@@ -66,6 +68,13 @@ def text(dataset: Dataset, measured: Statistics, warnings: list[str]) -> str:
     if dataset.problem.columns:
         lines += _of_table(measured)
     return '\n'.join([*lines, *(f'  WARNING: {warning}.' for warning in warnings)])
+
+
+def _environment(spec: EnvSpec | None) -> str:
+    if spec is None:
+        return '-'
+    wrappers = (each.name for each in env_specs.effective(spec.additional_wrappers))
+    return ' in '.join((spec.id, *wrappers))
 
 
 def _of_table(measured: Statistics) -> list[str]:

@@ -12,18 +12,20 @@ import imageio
 from absl import flags
 from absl.flags import FLAGS
 
-from data import disk, problem
+from data import disk, environments, judges, loading
+from data.problem import Problem
 from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
 from launch.estimate import exact
 from launch.report import finished, summary
-from launch.run import policies, rollouts
+from launch.run import drawing, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
 
 _EXACT = 'evaluation-exact.json'
+_VIDEOS = ('.mp4', '.gif')
 
 
 def main(argv: list[str]) -> None:
@@ -36,7 +38,6 @@ def main(argv: list[str]) -> None:
     if FLAGS.exact:
         evaluate_exactly(path)
     elif FLAGS.video:
-        disk.check_file(Path(FLAGS.video))
         film(path, FLAGS.member, FLAGS.seed, Path(FLAGS.video))
     else:
         evaluate(path, FLAGS.episodes, FLAGS.seed)
@@ -47,13 +48,23 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     name = f'evaluation-seed{seed}.json'
     disk.check_file(path / name)
     run = policies.restore(path)
-    problem.check_judge(run.problem)
-    with Lanes(run.problem, len(run.learner.members), num_episodes) as lanes:
+    task = _judged(run)
+    with Lanes(task, len(run.learner.members), num_episodes) as lanes:
         judged = rollouts.judge(
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
         )
     how = f'{num_episodes} episodes per member, seed {seed}'
     _report(run, judged, how, name, {'episodes': num_episodes})
+
+
+def _judged(run: Restored) -> Problem:
+    """The problem that a run's policies face in evaluation, in an environment that can judge."""
+    task = run.problem
+    # Kept by an older run, which went on as long as the environment did.
+    if task.env_spec is not None and environments.time_limit(task.env_spec) is None:
+        task = judges.limited(task, loading.load(task.name))
+    judges.check(task)
+    return task
 
 
 def evaluate_exactly(path: Path) -> None:
@@ -87,17 +98,42 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
     """Writes the first episode of a member's evaluation as a video.
 
     Raises:
-        UserError: there is no such member, or the environment cannot render images.
+        UserError: the file is no video by its name, there is no such member, or the environment cannot
+            render images.
+        OSError: the file cannot be written.
     """
+    unfinished = _tried(file)
+    # Before the environment is made, with which MuJoCo may come.
+    missing = drawing.choose_backend()
     run = policies.restore(path)
-    problem.check_judge(run.problem)
+    task = _judged(run)
     last = len(run.learner.members) - 1
     if member > last:
         raise UserError(f'--member={member}: {path} has members 0 to {last}.')
-    images = rollouts.film(run.learner, run.states, run.problem, member, seed)
-    with disk.writing(file):
-        imageio.mimsave(file, images.frames, fps=images.frames_per_second)
+    try:
+        images = rollouts.film(run.learner, run.states, task, member, seed)
+    except UserError as error:
+        raise UserError(f'{error} {missing}'.strip()) from error
+    try:
+        with disk.writing(file):
+            imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
+            unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
     print(f'Video: {file}')
+
+
+def _tried(file: Path) -> Path:
+    """Where a video is written until it is whole, beside its file; it is tried whether that can be.
+
+    Raises:
+        UserError: it is no video by its name.
+        OSError: it cannot be written.
+    """
+    if file.suffix.lower() not in _VIDEOS:
+        raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
+    disk.check_file(file)
+    return file.with_name(f'.unfinished-{file.name}')
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ they do not learn from.
 """
 
 import json
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import disk, inspection, loading, problem, sequences, transforms
+from data import disk, judges, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
@@ -81,7 +82,9 @@ def train(config: ConfigDict) -> Path:
     validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope, 'config.ope')
     if data.held_out is None:
-        problem.check_judge(task)
+        for doubt in judges.check(task, data.not_held_out):
+            print(f'WARNING: {doubt}.', file=sys.stderr)
+        task = judges.limited(task, data.not_held_out)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
     model = None if data.held_out is None else _behaviour_model(data, method)
@@ -100,7 +103,7 @@ def train(config: ConfigDict) -> Path:
         episodes = config.eval_episodes, config.final_eval_episodes
         wandb = directory.identity(config) if config.wandb else None
         with (
-            _judge(learner, data, episodes, model, context, targets) as judge,
+            _judge(learner, task, data, episodes, model, context, targets) as judge,
             loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
         ):
             loop.train(
@@ -115,6 +118,7 @@ def train(config: ConfigDict) -> Path:
 
 def _judge(
     learner: Learners,
+    task: Problem,
     data: Data,
     episodes: tuple[int, int],
     model: Model | None,
@@ -122,7 +126,7 @@ def _judge(
     targets: tuple[float, ...],
 ) -> AbstractContextManager[Judge]:
     if data.held_out is None:
-        return rollouts.judging(learner, data.learned_from.problem, *episodes, targets)
+        return rollouts.judging(learner, task, *episodes, targets)
     supported = support.measure(model, data.held_out)
     return held_out.judging(learner, data.held_out, supported, context, targets)
 
@@ -164,8 +168,10 @@ def load_data(config: ConfigDict) -> Data:
         DatasetError: there is no such dataset, or it is not what the config takes it for.
     """
     dataset = loading.load(config.dataset)
-    if config.env_id:
-        dataset = dataset._replace(problem=problem.judged_in(dataset.problem, config.env_id))
+    limit = 0 if config.evaluate_in == 'log' else config.max_episode_steps
+    if config.env_id or limit:
+        judged = problem.judged_in(dataset.problem, config.env_id, limit)
+        dataset = dataset._replace(problem=judged)
     if config.cut_at_goal:
         dataset = transforms.cut_at_goal(dataset)
     if config.delayed_rewards:
@@ -178,7 +184,7 @@ def load_data(config: ConfigDict) -> Data:
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
-    log = estimates.of_log(dataset, gamma) if inspection.comparable(dataset) else None
+    log = estimates.of_log(dataset, gamma) if judges.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
@@ -255,6 +261,7 @@ def validate(config: ConfigDict) -> None:
                 )
         validation.sequences(config)
     cli.check_counts(config, ('keep_checkpoints',), ())
+    validation.time_limit(config)
     validation.schedule(config)
     validation.hparams(config)
 

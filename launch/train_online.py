@@ -22,7 +22,7 @@ from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import disk, policies, problem
+from data import disk, judges, policies, problem
 from launch import cli
 from launch.cli import UserError
 from launch.configs import online
@@ -61,6 +61,7 @@ def train_online(config: ConfigDict) -> Path:
     """
     if 'from_run' not in config:
         raise UserError('this config has no environment to act in: it is for launch.train.')
+    validation.time_limit(config)
     source = Path(config.from_run).resolve() if config.from_run else None
     if source:
         _continue_members(config, source)
@@ -68,8 +69,9 @@ def train_online(config: ConfigDict) -> Path:
         if task.env_spec is None:
             raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
         config.env_id = task.env_spec.id
+        task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
     else:
-        task = problem.from_environment(config.env_id)
+        task = problem.from_environment(config.env_id, config.max_episode_steps)
     validate(config)
     hparams = config.hparams.to_dict()
     members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
@@ -80,7 +82,7 @@ def train_online(config: ConfigDict) -> Path:
         return path
 
     disk.check_directory(path)
-    problem.check_judge(task)
+    judges.check(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')
     checkpoints = Checkpoints(path)

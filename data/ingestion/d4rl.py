@@ -71,7 +71,7 @@ def convert(
             raise DatasetError(f'{path}: {error}') from error
         if not found:
             raise DatasetError(f'{path}: it holds no whole step.')
-        scores = reference_scores.known({}, env_id)
+        scores = reference_scores.known({}, env_spec)
         with storage.appearing(place) as data_path:
             storage.write(
                 data_path,
@@ -113,8 +113,7 @@ def _spaces(
 ) -> tuple[tuple[gym.Space, gym.Space], list[str]]:
     """Of observations and actions: the environment's, or those that the arrays tell; and what to say."""
     if env_spec is not None:
-        with environments.make(env_spec) as env:
-            return (env.observation_space, env.action_space), []
+        return environments.spaces(env_spec), []
     observed = Box(-np.inf, np.inf, arrays['observations'].shape[1:], np.float32)
     taken = arrays['actions']
     if taken.dtype.kind in 'biu' and taken.size == len(taken) and bounds == MEASURED:

@@ -117,7 +117,7 @@ def _recipe(
     spec = gym.spec(env_id)
 
     def references() -> dict[str, float]:
-        random, expert = table_scores(env_id)
+        random, expert = table_scores(spec)
         return {'ref_min_score': random, 'ref_max_score': expert}
 
     return Recipe(

@@ -100,6 +100,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config.evaluate_in = 'auto'
     # gymnasium's id of the environment, if not the dataset's own.
     config.env_id = ''
+    # Its time limit; 0 for its own, or, without one, the longest episode of the log.
+    config.max_episode_steps = 0
     config.eval_episodes = 10
     # The evaluation after the last update, which the summary reports.
     config.final_eval_episodes = 100

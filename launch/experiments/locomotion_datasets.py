@@ -7,6 +7,7 @@ Builds those that are missing: all fifteen in about half an hour on 2 cores.
 
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 
 from data import loading
@@ -30,14 +31,14 @@ def main() -> None:
     path = experiments.figure('locomotion-datasets.png')
     scores, rows = {}, []
     for env_id in REPLAY_STEPS:
-        body = env_id.partition('-')[0].lower()
+        body, references = env_id.partition('-')[0].lower(), table_scores(gym.spec(env_id))
         for composition in COMPOSITIONS:
             dataset_id = f'local/{body}/{composition}-v0'
             if dataset_id not in RECIPES:
                 continue
             data = loading.load(dataset_id)
             returns = data.episode_returns
-            each = scores[env_id, composition] = normalized_score(returns, table_scores(env_id))
+            each = scores[env_id, composition] = normalized_score(returns, references)
             fell = np.mean(data.transitions.discount[data.episode_offsets[1:] - 1] == 0)
             rows.append([
                 f'{body} {composition}', f'{data.episode_lengths.sum():,}', f'{len(returns):,}',

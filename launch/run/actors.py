@@ -7,7 +7,7 @@ import numpy as np
 
 from data.problem import Problem
 from data.types import Transition
-from launch.run.lanes import Lane
+from launch.run.lane import Lane
 from launch.run.learners import Learners
 
 # Sets the actors' randomness apart from that of batches and evaluations of the same seed.
@@ -68,7 +68,10 @@ class Actors:
 
     def _act(self, index: int, action: np.ndarray) -> tuple:
         observation, lane = self._observations[index], self._lanes[index]
-        following, reward, terminated, truncated = lane.step(action)
+        # A member that has diverged, which the loop reports, shall not break its environment.
+        following, reward, terminated, truncated = lane.step(
+            np.where(np.isfinite(action), action, 0).astype(action.dtype)
+        )
         self._observations[index] = following
         self._running[index] += reward
         if terminated or truncated:

@@ -1,61 +1,30 @@
-"""Environments as algorithms see them, many of them stepped at a time, over several processes."""
+"""Many environments stepped at a time, over several processes."""
 
+import contextlib
+import importlib
 import multiprocessing
 import os
-from multiprocessing.connection import Connection
+import pickle
+import signal
+from multiprocessing.connection import Connection, wait
+from typing import NoReturn
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from data import environments
-from data.flat import flatten_observation
 from data.problem import Problem
+from data.types import DatasetError
+from launch.cli import UserError
+from launch.run.lane import Film, Lane
 
 # A constant, not a share of the cores, so that results are the same on every machine.
 LANES_PER_MEMBER = 20
 # A process takes seconds to start.
 _LANES_WORTH_A_PROCESS = 8
-
-
-class Film:
-    """The images of lanes' steps, in the order in which these are taken."""
-
-    def __init__(self):
-        self.frames: list[np.ndarray] = []
-        self.frames_per_second = 30.0
-
-
-class Lane:
-    """One environment with flat observations, and actions in [-1, 1]^n or indices from 0."""
-
-    def __init__(self, problem: Problem, film: Film | None = None):
-        """Args: the problem, and what takes an image after every reset and step."""
-        self._problem, self._film = problem, film
-        self._env = environments.make(problem.env_spec, 'rgb_array' if film else None)
-        if film:
-            film.frames_per_second = self._env.metadata.get('render_fps', 30.0)
-
-    def reset(self, seed: int | None = None) -> np.ndarray:
-        """Begins an episode; its first observation, float32 (observation_size,)."""
-        return self._seen(self._env.reset(seed=seed)[0])
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-        """Takes an action of an algorithm; observation, reward, terminated, truncated."""
-        observation, reward, terminated, truncated, _ = self._env.step(
-            self._problem.action_map.to_environment(action)
-        )
-        return self._seen(observation), reward, terminated, truncated
-
-    def close(self) -> None:
-        """Closes the environment."""
-        self._env.close()
-
-    def _seen(self, observation) -> np.ndarray:
-        if self._film:
-            self._film.frames.append(self._env.render())
-        # A copy: some environments write each observation into the same array.
-        return flatten_observation(observation, self._problem.observation_keys, 1)[0].copy()
+# A worker that does not end by then is in a step that does not.
+_SECONDS_TO_END = 5
 
 
 class _Group:
@@ -93,14 +62,23 @@ class _Group:
 def _work(
     connection: Connection, problem: Problem, num_lanes: int, registered: EnvSpec
 ) -> None:
-    # What a package of the user's own registered in the parent, this process has not imported.
+    # Ctrl-C is for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a package of the user's own registered in the parent, this process has not imported. The
+    # module of the environment may register it as well; if it cannot be imported, its making says so.
+    if registered.id not in gym.registry:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(registered.entry_point.partition(':')[0])
     gym.registry.setdefault(registered.id, registered)
     group = _Group(problem, num_lanes)
     try:
         while (request := connection.recv()) is not None:
-            connection.send(group.advance(*request))
-    except EOFError:
-        # The parent is gone.
+            try:
+                connection.send(group.advance(*request))
+            except (UserError, DatasetError) as error:
+                connection.send(str(error))
+    except (EOFError, ConnectionError):
+        # The parent is gone, or no longer listens.
         return
     group.close()
 
@@ -114,6 +92,9 @@ class Lanes:
         """Args: the problem, the members to evaluate, and the most episodes asked for at once.
 
         With a film, all lanes are in this process.
+
+        Raises:
+            UserError: a worker process cannot be started.
         """
         self.problem = problem
         self.per_member = min(num_episodes, LANES_PER_MEMBER)
@@ -132,10 +113,18 @@ class Lanes:
             worker = context.Process(
                 target=_work, args=(remote, problem, len(share), registered), daemon=True
             )
-            worker.start()
+            self._connections.append(connection)
+            try:
+                worker.start()
+            # Pickle says that it cannot take an object by any of three errors.
+            except (OSError, pickle.PicklingError, AttributeError, TypeError) as error:
+                self.close()
+                raise UserError(
+                    f'environment {registered.id}: a worker process cannot be started for it '
+                    f'({type(error).__name__}: {error}).'
+                ) from error
             remote.close()
             self._workers.append(worker)
-            self._connections.append(connection)
 
     def __enter__(self):
         return self
@@ -144,23 +133,55 @@ class Lanes:
         self.close()
 
     def close(self) -> None:
-        """Closes the lanes and ends the worker processes."""
-        if not self._workers:
+        """Closes the lanes and ends the worker processes, those too that no longer answer."""
+        if not self._connections:
             self._group.close()
         for connection in self._connections:
-            try:
+            with contextlib.suppress(ConnectionError):
                 connection.send(None)
-            except BrokenPipeError:
-                continue
+            # Whoever still sends an answer is not kept waiting.
+            connection.close()
         for worker in self._workers:
-            worker.join()
+            worker.join(_SECONDS_TO_END)
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
 
     def advance(self, actions: np.ndarray, seeds: list[int | None], active: np.ndarray):
-        """_Group.advance over all lanes."""
+        """_Group.advance over all lanes.
+
+        Raises:
+            UserError: an environment fails, or returns what it should not, or a worker has died.
+            DatasetError: an environment cannot be made.
+        """
         if not self._workers:
             return self._group.advance(actions, seeds, active)
-        for connection, share in zip(self._connections, self._shares):
-            begin, end = share[0], share[-1] + 1
-            connection.send((actions[begin:end], seeds[begin:end], active[begin:end]))
-        results = [connection.recv() for connection in self._connections]
+        results = []
+        try:
+            for connection, share in zip(self._connections, self._shares):
+                begin, end = share[0], share[-1] + 1
+                connection.send((actions[begin:end], seeds[begin:end], active[begin:end]))
+            for connection in self._connections:
+                results.append(connection.recv())
+        except (EOFError, ConnectionError):
+            self._say_who_died()
+        for result in results:
+            if isinstance(result, str):
+                raise UserError(result)
         return tuple(np.concatenate(parts) for parts in zip(*results))
+
+    def _say_who_died(self) -> NoReturn:
+        ended = wait([worker.sentinel for worker in self._workers], _SECONDS_TO_END)
+        codes = []
+        for worker in self._workers:
+            if worker.sentinel in ended:
+                worker.join()
+                codes.append(worker.exitcode)
+        how = 'broke off'
+        if codes:
+            how = f'ended with exit code {codes[0]}'
+        if codes and codes[0] < 0:
+            how = f'was ended by signal {-codes[0]}, {signal.strsignal(-codes[0])}'
+        if codes == [-signal.SIGKILL]:
+            how += ' (as happens where memory runs out)'
+        raise UserError(f'environment {self.problem.env_spec.id}: a process that steps it {how}.')

@@ -247,10 +247,11 @@ def all_finite(states: Any, num_members: int) -> np.ndarray:
 
     Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
     """
-    leaves = [
-        leaf
-        for leaf in jax.tree.leaves(states.replace(hparams=None))
-        if jnp.issubdtype(leaf.dtype, jnp.floating)
-    ]
+    return np.asarray(_all_finite(states.replace(hparams=None)))[:num_members]
+
+
+@jax.jit
+def _all_finite(states: Any) -> jax.Array:
+    leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     finite = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in leaves]
-    return np.asarray(jnp.all(jnp.stack(finite), 0))[:num_members]
+    return jnp.all(jnp.stack(finite), 0)

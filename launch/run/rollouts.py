@@ -18,7 +18,8 @@ from data.problem import Problem
 from data.reference_scores import normalized_score
 from data.types import DatasetError
 from launch.cli import UserError
-from launch.run.lanes import Film, Lanes
+from launch.run.lane import Film, Lane
+from launch.run.lanes import Lanes
 from launch.run.learners import Learners
 from launch.run.loop import Judge
 from launch.run.members import Member
@@ -212,7 +213,11 @@ def judging(
         learner, problem: of the run.
         episodes, final_episodes: of an evaluation, and of the one after the last step.
         target_returns: as in `judge`.
+
+    Raises:
+        UserError, DatasetError: the environment cannot be made, or fails in its first step.
     """
+    _try_out(problem)
     with Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes:
 
         def judge_all(states, evaluated, final):
@@ -220,6 +225,14 @@ def judging(
             return judge(learner, states, lanes, evaluated, number, target_returns=target_returns)
 
         yield judge_all
+
+
+def _try_out(problem: Problem) -> None:
+    """Takes one step in the environment: what fails in it shall not fail after all updates."""
+    lane, spec = Lane(problem), problem.spec
+    lane.reset(0)
+    lane.step(np.int32(0) if spec.discrete else np.zeros(spec.action_size, np.float32))
+    lane.close()
 
 
 def asked_for(states: Any, target_return: float) -> Any:

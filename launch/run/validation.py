@@ -31,6 +31,15 @@ def schedule(config: ConfigDict) -> None:
     )  # fmt: skip
 
 
+def time_limit(config: ConfigDict) -> None:
+    """Raises UserError for a time limit that no environment can have."""
+    if config.max_episode_steps < 0:
+        raise UserError(
+            f'config.max_episode_steps is {config.max_episode_steps}; a number of steps is needed, or 0 '
+            "for the environment's own."
+        )
+
+
 def sequences(config: ConfigDict) -> None:
     """Raises UserError for what no learner of windows of steps can have."""
     targets, network = config.target_returns, config.network

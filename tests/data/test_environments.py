@@ -3,7 +3,7 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.envs.registration import EnvSpec
 
 from data import environments
 from data.types import DatasetError
@@ -76,10 +76,46 @@ def test_only_the_registered_entry_point_runs():
         environments.make(spec)
 
 
-def test_wrappers_in_the_metadata_are_ignored():
-    wrapper = WrapperSpec('Evil', 'no_such_module:Evil', {})
-    spec = dataclasses.replace(gym.spec('CartPole-v1'), additional_wrappers=(wrapper,))
-    environments.make(spec).close()
+def test_an_entry_point_may_be_a_class(monkeypatch):
+    class Mine(gym.Env):
+        observation_space = gym.spaces.Box(-1, 1, (1,))
+        action_space = gym.spaces.Discrete(2)
+
+    monkeypatch.setitem(gym.registry, 'mine/Mine-v0', EnvSpec('mine/Mine-v0', entry_point=Mine))
+    spec = environments.registered('mine/Mine-v0')
+    assert spec.entry_point == f'{__name__}:{Mine.__qualname__}' and spec.to_json()
+    assert isinstance(environments.make(spec).unwrapped, Mine)
+    assert environments.time_limit(spec) is None
+
+
+def test_what_a_constructor_raises_is_told(monkeypatch):
+    def fail():
+        raise RuntimeError('no licence\nfound')
+
+    spec = EnvSpec('mine/Broken-v0', entry_point=fail)
+    monkeypatch.setitem(gym.registry, 'mine/Broken-v0', spec)
+    with pytest.raises(DatasetError, match=r'Broken-v0 cannot be made.*Error: no licence found\)$'):
+        environments.make(environments.registered('mine/Broken-v0'))
+
+
+def test_what_has_no_spaces_or_cannot_be_closed_is_told(monkeypatch):
+    spec = EnvSpec('mine/Bare-v0', entry_point=gym.Env)
+    monkeypatch.setitem(gym.registry, 'mine/Bare-v0', spec)
+    with pytest.raises(DatasetError, match=r'mine/Bare-v0 fails \(AttributeError: .*observation_space'):
+        environments.spaces(environments.registered('mine/Bare-v0'))
+    monkeypatch.setattr('gymnasium.envs.classic_control.CartPoleEnv.close', lambda self: 1 / 0)
+    with pytest.raises(DatasetError, match=r'CartPole-v1 fails \(ZeroDivisionError'):
+        environments.spaces(gym.spec('CartPole-v1'))
+
+
+@pytest.mark.parametrize('env_id', ['Hopper-v3', 'Hopper-v2', 'LunarLander-v2'])
+def test_an_old_environment_names_its_newest_version(env_id):
+    spec = EnvSpec(env_id, entry_point='gymnasium.envs.mujoco.hopper_v3:HopperEnv')
+    newest = {'H': 'Hopper-v5', 'L': 'LunarLander-v3'}[env_id[0]]
+    with pytest.raises(DatasetError, match=newest) as error:
+        environments.make(spec)
+    assert ' at 0x' not in str(error.value) and '\n' not in str(error.value)
+    assert 'config.env_id' in str(error.value)
 
 
 @pytest.mark.parametrize('env_id', ['NoSuchThing-v0', 'no_such_module:Env-v0'])

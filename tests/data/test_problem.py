@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from data import loading, problem, transforms
+from data import environments, judges, loading, problem, transforms
 from data.types import DatasetError, Spec
 from tests.data import helpers
 
@@ -62,22 +62,9 @@ def test_an_environment_makes_a_problem_of_its_own():
     made = problem.from_environment('Pendulum-v1')
     assert made.spec == Spec(3, 1, discrete=False) and made.scores is None
     np.testing.assert_array_equal(made.action_map.high, [2])
-    problem.check_judge(made)
+    assert judges.check(made) == []
     with pytest.raises(DatasetError, match='CartPole-v1: .* not supported online'):
         problem.from_environment('CartPole-v1')
-
-
-def test_a_judge_needs_an_environment_that_fits():
-    made = helpers.problem(Spec(4, 2, discrete=True))
-    with pytest.raises(DatasetError, match='test/made-v0: it names no environment'):
-        problem.check_judge(made)
-    there = made._replace(env_spec=gym.spec('CartPole-v1'))
-    problem.check_judge(there)
-    with pytest.raises(DatasetError, match='its observations are 4 features, .* MountainCar-v0 are 2'):
-        problem.check_judge(problem.judged_in(made, 'MountainCar-v0'))
-    acts = there.action_map._replace(start=1)
-    with pytest.raises(DatasetError, match='its actions are 2 discrete ones from 1, .* from 0'):
-        problem.check_judge(there._replace(action_map=acts))
 
 
 def test_another_environment_has_scores_of_its_own():
@@ -86,3 +73,29 @@ def test_another_environment_has_scores_of_its_own():
     assert there.env_spec.id == 'Hopper-v5' and there.scores[0] < -20 and there.scores[1] > 3000
     assert there.lines == {'random': there.scores[0], 'expert': there.scores[1]}
     assert problem.judged_in(made, 'CartPole-v1').scores is None
+
+
+def test_another_time_limit_has_no_scores_unless_there_was_none():
+    hopper = gym.spec('Hopper-v5')
+    made = helpers.problem(Spec(11, 3, discrete=False), env_spec=hopper, scores=(0.0, 1.0))
+    assert problem.judged_in(made, 'Hopper-v5') == made
+    assert problem.judged_in(made, max_episode_steps=1000).scores == (0.0, 1.0)
+    shorter = problem.judged_in(made, max_episode_steps=100)
+    assert shorter.env_spec.max_episode_steps == 100 and shorter.scores is None
+    endless = made._replace(env_spec=gym.spec('Blackjack-v1'))
+    assert environments.time_limit(endless.env_spec) is None
+    limited = problem.judged_in(endless, max_episode_steps=9)
+    assert limited.env_spec.max_episode_steps == 9 and limited.scores == (0.0, 1.0)
+
+
+def test_fields_that_came_later_have_their_defaults(tmp_path):
+    file = tmp_path / 'problem.json'
+    problem.save(helpers.problem(Spec(2, 1, discrete=False), delayed_rewards=True), file)
+    fields = json.loads(file.read_text())
+    del fields['columns'], fields['delayed_rewards']
+    file.write_text(json.dumps(fields))
+    assert not problem.load(file).delayed_rewards and problem.load(file).columns is None
+    del fields['spec']
+    file.write_text(json.dumps(fields))
+    with pytest.raises(DatasetError, match='another version'):
+        problem.load(file)

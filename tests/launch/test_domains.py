@@ -54,12 +54,12 @@ def trained(domain, dataset_id, path):
 
 
 def test_kitchen_counts_finished_subtasks(storage, tmp_path):
-    tasks = ['microwave', 'kettle']
+    tasks = ['microwave', 'kettle', 'bottom burner', 'light switch']
     dataset_id = collect('FrankaKitchen-v1', tasks_to_complete=tasks)
     _, task, summary = trained('kitchen', dataset_id, tmp_path)
     # 59 features, and what each subtask shall reach and has reached.
-    assert task.spec.observation_size == 59 + 2 * (1 + 7)
-    assert task.observation_keys[0] == 'achieved_goal/kettle'
+    assert task.spec.observation_size == 59 + 2 * (1 + 7 + 2 + 2)
+    assert task.observation_keys[0] == 'achieved_goal/bottom burner'
     assert task.env_spec.kwargs['tasks_to_complete'] == tasks
     assert task.scores == (0.0, 4.0)
     score = summary['settings'][0]['score']['mean']

@@ -1,4 +1,5 @@
 import json
+import re
 
 import gymnasium as gym
 import imageio
@@ -47,6 +48,28 @@ def test_an_environment_that_draws_nothing_gives_no_video(storage, tmp_path, mon
     assert not (tmp_path / 'film.gif').exists()
 
 
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('film', 'a name that ends in .mp4 or .gif'),
+        ('.mp4', 'a name that ends in'),
+        ('film.avi', 'a name that ends in'),
+        ('nowhere/film.gif', 'No such file or directory'),
+        ('file/film.gif', 'Not a directory'),
+        ('folder.gif', 'Is a directory'),
+        ('a' * 300 + '.gif', 'File name too long'),
+    ],
+)
+def test_a_video_that_cannot_be_written_is_told_first(tmp_path, monkeypatch, name, reason):
+    monkeypatch.setattr('launch.run.policies.restore', lambda path: pytest.fail('too late'))
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder.gif').mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match=f'^--video=.*{re.escape(reason)}') as error:
+        evaluate.film(tmp_path, 0, 0, tmp_path / name)
+    assert '\n' not in str(error.value) and sorted(tmp_path.iterdir()) == before
+
+
 def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
     path = train.train(small_config(cartpole, 'bc', num_seeds=2, run_dir=str(tmp_path / 'run')))
     # Frames that are equal would be one frame of the file.
@@ -56,11 +79,21 @@ def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
         'render',
         lambda self: rng.integers(255, size=(16, 16, 3), dtype=np.uint8),
     )
+    # Set for good, where it is chosen.
+    monkeypatch.setenv('MUJOCO_GL', 'egl')
     evaluate.film(path, 1, 3, tmp_path / 'film.gif')
+    assert [each.name for each in tmp_path.glob('*film*')] == ['film.gif']
     frames = imageio.mimread(tmp_path / 'film.gif')
     evaluate.evaluate(path, 1, 3)
     returns = json.loads((path / 'evaluation-seed3.json').read_text())['settings'][0]['returns_by_seed']
     # One for every step, and one before the first.
     assert len(frames) == 1 + returns['1']
+    monkeypatch.setattr(gym.envs.classic_control.CartPoleEnv, 'render', lambda self: 1 / 0)
+    monkeypatch.setattr('launch.run.drawing.choose_backend', lambda: 'Install it.')
+    with pytest.raises(UserError, match=r'CartPole-v1: render failed \(Zero.*\)\. Install it\.$'):
+        evaluate.film(path, 1, 3, tmp_path / 'film.gif')
+    monkeypatch.setattr(gym.envs.classic_control.CartPoleEnv, 'render', lambda self: None)
+    with pytest.raises(UserError, match='CartPole-v1: it draws no images'):
+        evaluate.film(path, 1, 3, tmp_path / 'film.gif')
     with pytest.raises(UserError, match='--member=2: .* has members 0 to 1'):
         evaluate.film(path, 2, 3, tmp_path / 'film.gif')

@@ -54,3 +54,12 @@ def test_observations_in_one_array_are_kept_apart(monkeypatch):
     steps = [actors.step(None, step) for step in range(4)]
     assert [float(step.observation[0, 0]) for step in steps] == [0, 1, 2, 3]
     assert [float(step.next_observation[0, 0]) for step in steps] == [1, 2, 3, 4]
+
+
+def test_a_member_that_has_diverged_breaks_no_environment(pendulum):
+    task = loading.load(pendulum).problem
+    actors = Actors(task, learner_of(small_config(pendulum, 'td3'), task), 0)
+    actors.restart(0)
+    _, reward, *_ = actors._act(0, np.full(1, np.nan, np.float32))[1:]
+    assert np.isfinite(reward)
+    actors.close()

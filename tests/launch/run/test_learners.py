@@ -41,21 +41,29 @@ def assert_members_equal(states, member, others, other, rtol=1e-4, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-def test_members_are_spread_over_the_devices_and_filled_up():
+# What is trained as a transition or as a window, and either kind of actions.
+KINDS = pytest.mark.parametrize(
+    ('algorithm', 'spec'), [('iql', SPECS[0]), ('decision_transformer', SPECS[1])], ids=['iql', 'dt']
+)
+
+
+@KINDS
+def test_members_are_spread_over_the_devices_and_each_equals_the_single_run(algorithm, spec):
     assert len(jax.local_devices()) == 2
-    learner, _ = build('iql', SPECS[0], num_seeds=3)
+    learner, config = build(algorithm, spec, num_seeds=3)
     assert list(learner.seeds) == [0, 1, 2, 2]
-    states = train(learner, SPECS[0], 3)
+    context = learners.context_of(ALGORITHMS[algorithm], config.network)
+    states = train(learner, spec, 3, context=context)
     assert len(states.step.sharding.device_set) == 2
     assert_members_equal(states, 2, states, 3, rtol=0, atol=0)
+    alone, _ = build(algorithm, spec, seed=1)
+    assert_members_equal(states, 1, train(alone, spec, 1, context=context), 0)
 
 
-@pytest.mark.parametrize('spec', SPECS, ids=['continuous', 'discrete'])
-@pytest.mark.parametrize('algorithm', ['iql', 'decision_transformer'])
-def test_host_batches_and_device_batches_train_alike(spec, algorithm):
+@KINDS
+def test_host_batches_and_device_batches_train_alike(algorithm, spec):
     learner, config = build(algorithm, spec, num_seeds=2)
     context = learners.context_of(ALGORITHMS[algorithm], config.network)
-    assert (context is None) == (algorithm == 'iql')
     on_device = train(learner, spec, 2, updates=12, context=context)
     data = benchmark.random_data(context, spec, 500)
     gather = learners.gatherer(context)

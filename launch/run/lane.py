@@ -1,0 +1,136 @@
+"""One environment as algorithms see it; what it does wrong is said in one sentence that names it."""
+
+import reprlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from data import environments
+from data.flat import flatten_observation
+from data.problem import Problem
+from launch.cli import UserError
+
+
+class Film:
+    """The images of lanes' steps, in the order in which these are taken."""
+
+    def __init__(self):
+        self.frames: list[np.ndarray] = []
+        self.frames_per_second = 30.0
+
+
+class Lane:
+    """One environment with flat observations, and actions in [-1, 1]^n or indices from 0."""
+
+    def __init__(self, problem: Problem, film: Film | None = None):
+        """Args: the problem, and what takes an image after every reset and step."""
+        self._problem, self._film = problem, film
+        self._name = f'environment {problem.env_spec.id if problem.env_spec else problem.name}'
+        self._env = environments.make(problem.env_spec, 'rgb_array' if film else None)
+        self._shapes = _shapes(self._env.observation_space)
+        if film:
+            film.frames_per_second = self._env.metadata.get('render_fps') or film.frames_per_second
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Begins an episode; its first observation, float32 (observation_size,).
+
+        Raises:
+            UserError: the environment fails, or returns what it should not.
+        """
+        observation, _ = self._call('reset', 2, lambda: self._env.reset(seed=seed))
+        return self._seen(observation)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """Takes an action of an algorithm; observation, reward, terminated, truncated.
+
+        Raises:
+            UserError: the environment fails, or returns what it should not.
+        """
+        taken = self._problem.action_map.to_environment(action)
+        observation, reward, terminated, truncated, _ = self._call(
+            'step', 5, lambda: self._env.step(taken)
+        )
+        return (
+            self._seen(observation),
+            self._number('reward', reward),
+            self._number('terminated', terminated) != 0,
+            self._number('truncated', truncated) != 0,
+        )
+
+    def close(self) -> None:
+        """Closes the environment."""
+        with self._strange('close'):
+            self._env.close()
+
+    def _call(self, name: str, size: int, function: Callable[[], Any]) -> tuple:
+        with self._strange(name):
+            returned = function()
+        if not isinstance(returned, tuple) or len(returned) != size:
+            what = f'{len(returned)} values' if isinstance(returned, tuple) else type(returned).__name__
+            raise UserError(f'{self._name}: {name} returned {what}, not a tuple of {size}.')
+        return returned
+
+    @contextmanager
+    def _strange(self, name: str) -> Iterator[None]:
+        """What a stranger's code raises, even to leave the process, as one sentence."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            reason = ' '.join(str(error).split())
+            raise UserError(
+                f'{self._name}: {name} failed ({type(error).__name__}: {reason or "no reason given"}).'
+            ) from error
+
+    def _number(self, name: str, value: Any) -> float:
+        try:
+            number = float(np.asarray(value, np.float64).item())
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f'{self._name}: {name} is {reprlib.repr(value)}; one number is needed.'
+            ) from error
+        if not np.isfinite(number):
+            raise UserError(f'{self._name}: {name} is {value!r}; a finite number is needed.')
+        return number
+
+    def _seen(self, observation: Any) -> np.ndarray:
+        if self._film:
+            self._film.frames.append(self._drawn())
+        for path, shape in self._shapes:
+            part = observation
+            try:
+                for name in path:
+                    part = part[name]
+                there = np.shape(part)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                where = '/'.join(path) or 'array'
+                raise UserError(
+                    f'{self._name}: an observation has no {where}, which its observation space has.'
+                ) from error
+            if there != shape:
+                where = f'observation {"/".join(path)}'.strip()
+                raise UserError(
+                    f'{self._name}: {where} has shape {there}, but its observation space says {shape}.'
+                )
+        # A copy: some environments write each observation into the same array.
+        with self._strange('its observation'):
+            flat = flatten_observation(observation, self._problem.observation_keys, 1)[0].copy()
+        if not np.isfinite(flat).all():
+            raise UserError(f'{self._name}: an observation holds NaN or infinite values.')
+        return flat
+
+    def _drawn(self) -> np.ndarray:
+        with self._strange('render'):
+            image = self._env.render()
+        if not isinstance(image, np.ndarray) or image.ndim != 3:
+            raise UserError(f'{self._name}: it draws no images.')
+        return image
+
+
+def _shapes(space: gym.Space, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], tuple]]:
+    """The paths and shapes of the arrays that make an observation."""
+    if isinstance(space, gym.spaces.Dict):
+        return [each for name in space.spaces for each in _shapes(space[name], (*path, name))]
+    return [(path, space.shape)]
