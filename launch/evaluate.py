@@ -5,6 +5,8 @@
     python -m launch.evaluate --run_dir=runs/iql/... --exact
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,8 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
     """Writes the first episode of a member's evaluation as a video.
 
     Raises:
-        UserError: the file is no video by its name, there is no such member, or the environment cannot
-            render images.
-        OSError: the file cannot be written.
+        UserError: the file cannot be written, there is no such member, or the environment cannot render
+            images.
     """
     unfinished = _tried(file)
     # Before the environment is made, with which MuJoCo may come.
@@ -127,13 +128,19 @@ def _tried(file: Path) -> Path:
     """Where a video is written until it is whole, beside its file; it is tried whether that can be.
 
     Raises:
-        UserError: it is no video by its name.
-        OSError: it cannot be written.
+        UserError: it cannot.
     """
     if file.suffix.lower() not in _VIDEOS:
         raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
-    disk.check_file(file)
-    return file.with_name(f'.unfinished-{file.name}')
+    unfinished = file.with_name(f'.unfinished-{file.name}')
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        unfinished.touch()
+        unfinished.unlink()
+    except OSError as error:
+        raise UserError(f'--video={file}: it cannot be written ({error.strerror}).') from error
+    return unfinished
 
 
 if __name__ == '__main__':
