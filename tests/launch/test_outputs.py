@@ -25,9 +25,9 @@ OUTPUTS = {
     'launch.benchmark': ('--json={}', []),
 }  # fmt: skip
 PLACES = {
-    'below a file': ('{path}/file/new/output', 'file: Not a directory.'),
-    'name too long': ('{path}/' + LONG, ': File name too long.'),
-    'below nothing that can be': ('/proc/new/output', ': No such file or directory.'),
+    'below a file': ('{path}/file/new/output', 'Not a directory'),
+    'name too long': ('{path}/' + LONG, 'File name too long'),
+    'below nothing that can be': ('/proc/new/output', 'No such file or directory'),
 }
 
 
@@ -52,8 +52,7 @@ def test_outputs_are_tried_before_the_work(tmp_path, monkeypatch, name, place):
         name, *(each.format(config=config) for each in others), flag.format(output.format(path=tmp_path))
     )
     assert result.returncode == 1
-    if 'there is no directory' not in result.stderr:
-        assert result.stderr.endswith(f'{problem}\n')
+    assert problem in result.stderr or 'there is no directory' in result.stderr
     assert result.stderr.startswith('error: ') and len(result.stderr.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
 
