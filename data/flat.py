@@ -1,17 +1,17 @@
 """From Minari's episodes to flat arrays: reading, checking, and what becomes of each space."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import gymnasium as gym
 import h5py
 import minari
 import numpy as np
 from minari.dataset.minari_dataset import MinariDataset
-from minari.dataset.minari_storage import is_image_space
 
-from data import border
+from data import actions, border, frames, precision
+from data.precision import Rounding
 from data.problem import Problem
 from data.types import DatasetError
 
@@ -23,22 +23,28 @@ _DAMAGED = (
 _FIELDS = ('observations', 'actions', 'rewards', 'terminations', 'truncations')
 
 
-def flatten_observation(observation: Any, keys: tuple[str, ...], length: int) -> np.ndarray:
+def flatten_observation(
+    observation: Any,
+    keys: tuple[str, ...],
+    length: int,
+    convert: Callable[[Any], np.ndarray] = np.float32,
+) -> np.ndarray:
     """Concatenates the entries of an observation, in the order of `keys`, to (length, size).
 
     Args:
         observation: an array, or nested dicts of arrays, each (length, ...).
         keys: as in Problem.observation_keys.
         length: the common leading size.
+        convert: makes numbers of an entry.
     """
     if not keys:
-        return np.asarray(observation, np.float32).reshape(length, -1)
+        return convert(observation).reshape(length, -1)
     parts = []
     for key in keys:
         entry = observation
         for name in key.split('/'):
             entry = entry[name]
-        parts.append(np.asarray(entry, np.float32).reshape(length, -1))
+        parts.append(convert(entry).reshape(length, -1))
     return np.concatenate(parts, axis=1)
 
 
@@ -46,18 +52,19 @@ def observation_keys(space: gym.Space, dataset_id: str, prefix: str = '') -> tup
     """Paths of the entries of a dict space, sorted; () for a plain Box.
 
     Raises:
-        DatasetError: an entry is no Box of numbers.
+        DatasetError: an entry is no Box of numbers, or is an image.
     """
+    frames.refuse(space, f'dataset {dataset_id}')
     if isinstance(space, gym.spaces.Dict):
         return tuple(
             key
             for name in sorted(space.spaces)
             for key in observation_keys(space[name], dataset_id, f'{prefix}{name}/')
         )
-    if not isinstance(space, gym.spaces.Box) or is_image_space(space):
+    if not isinstance(space, gym.spaces.Box):
         raise DatasetError(
             f'dataset {dataset_id}: observation space {space} is not supported; '
-            'Box and (nested) Dict of Box are, images are not.'
+            'Box and (nested) Dict of Box are.'
         )
     return (prefix.removesuffix('/'),) if prefix else ()
 
@@ -150,14 +157,80 @@ def _read(group: h5py.h5g.GroupID, name: bytes, owner: str) -> np.ndarray | dict
     return array
 
 
+def action_range(source: MinariDataset) -> tuple[list[float], list[float]] | None:
+    """The least and the most of each dimension of the recorded actions; None if nobody needs it.
+
+    Episodes that do not fit are passed over: `flatten_episode` says what is wrong with them.
+    """
+    space = source.action_space
+    if not actions.needs_range(space):
+        return None
+    size = int(np.prod(space.shape))
+    low, high = np.full(size, np.inf), np.full(size, -np.inf)
+    for episode in episodes(source):
+        taken = np.asarray(episode.actions)
+        if taken.size and taken.size == len(taken) * size and np.isfinite(taken).all():
+            taken = taken.reshape(-1, size)
+            low, high = np.minimum(low, taken.min(axis=0)), np.maximum(high, taken.max(axis=0))
+    if not np.isfinite(low).all():
+        raise DatasetError(
+            f'dataset {source.id}: action space {space} needs finite bounds, and no episode has finite '
+            'actions that fit it.'
+        )
+    return low.tolist(), high.tolist()
+
+
+class Losses(NamedTuple):
+    """What the parts of a dataset lose when they become float32, measured episode by episode."""
+
+    observation: Rounding
+    action: Rounding
+    reward: Rounding
+
+
+def losses(task: Problem) -> Losses:
+    """Of a dataset of which no episode has been seen."""
+    return Losses(Rounding(task.spec.observation_size), Rounding(task.spec.action_size), Rounding(1))
+
+
+def sentences(found: Losses, source: MinariDataset, task: Problem) -> list[str]:
+    """What was lost, a sentence for each column."""
+    numbers = [str(index) for index in range(task.action_map.size)]
+    return [
+        *found.observation.sentences(_entries(source.observation_space, task), 'observation'),
+        *found.action.sentences(numbers, 'action (in [-1, 1])'),
+        *found.reward.sentences(['rewards'], ''),
+    ]
+
+
+def _entries(space: gym.Space, task: Problem) -> list[str]:
+    """What the entries of an observation are called: by the table, by their keys, or by number."""
+    if task.columns:
+        return [feature.name for feature in task.columns.features]
+    names = []
+    for key in task.observation_keys:
+        part = space
+        for name in key.split('/'):
+            part = part[name]
+        size = gym.spaces.flatdim(part)
+        names += [key] if size == 1 else [f'{key}[{index}]' for index in range(size)]
+    return names or [str(index) for index in range(task.spec.observation_size)]
+
+
 def flatten_episode(
-    source: MinariDataset, episode: minari.EpisodeData, task: Problem
+    source: MinariDataset, episode: minari.EpisodeData, task: Problem, lost: Losses
 ) -> dict[str, np.ndarray]:
     """One episode of a dataset as arrays of its T steps: Transition's fields, and truncation.
 
+    Args:
+        source: the dataset.
+        episode: of it.
+        task: its problem.
+        lost: measures what is lost.
+
     Raises:
-        DatasetError: the episode is empty, its fields differ in length or size, hold NaN or infinite
-            values, or actions outside the bounds.
+        DatasetError: the episode is empty, its fields differ in length or size, hold values that are
+            NaN, infinite or beyond float32, or actions that are not of the action space.
     """
 
     keys, action_map = task.observation_keys, task.action_map
@@ -165,7 +238,7 @@ def flatten_episode(
     def fail(field: str, fault: str) -> NoReturn:
         raise DatasetError(f'dataset {source.id}, episode {episode.id}, {field}: {fault}.')
 
-    rewards = np.asarray(episode.rewards, np.float32).reshape(-1)
+    rewards = precision.exact(episode.rewards).reshape(-1)
     length = len(rewards)
     if not length:
         fail('rewards', 'the episode is empty')
@@ -176,27 +249,44 @@ def flatten_episode(
         if np.ndim(getattr(episode, field)) != 1:
             fail(field, f'of the shape {np.shape(getattr(episode, field))}, not one entry a step')
     try:
-        observations = flatten_observation(episode.observations, keys, length + 1)
+        observations = flatten_observation(episode.observations, keys, length + 1, precision.exact)
     except (ValueError, KeyError) as error:
         fail('observations', f'not {length + 1} observations of {keys or "one array"} ({error})')
     if observations.shape[1] != task.spec.observation_size:
         fail('observations', f'{observations.shape[1]} features, not {task.spec.observation_size}')
 
-    actions = np.asarray(episode.actions).reshape(length, -1)
-    if actions.shape[1] != (1 if action_map.discrete else action_map.size):
-        fail('actions', f'{actions.shape[1]} entries a step do not fit {source.action_space}')
+    taken = np.asarray(episode.actions).reshape(length, -1)
+    if taken.shape[1] != (1 if action_map.discrete else action_map.size):
+        fail('actions', f'{taken.shape[1]} entries a step do not fit {source.action_space}')
     for field, values in (
         ('observations', observations),
-        ('actions', actions),
+        ('actions', taken),
         ('rewards', rewards),
     ):
         if not np.all(np.isfinite(values)):
             fail(field, 'NaN or infinite values')
-    if action_map.outside(actions).any():
-        fail('actions', f'outside the bounds of {source.action_space}')
+    for field, values in (('observations', observations), ('rewards', rewards[:, None])):
+        beyond = np.abs(values) > precision.LARGEST
+        if beyond.any():
+            step, column = np.argwhere(beyond)[0]
+            where = f'step {step}'
+            if field == 'observations':
+                where = f'entry {_entries(source.observation_space, task)[column]}, {where}'
+            value = values[step, column]
+            fail(field, f'{value:g} in {where} is beyond float32, in which it is kept: scale it')
+    outside = action_map.outside(taken)
+    if outside.any():
+        step = int(outside.argmax())
+        if action_map.discrete and taken[step, 0] != np.floor(taken[step, 0]):
+            fail('actions', f'{taken[step, 0]:g} in step {step} is no index of {source.action_space}')
+        fail('actions', f'step {step} is outside the bounds of {source.action_space}')
+    lost.observation.add(observations)
+    lost.reward.add(rewards[:, None])
+    if not action_map.discrete:
+        lost.action.add(action_map.to_unit(taken))
     return {
         'observation': observations[:-1],
-        'action': action_map.to_algorithm(actions),
+        'action': action_map.to_algorithm(taken),
         'reward': rewards,
         'discount': ~np.asarray(episode.terminations, bool),
         'next_observation': observations[1:],

@@ -91,7 +91,13 @@ def warnings(dataset: Dataset) -> list[str]:
         _missing_actions,
     )
     found = (_no_scores(dataset), *_judge(dataset), *(check(dataset) for check in checks))
-    return [warning for warning in found if warning]
+    return [*changes(dataset), *(warning for warning in found if warning)]
+
+
+def changes(dataset: Dataset) -> list[str]:
+    """What of the recorded numbers is otherwise once it is loaded, a sentence each; among `warnings`."""
+    measured = _measured_bounds(dataset)
+    return [*dataset.losses, *([measured] if measured else [])]
 
 
 def _action_shares(dataset: Dataset) -> np.ndarray:
@@ -114,6 +120,19 @@ def _ranges(dataset: Dataset) -> np.ndarray:
 
 def _at_bounds(dataset: Dataset) -> np.ndarray:
     return np.mean(np.abs(dataset.transitions.action) >= 1 - _BOUND_MARGIN, axis=0)
+
+
+def _measured_bounds(dataset: Dataset) -> str | None:
+    action_map = dataset.problem.action_map
+    if not action_map.measured:
+        return None
+    where = list(action_map.measured)
+    names = _listed(where, action_names(dataset.problem))
+    return (
+        f'actions have no bounds that say anything in dimensions {names}: the range of the log stands '
+        f'for them, {np.array2string(action_map.low[where], threshold=8)} to '
+        f'{np.array2string(action_map.high[where], threshold=8)}, and no policy leaves it'
+    )
 
 
 def _no_scores(dataset: Dataset) -> str | None:

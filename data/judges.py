@@ -179,10 +179,11 @@ def _action_faults(ours: ActionMap, acted: gym.Space) -> Iterator[tuple[str, str
     if ours.discrete or not isinstance(acted, Box) or acted.shape != ours.shape:
         yield 'actions', str(ours), str(acted)
         return
+    measured = np.isin(np.arange(ours.size), ours.measured)
     # In float64, in which differences of whole numbers do not wrap around.
-    for mine, theirs in map(np.float64, ((ours.low, acted.low.reshape(-1)),
-                                         (ours.high, acted.high.reshape(-1)))):  # fmt: skip
-        none = np.abs(theirs) >= _NO_BOUND * np.maximum(1, np.abs(mine))
+    for sign, mine, theirs in ((-1, ours.low, acted.low), (1, ours.high, acted.high)):
+        mine, theirs = sign * np.float64(mine), sign * np.float64(theirs.reshape(-1))
+        none = (theirs >= _NO_BOUND * np.maximum(1, np.abs(mine))) | (measured & (theirs >= mine))
         if not np.all(none | np.isclose(mine, theirs, _TOLERANCE)):
             yield 'actions', str(ours), str(acted)
             return

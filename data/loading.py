@@ -1,6 +1,7 @@
 """Minari datasets as flat arrays, read once and memory-mapped ever after."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,9 +29,11 @@ from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
-_CACHE_VERSION = 4
+_CACHE_VERSION = 5
 # What of the episodes' infos is cached, where every step has it.
 LOG_PROB, DURATION = 'log_prob', 'duration'
+# The least and the most of each dimension of the recorded actions; None where nobody needs it.
+ActionRange = tuple[list[float], list[float]] | None
 
 
 class Dataset(NamedTuple):
@@ -48,6 +51,7 @@ class Dataset(NamedTuple):
         duration: time from every step to the next, in the unit of which gamma is the discount, float64
             (N,), positive; None if every step counts one.
         fingerprint: of the cached arrays: equal where two datasets hold the same numbers.
+        losses: what of the recorded numbers float32 lost, a sentence each.
     """
 
     problem: Problem
@@ -58,6 +62,7 @@ class Dataset(NamedTuple):
     log_prob: np.ndarray | None = None
     duration: np.ndarray | None = None
     fingerprint: str = ''
+    losses: tuple[str, ...] = ()
 
     @property
     def episode_lengths(self) -> np.ndarray:
@@ -99,22 +104,26 @@ def read(path: Path, dataset_id: str) -> Dataset:
     # First: without its spaces, Minari would run whatever environment it names to learn them.
     metadata = border.read_metadata(path / 'data', f'dataset {dataset_id}')
     source = open_source(path, dataset_id)
-    task = _problem(source, metadata)._replace(name=dataset_id)
+
+    def task(action_range: ActionRange) -> Problem:
+        return _problem(source, metadata, action_range)._replace(name=dataset_id)
+
     cached = cache.obtain(
         path,
         dataset_id,
         _fingerprint(path / 'data'),
         lambda building: _write_arrays(source, task, building),
-        lambda notes: _kinds(source, task.spec),
+        lambda notes: _kinds(source, task(notes['action_range']).spec),
     )
     arrays = cached.arrays
     return Dataset(
-        problem=task,
+        problem=task(cached.notes['action_range']),
         transitions=Transition(*(arrays[name] for name in Transition._fields)),
         truncation=arrays['truncation'],
         episode_offsets=np.array(arrays['episode_offsets']),
         metadata=metadata,
         fingerprint=cached.fingerprint,
+        losses=tuple(cached.notes['losses']),
         **{name: arrays[name] for name in (LOG_PROB, DURATION) if name in arrays},
     )
 
@@ -177,8 +186,14 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_arrays(source: MinariDataset, task: Problem, building: Path) -> dict[str, Any]:
+def _write_arrays(
+    source: MinariDataset, task_of: Callable[[ActionRange], Problem], building: Path
+) -> dict[str, Any]:
     """Writes what is cached; returns what to say of it."""
+    # First, since it refuses the spaces of which nothing is read.
+    action_range = flat.action_range(source)
+    task = task_of(action_range)
+    lost = flat.losses(task)
     steps, episodes = source.total_steps, source.total_episodes
     if not episodes:
         raise DatasetError(f'dataset {source.id}: it has no episodes.')
@@ -197,7 +212,7 @@ def _write_arrays(source: MinariDataset, task: Problem, building: Path) -> dict[
     )
     for index, episode in enumerate(progress):
         begin = offsets[index]
-        fields = flat.flatten_episode(source, episode, task)
+        fields = flat.flatten_episode(source, episode, task, lost)
         offsets[index + 1] = end = begin + len(fields['reward'])
         if end > steps:
             raise DatasetError(
@@ -215,7 +230,7 @@ def _write_arrays(source: MinariDataset, task: Problem, building: Path) -> dict[
         array.flush()
     for name in (LOG_PROB, DURATION):
         _write_info(source, name, offsets, building)
-    return {}
+    return {'action_range': action_range, 'losses': flat.sentences(lost, source, task)}
 
 
 def _kinds(source: MinariDataset, spec: Spec) -> cache.Kinds:
@@ -250,10 +265,12 @@ def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building:
     array.flush()
 
 
-def _problem(source: MinariDataset, metadata: dict[str, Any]) -> Problem:
+def _problem(
+    source: MinariDataset, metadata: dict[str, Any], action_range: ActionRange
+) -> Problem:
     # First, since it refuses the spaces that have no size.
     keys = flat.observation_keys(source.observation_space, source.id)
-    action_map = actions.from_space(source.action_space, f'dataset {source.id}')
+    action_map = actions.from_space(source.action_space, f'dataset {source.id}', action_range)
     features = gym.spaces.flatdim(source.observation_space)
     recorded_in, judged_in = env_specs.of_metadata(metadata, source.id)
     env_spec = judged_in or recorded_in

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
-from data import actions, columns, env_specs, environments, reference_scores
+from data import actions, columns, env_specs, environments, frames, reference_scores
 from data.actions import ActionMap
 from data.columns import Columns
 from data.types import Array, DatasetError, Sequence, Spec, Transition
@@ -123,6 +123,7 @@ def from_environment(env_id: str, max_episode_steps: int = 0) -> Problem:
     if max_episode_steps:
         env_spec = dataclasses.replace(env_spec, max_episode_steps=max_episode_steps)
     observed, acted = environments.spaces(env_spec)
+    frames.refuse(observed, f'environment {env_id}')
     if not (isinstance(observed, Box) and isinstance(acted, Box) and acted.is_bounded()):
         raise DatasetError(
             f'environment {env_id}: observations {observed} and actions {acted} are not '

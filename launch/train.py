@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import disk, judges, loading, problem, sequences, transforms
+from data import disk, inspection, judges, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
@@ -168,6 +168,8 @@ def load_data(config: ConfigDict) -> Data:
         DatasetError: there is no such dataset, or it is not what the config takes it for.
     """
     dataset = loading.load(config.dataset)
+    for sentence in inspection.changes(dataset):
+        print(f'WARNING: dataset {config.dataset}: {sentence}.', file=sys.stderr)
     limit = 0 if config.evaluate_in == 'log' else config.max_episode_steps
     if config.env_id or limit:
         judged = problem.judged_in(dataset.problem, config.env_id, limit)

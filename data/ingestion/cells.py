@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.ingestion.formats import Block
+from data.precision import LARGEST, Rounding
 
 _BOOLEANS = {'true': 1.0, 'false': 0.0}
 _NUMBER = re.compile(
@@ -32,9 +33,8 @@ _AS_TEXT = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.
 _LABELS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)
 # Microseconds, in which times are kept.
 DAY = 86_400e6
-# float32 holds all whole numbers up to this one, float64 up to the other.
-LARGEST_FLOAT32, LARGEST_FLOAT64 = 2**24, 2**53
-_SAMPLE = 10_000
+# float64 holds all whole numbers up to this one.
+LARGEST_FLOAT64 = 2**53
 
 
 class Trouble(NamedTuple):
@@ -93,7 +93,7 @@ class Numbers(_Column):
             until the first block says which it is.
         count, total, low, high: of the known and finite ones.
         fractions: whether any is no whole number.
-        lost: of distinct values looked at, how many float32 cannot tell apart, and how many there were.
+        rounding: what float32 would lose of them.
         troubles: 'missing', 'infinite'; 'text', 'times' where numbers are wanted, 'untimely' where
             times are.
     """
@@ -102,7 +102,7 @@ class Numbers(_Column):
         super().__init__(name, path, dtype)
         self.times = times
         self.count, self.total, self.low, self.high = 0, 0.0, np.inf, -np.inf
-        self.fractions, self.lost = False, (0, 0)
+        self.fractions, self.rounding = False, Rounding(1)
         self._booleans = None
 
     def add(self, block: Block) -> None:
@@ -149,11 +149,7 @@ class Numbers(_Column):
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
         self.fractions = self.fractions or bool(np.any(values != np.floor(values)))
-        distinct = np.unique(values[:: -(-len(values) // _SAMPLE)])
-        with np.errstate(over='ignore'):
-            lost = len(distinct) - len(np.unique(distinct.astype(np.float32)))
-        if lost > self.lost[0]:
-            self.lost = (lost, len(distinct))
+        self.rounding.add(values[np.abs(values) <= LARGEST, None])
 
     @property
     def mean(self) -> float:

@@ -13,6 +13,7 @@ from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
 from data.ingestion.features import MOST_LABELS
 from data.ingestion.files import listed
 from data.ingestion.roles import Roles
+from data.precision import LARGEST
 from data.types import DatasetError
 
 _WHOLE = re.compile(r'[+-]?(0|[1-9]\d*)(\.0*)?')
@@ -105,6 +106,12 @@ def choose(readers: Readers, roles: Roles, kept: np.ndarray, where: Path) -> Cho
 
 def _continuous(columns: list[Numbers], roles: Roles, kept: np.ndarray, where: Path) -> Choices:
     count, notes = len(columns), []
+    for column in columns:
+        if column.largest > LARGEST:
+            raise DatasetError(
+                f'{where}: the action {column.name!r} is beyond float32, up to {column.largest:.3g}: '
+                'scale it.'
+            )
     measured = np.array([_range(column, kept) for column in columns], np.float32).T
     bounds = {}
     for flag, given, found in zip(('low', 'high'), (roles.low, roles.high), measured):
@@ -142,7 +149,8 @@ def _continuous(columns: list[Numbers], roles: Roles, kept: np.ndarray, where: P
     def values(rows: np.ndarray) -> np.ndarray:
         return np.stack([column.spool.take(rows) for column in columns], axis=1).astype(np.float32)
 
-    return Choices(gym.spaces.Box(low, high, (count,), np.float32), (), values, notes, [])
+    lost = [each for column in columns for each in column.rounding.sentences([column.name], 'action')]
+    return Choices(gym.spaces.Box(low, high, (count,), np.float32), (), values, notes, lost)
 
 
 def _range(column: Numbers, kept: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,15 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete
 from tqdm import tqdm
 
-from data import actions, border, environments, loading, reference_scores
+from data import (
+    actions,
+    border,
+    environments,
+    frames,
+    loading,
+    precision,
+    reference_scores,
+)
 from data.ingestion import cuts
 from data.ingestion.features import MOST_LABELS
 from data.ingestion.files import files
@@ -64,6 +72,9 @@ def convert(
     with storage.claimed(dataset_id) as place:
         arrays = _joined(path)
         spaces, notes = _spaces(path, arrays, env_spec, bounds)
+        frames.refuse(spaces[0], str(path))
+        for name, space in zip(('observations', 'actions'), spaces):
+            notes += precision.lost_in(arrays[name], space.dtype, name)
         arrays = _fitting(path, arrays, spaces, env_id or 'the bounds given')
         try:
             found = list(cuts.episodes(arrays, max_episode_steps))
@@ -102,9 +113,7 @@ def _joined(path: Path) -> dict[str, np.ndarray]:
     for file, part in parts.items():
         shapes = [{name: array.shape[1:] for name, array in each.items()} for each in (first, part)]
         if shapes[0] != shapes[1]:
-            raise DatasetError(
-                f'{file}: its arrays or their shapes are not those of the files before.'
-            )
+            raise DatasetError(f'{file}: its arrays or their shapes are not those of the files before.')
     return {name: np.concatenate([part[name] for part in parts.values()]) for name in first}
 
 
@@ -114,8 +123,10 @@ def _spaces(
     """Of observations and actions: the environment's, or those that the arrays tell; and what to say."""
     if env_spec is not None:
         return environments.spaces(env_spec), []
-    observed = Box(-np.inf, np.inf, arrays['observations'].shape[1:], np.float32)
-    taken = arrays['actions']
+    observed, taken = arrays['observations'], arrays['actions']
+    # In types that lose nothing of the file's: what float32 loses is found when the dataset is loaded.
+    kind = np.result_type(taken, np.float32)
+    observed = Box(-np.inf, np.inf, observed.shape[1:], np.result_type(observed, np.float32))
     if taken.dtype.kind in 'biu' and taken.size == len(taken) and bounds == MEASURED:
         low, high = int(taken.min()), int(taken.max())
         if not 0 < high - low < MOST_LABELS:
@@ -123,29 +134,26 @@ def _spaces(
                 f'{path}: its actions are whole numbers from {low} to {high}; 2 to {MOST_LABELS:,} of '
                 'them can be chosen among. With --low and --high they are amounts.'
             )
-        return (observed, Discrete(high - low + 1, start=low)), [
-            f'actions: {low} to {high}, discrete'
-        ]
+        space = Discrete(high - low + 1, start=low)
+        return (observed, space), [f'actions: {low} to {high}, discrete']
     shape = taken.shape[1:]
     try:
         low, high = (
-            np.broadcast_to(np.array(given or measured, np.float32), shape)
+            np.broadcast_to(np.array(given or measured, kind), shape)
             for given, measured in (
                 (bounds.low, taken.min(axis=0)),
                 (bounds.high, taken.max(axis=0)),
             )
         )
     except ValueError as error:
-        raise DatasetError(
-            f'{path}: --low and --high do not fit actions of shape {shape}.'
-        ) from error
+        raise DatasetError(f'{path}: --low and --high do not fit actions of shape {shape}.') from error
     if not np.all(low < high):
         raise DatasetError(
             f'{path}: an action never changes, or has a --low that is not below its --high.'
         )
     how = 'given' if bounds.low and bounds.high else 'measured'
     note = f'actions: bounds {how}, {np.array2string(low)} to {np.array2string(high)}'
-    return (observed, Box(low, high, shape, np.float32)), [note]
+    return (observed, Box(low, high, shape, kind)), [note]
 
 
 def _fitting(
@@ -164,7 +172,9 @@ def _fitting(
                 f'{path}: its {name} have the shape {arrays[name].shape[1:]}, those of {owner} are '
                 f'{space}.'
             )
-    outside = actions.from_space(spaces[1], owner).outside(arrays['actions'])
+    taken = arrays['actions'].reshape(len(arrays['actions']), -1)
+    acts = actions.from_space(spaces[1], owner, (taken.min(axis=0), taken.max(axis=0)))
+    outside = acts.outside(taken)
     if outside.any():
         raise DatasetError(f'{path}: its actions are out of bounds in row {outside.argmax()}.')
     return arrays | {
@@ -206,13 +216,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
             raise DatasetError(
                 f'{path}: {name} has the shape {array.shape}: it is not of one step a row.'
             )
-        with np.errstate(over='ignore'):
-            stored = array.reshape(len(array), -1).astype(np.float32)
-        finite = np.isfinite(stored).all(axis=1)
-        if not finite.all():
-            raise DatasetError(
-                f'{path}: {name} is NaN or infinite in row {finite.argmin()}, or beyond float32.'
-            )
+        rows = np.abs(array.reshape(len(array), -1).astype(np.float64))
+        fits = np.all(rows <= precision.LARGEST, axis=1)
+        if not fits.all():
+            row = int(fits.argmin())
+            fault = 'beyond float32' if np.isfinite(array[row]).all() else 'NaN or infinite'
+            raise DatasetError(f'{path}: {name} is {fault} in row {row}.')
     return arrays
 
 

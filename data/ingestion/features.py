@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from data.columns import Feature
-from data.ingestion.cells import DAY, LARGEST_FLOAT32, Codes, Numbers
+from data.ingestion.cells import DAY, Codes, Numbers
 from data.ingestion.episodes import Order, chunks
 from data.ingestion.files import listed
 from data.ingestion.roles import Roles
+from data.precision import LARGEST, Rounding
 from data.types import DatasetError
 
 MOST_LABELS = 1_000
-_SAMPLE = 10_000
-# Less than this share of the distinct values is lost to rounding in any column of fractions.
-LOST = 0.01
+_ROWS = 1 << 20
 _FILLED = 'say --fill=forward, mean or indicator, or complete the table'
 
 
@@ -73,7 +72,7 @@ def check(columns: Mapping[str, Numbers | Codes], fill: str, where: Path) -> Non
         if (
             isinstance(column, Numbers)
             and not column.times
-            and column.largest > float(np.finfo(np.float32).max)
+            and column.largest > LARGEST
         ):
             raise DatasetError(
                 f'{where}: {name!r} holds numbers up to {column.largest:.3g}, beyond float32, in which '
@@ -153,23 +152,13 @@ class Observations:
         return [Feature(name, column.name, 'missing')]
 
     def _warn_of_rounding(self, column: Numbers) -> None:
-        lost, distinct, largest = *column.lost, column.largest
+        rounding = column.rounding
         if column.times:
-            step = -(-column.spool.length // _SAMPLE)
-            sample = column.spool.take(slice(None, None, step))
-            sample = np.unique(sample[~np.isnan(sample)]) - column.low
-            lost = len(sample) - len(np.unique((sample / DAY).astype(np.float32)))
-            distinct, largest = len(sample), 0.0
-        if not column.fractions and largest > LARGEST_FLOAT32:
-            self.warnings.append(
-                f'{column.name}: whole numbers up to {largest:,.0f} are stored as float32, which keeps '
-                f'those to {LARGEST_FLOAT32:,} apart'
-            )
-        elif lost > LOST * distinct:
-            self.warnings.append(
-                f'{column.name}: of {distinct:,} distinct values looked at, {lost:,} are equal to '
-                'others once they are float32'
-            )
+            rounding = Rounding(1)
+            for begin in range(0, column.spool.length, _ROWS):
+                times = column.spool.take(slice(begin, begin + _ROWS))
+                rounding.add((times[~np.isnan(times), None] - column.low) / DAY)
+        self.warnings += rounding.sentences([column.name], '')
 
     def matrix(self, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Observations, float32 (n, features).

@@ -21,6 +21,7 @@ from data.ingestion.files import open_table
 from data.ingestion.formats import Table
 from data.ingestion.roles import Roles
 from data.loading import DURATION, LOG_PROB
+from data.precision import LARGEST
 from data.recipes import storage
 from data.types import DatasetError
 
@@ -100,7 +101,8 @@ def _write(
         order=found.order, duration=found.discount_time,
         notes=(*_size(order, ended, readers), *_of_steps(readers), *chosen.notes, *observed.notes,
                *(f'WARNING: {each}' for each in (*chosen.warnings, *observed.warnings,
-                                                 *_of_reward(readers.reward)))),
+                                                 *readers.reward.rounding.sentences(
+                                                     [readers.reward.name], 'reward')))),
     )  # fmt: skip
     episodes = buffers(
         order, ended, size, observed.matrix, chosen.values, readers.reward.spool.take, infos
@@ -153,16 +155,6 @@ def _of_steps(readers: _Readers) -> list[str]:
             f'{readers.time.name}: a step lasts as many of its {unit} as pass to the next row'
         )
     return said
-
-
-def _of_reward(reward: Numbers) -> list[str]:
-    lost, distinct = reward.lost
-    if lost > features.LOST * distinct:
-        return [
-            f'{reward.name}: of {distinct:,} distinct rewards looked at, {lost:,} are equal to others '
-            'once they are float32'
-        ]
-    return []
 
 
 def _read(table: Table, readers: _Readers, names: tuple[str, ...]) -> int:
@@ -219,7 +211,7 @@ def _check(readers: _Readers, found: Roles, where: Path) -> None:
                 f'{where}: {reader.name!r} (--{flag}) holds numbers beyond 2**53, whose last digits '
                 'would be lost: subtract or divide by a constant.'
             )
-    if readers.reward.largest > float(np.finfo(np.float32).max):
+    if readers.reward.largest > LARGEST:
         raise DatasetError(
             f'{where}: the reward {readers.reward.name!r} is beyond float32: scale it.'
         )

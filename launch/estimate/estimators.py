@@ -25,6 +25,8 @@ ESTIMATORS = ('FQE', *MARGINALISED, *IMPORTANCE_SAMPLING)
 _BOOTSTRAP_SAMPLES = 200
 # Of those, how many at a time.
 _BLOCK = 100
+# Relative to values and rewards, which are kept as float32.
+_ROUNDING = 1e-9
 
 
 class Estimate(NamedTuple):
@@ -145,7 +147,8 @@ def by_fitted_q(
         count @ np.where(tried, fitted.values(initial, actions, resample), floor) / count.sum()
         for resample, count in enumerate(counts)
     ])  # fmt: skip
-    return of_refits(values)
+    # Of resamples of a single episode, all are that episode.
+    return of_refits(values if len(initial) > 1 else values[:1])
 
 
 def of_refits(values: np.ndarray) -> list[Estimate]:
@@ -190,9 +193,9 @@ def by_importance_sampling(
     found = []
     for policy in range(actions.shape[1]):
         # The policies are deterministic: probability 1 or 0.
-        ratio = np.where(actions[:, policy] == logged, np.exp(-behaviour.log_probs), 0.0)
+        log_ratio = np.where(actions[:, policy] == logged, -behaviour.log_probs, -np.inf)
         episodes = Episodes(
-            reward, discount, pad(ratio, 1.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0)
+            reward, discount, pad(log_ratio, 0.0), pad(q[:, policy], 0.0), pad(v[:, policy], 0.0)
         )
         found.append(of_episodes(episodes, counts))
     return found
@@ -220,20 +223,29 @@ def of_episodes(
             [estimator(episodes, counts[begin : begin + _BLOCK])
              for begin in range(0, len(counts), _BLOCK)]
         )  # fmt: skip
+        if not np.isfinite(value):
+            estimates[name] = refused('cannot say: the weights of its episodes are beyond float64.')
+            continue
         low, high = np.nanpercentile(again, [2.5, 97.5])
-        if low == high:
+        if alike(high - low, value, episodes.reward):
             # Where all that follow the policy earned the same, as where none of a few is rewarded, how
             # often others would earn something else is not to be seen in resamples of them.
             low = high = np.nan
         estimates[name] = Estimate(float(value), float(low), float(high))
-    return estimates, float(np.mean(np.prod(episodes.ratio, axis=1))), size
+    return estimates, importance_sampling.mean_weight(episodes), size
+
+
+def alike(spread: float, value: float, rewards: np.ndarray) -> bool:
+    """Whether the width of an interval is what rounding makes of none: all episodes say the same."""
+    return not spread > _ROUNDING * max(abs(value), np.abs(rewards).max())
 
 
 def of_single_steps(
     reward: np.ndarray, ratio: np.ndarray, q: np.ndarray, v: np.ndarray, counts: np.ndarray
 ) -> tuple[dict[str, Estimate], float, float]:
-    """`of_episodes` of one step each; arrays (E,), what they are as in Episodes."""
-    columns = (reward, np.zeros_like(reward), ratio, q, v)
+    """`of_episodes` of one step each; arrays (E,), what they are as in Episodes, the ratio itself."""
+    with np.errstate(divide='ignore'):
+        columns = (reward, np.zeros_like(reward), np.log(ratio), q, v)
     return of_episodes(Episodes(*(column[:, None] for column in columns)), counts)
 
 

@@ -32,6 +32,12 @@ _REMEMBERS = (
     'no place for them.'
 )
 
+_ALONE = (
+    'cannot say: the log has one episode, and a model of what it was likely to do is not to be used on '
+    'the episode that it was fitted to.'
+)
+
+
 class Method(NamedTuple):
     """How policies are judged: what launch/configs/ope.py says.
 
@@ -88,11 +94,12 @@ def method_of(config: ConfigDict, owner: str = 'config') -> Method:
         raise UserError(
             f'{owner}.tried_threshold is {config.tried_threshold}; valid: 0 to 1, 1 excluded.'
         )
+    model = config.behaviour_model
+    cli.check_counts(model, ('num_updates', 'batch_size'), (), f'{owner}.behaviour_model')
     counts = ('num_updates', 'batch_size', 'log_interval')
     cli.check_counts(config, counts, ('num_updates',), owner)
     if config.num_refits < 0 or config.num_refits == 1:
         raise UserError(f'{owner}.num_refits is {config.num_refits}; valid: 0, and 2 or more.')
-    model = config.behaviour_model
     return Method(
         hparams=config.hparams.to_dict(),
         network=config.network,
@@ -145,7 +152,7 @@ def judge(
         for policy, each in zip(plain, estimates):
             by_state[policy] |= each
         q, v, untried = (_spread(values, remember) for values in (q, v, untried))
-    if discrete:
+    if discrete and behind.behaviour is not None:
         along = np.concatenate([each.actions_along(dataset) for each in found], axis=1)
         shape = along.shape
         sampled = estimators.by_importance_sampling(
@@ -153,7 +160,8 @@ def judge(
             method.gamma, rng,
         )  # fmt: skip
     else:
-        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(_CONTINUOUS))
+        reason = _ALONE if discrete else _CONTINUOUS
+        none = dict.fromkeys(IMPORTANCE_SAMPLING, estimators.refused(reason))
         sampled = [(none, np.nan, np.nan)] * len(remember)
     whose = [
         (name, str(each.run.path), int(member), each.run.title, each.run.updates)
@@ -206,7 +214,9 @@ def _spread(values: np.ndarray, remember: np.ndarray) -> np.ndarray:
 
 
 class _Behind(NamedTuple):
-    behaviour: Behaviour
+    """Who collected a log: its probabilities, None if nothing is left to use them on; and its model."""
+
+    behaviour: Behaviour | None
     model: Model
 
 
@@ -221,12 +231,13 @@ def _behind(
     known = behaviour.recorded(dataset) if recorded else None
     everything = np.ones(number, bool)
     used = everything if recorded or model else rng.permuted(np.arange(number) % 2 == 0)
+    alone = number == 1 and not recorded and model is None
     if model is None:
         model = behaviour.fit(
-            dataset, everything if recorded else ~used, method.model_hparams, method.model_network,
-            method.model_schedule, method.seed,
+            dataset, everything if recorded or alone else ~used, method.model_hparams,
+            method.model_network, method.model_schedule, method.seed,
         )  # fmt: skip
-    if not recorded:
+    if not recorded and not alone:
         steps = dataset.transitions
         known = Behaviour(model.log_probs(steps.observation, steps.action), used)
     return _Behind(known, model)

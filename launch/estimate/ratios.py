@@ -55,7 +55,7 @@ def by_tabular_model(
     state, next_state = states[:num_steps], states[num_steps:]
     initial = state[dataset.episode_offsets[:-1]]
     return [
-        _by_influence(marginalised.tabular(log, state, next_state, initial, policy))
+        _by_influence(marginalised.tabular(log, state, next_state, initial, policy), log)
         for policy in chosen.T
     ]
 
@@ -101,14 +101,14 @@ def by_linear_ratios(
         marginalised.linear(prepared, *policy)
         for policy in zip(next_actions.T, next_tried.T, initial_actions.T, initial_tried.T)
     ]
-    return [_by_influence(each) for each in found], np.array([each.untried for each in found])
+    return [_by_influence(each, log) for each in found], np.array([each.untried for each in found])
 
 
-def _by_influence(estimated: Estimated) -> Estimate:
+def _by_influence(estimated: Estimated, log: Log) -> Estimate:
     value, spread = estimated.value, 1.96 * marginalised.standard_error(estimated.influence)
     if not np.isfinite(value + spread):
         return estimators.refused('diverged: its values ran away.')
-    if not spread:
+    if estimators.alike(spread, value, log.reward):
         # All episodes say the same, as where none of a few earned anything: no sign of certainty.
         spread = np.nan
     return Estimate(value, value - spread, value + spread, influence=estimated.influence)

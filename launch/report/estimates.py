@@ -44,7 +44,8 @@ def of_log(dataset: Dataset, gamma: float) -> dict[str, Any]:
 
 def _interval(values: np.ndarray) -> dict[str, float]:
     mean, spread = float(values.mean()), np.nan
-    if len(values) > 1:
+    # Of equal values, how far the next may be from them cannot be seen.
+    if np.ptp(values) > 1e-9 * np.abs(values).max():
         spread = scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, len(values) - 1)
     return {'mean': mean, 'mean_low': float(mean - spread), 'mean_high': float(mean + spread)}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from data import disk
 from data.problem import Problem
-from launch.report import curves, estimates, summary
+from launch.report import curves, estimates, summary, tables
 from launch.run import metrics
 from launch.run.members import Member
 
@@ -64,11 +64,11 @@ def show(path: Path, title: str) -> None:
 
 def _explain(found: dict[str, Any]) -> None:
     log = found['log']
-    value, low, high = (log['discounted_return'][end] for end in ('mean', 'mean_low', 'mean_high'))
+    low, high = (log['discounted_return'][end] for end in ('mean_low', 'mean_high'))
     print(
         f'\nEstimates of discounted returns (discount {log["gamma"]:g}) by {found["estimator"]}, from '
-        f'{log["episodes"]:,} held-out episodes, which earned {value:.4g} [{low:.4g}, {high:.4g}] '
-        f'themselves.\n{found["ranking"]}'
+        f'{log["episodes"]:,} held-out episodes, which earned '
+        f'{tables.with_interval(log["discounted_return"], ".4g")} themselves.\n{found["ranking"]}'
     )
     fitted = log['fitted_q']
     if fitted < low or fitted > high:

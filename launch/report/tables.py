@@ -1,6 +1,7 @@
 """Tables: aligned for a terminal, or Markdown."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,11 +27,13 @@ def markdown(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def interval_cells(interval: dict[str, float], style: str) -> tuple[str, str]:
-    """A mean, and its interval in brackets (summary.interval), each in a number format."""
+    """A mean, and its interval in brackets (summary.interval), each in a number format; '-' for none."""
     low, high = interval['mean_low'], interval['mean_high']
+    if math.isnan(low):
+        return f'{interval["mean"]:{style}}', '-'
     return f'{interval["mean"]:{style}}', f'[{low:{style}}, {high:{style}}]'
 
 
 def with_interval(interval: dict[str, float], style: str) -> str:
-    """Both in one cell."""
-    return ' '.join(interval_cells(interval, style))
+    """Both in one cell, the mean alone if it has no interval."""
+    return ' '.join(interval_cells(interval, style)).removesuffix(' -')

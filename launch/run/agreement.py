@@ -150,8 +150,12 @@ def _difference(problem: Problem, actions: np.ndarray, wanted: np.ndarray, file:
     difference = np.abs(actions.astype(np.float64) - wanted)
     limit = 0.0
     if not problem.spec.discrete:
-        halves = (problem.action_map.high - problem.action_map.low) / 2
-        limit = _TOLERANCE * np.maximum(1, halves).reshape(problem.action_map.shape)
+        action_map = problem.action_map
+        halves = action_map.high.astype(np.float64) / 2 - action_map.low.astype(np.float64) / 2
+        limit = _TOLERANCE * np.maximum(1, halves).reshape(action_map.shape)
+        if action_map.low.dtype.kind in 'iub':
+            # Half-way between two whole numbers, the last digit decides.
+            limit += 1
     wrong = ~(difference <= limit)
     if wrong.any():
         raise UserError(

@@ -100,7 +100,7 @@ def main(table, output):
     def cells(action):
         if acted['kind'] == 'discrete':
             return acted['labels'][int(action[0]) - acted['first']]
-        return [f'{each:.9g}' for each in action]
+        return [str(each) for each in action]
 
     kept = [column for column in (episode, order) if column in header]
     lines = [[row[column] for column in kept] + cells(action) for row, action in zip(rows, actions)]

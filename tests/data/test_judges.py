@@ -149,6 +149,15 @@ def test_bounds_that_round_or_stand_for_none_are_no_fault(made, theirs):
     assert compared(made(BOX, acted=theirs, action_map=action_map)) == ([], [])
 
 
+def test_measured_bounds_fit_wider_ones_alone(made):
+    unbounded = continuous(-np.inf, np.inf, dtype=np.float64)
+    action_map = from_space(unbounded, 'x', (np.array([-0.5, 0]), np.array([0.5, 2])))
+    for theirs in (unbounded, continuous(-1, 3), continuous(-0.5, 2)):
+        assert compared(made(BOX, acted=theirs, action_map=action_map)) == ([], [])
+    for theirs in (continuous(-1, 1), continuous(0, 3)):
+        assert first_fault(made(BOX, acted=theirs, action_map=action_map)).startswith('dataset test')
+
+
 def test_logged_observations_beyond_the_bounds_are_a_doubt(made):
     observation = np.zeros((10, 6), np.float32)
     observation[3, 4] = 10.0005

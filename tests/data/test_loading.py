@@ -186,10 +186,10 @@ def test_interrupted_cache_build_leaves_nothing(storage, monkeypatch, interrupti
     path = store(ID, [episode(3), episode(4)], spaces=(LINE, UNIT))
     flatten = flat.flatten_episode
 
-    def interrupted(source, recorded, task):
+    def interrupted(source, recorded, *others):
         if recorded.id == 1:
             raise interruption
-        return flatten(source, recorded, task)
+        return flatten(source, recorded, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(flat, 'flatten_episode', interrupted)

@@ -99,6 +99,49 @@ def test_observations_are_those_of_the_table(folder):
     assert predict(folder, HEADER)[1:] == []
 
 
+BOXES = [
+    Box(np.array([0, 10], np.uint8), np.array([255, 250], np.uint8), dtype=np.uint8),
+    Box(-128, 127, (1, 2), np.int8),
+    Box(np.array([0, -5]), np.array([20, 2**31 - 1]), dtype=np.int32),
+    Box(np.array([-(2**63), 1]), np.array([2**63 - 1, 2**53 + 1]), dtype=np.int64),
+    Box(np.array([0.05, -0.1]), np.array([0.3, np.pi]), dtype=np.float64),
+    Box(np.array([-3, 0.1], np.float32), np.array([0.4, 0.7], np.float32)),
+]
+
+
+@pytest.mark.parametrize('space', BOXES, ids=str)
+def test_exported_actions_are_the_very_same(tmp_path, space):
+    """Of a policy that reads off what it does: bounds, and what lies just beside halves of integers."""
+    reach = np.array([[0.0, 0.0], [1, 1]]), space.low.ravel().astype(float), space.high.ravel() * 1.0
+    action_map = actions.from_space(space, 'here', reach[1:])
+    units = np.linspace(-1.25, 1.25, 2001, dtype=np.float32)
+    observations = np.stack([units, np.roll(units, 700)], axis=1)
+    wanted = action_map.to_environment(observations)
+    rows = graphs.Value('observation', (2,), np.dtype(np.float32))
+    acted = graphs.Value('action', space.shape, space.dtype)
+    graph = graphs.Graph(
+        lambda rows: [action_map.to_environment(rows)], lambda rows: [rows * np.float32(1)], action_map,
+        [rows], [acted], {},
+    )  # fmt: skip
+    (tmp_path / 'onnx').write_bytes(graphs.to_onnx(graph))
+    (tmp_path / 'hlo').write_bytes(graphs.to_stablehlo(graph))
+    found = {
+        'onnx': agreement._onnx(tmp_path / 'onnx'), 'hlo': agreement._stablehlo(tmp_path / 'hlo')
+    }  # fmt: skip
+    for name, call in found.items():
+        (got,) = map(np.asarray, call([observations]))
+        assert got.dtype == space.dtype and all(map(space.contains, got)), name
+        # XLA may fuse a product and a sum, which rounds once less.
+        limit = 4 * np.spacing(np.abs(wanted)) if space.dtype == np.float64 else 0
+        if space.dtype.itemsize == 8 and space.dtype.kind == 'i':
+            limit = 2**11
+        assert np.all(np.abs(got.astype(np.longdouble) - wanted) <= limit), name
+        for end, bound in ((-1, space.low), (1, space.high)):
+            there = (end * observations >= 1).reshape(got.shape)
+            assert there.any()
+            np.testing.assert_array_equal(got[there], np.broadcast_to(bound, got.shape)[there])
+
+
 @pytest.mark.parametrize(
     'row, message',
     [

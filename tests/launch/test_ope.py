@@ -1,47 +1,25 @@
+"""The program that judges runs from a log, and the experiments on it."""
+
 import json
 
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from algorithms import importance_sampling
 from data import behaviour, loading
 from data.types import DatasetError
 from launch import evaluate, ope, train
 from launch.cli import UserError
-from launch.configs import ope as ope_config
-from launch.estimate import behaviour as behaviours
 from launch.estimate import estimators, exact, judging
-from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
-from launch.estimate.fitting import Schedule
+from launch.estimate.estimators import ESTIMATORS, Estimate
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
+from tests.launch.estimate.helpers import SEPSIS, config_for, judged_as
 from tests.launch.helpers import program, small_config
 
-SEPSIS = 'local/icu-sepsis/clinician-60-v0'
 # What the runs earn is of no interest here.
 BRIEF = {'num_updates': 10, 'eval_interval': 10, 'eval_episodes': 1, 'final_eval_episodes': 1}
-
-
-def config_for(dataset, **values):
-    config = ope_config.get_config('sepsis')
-    small = {
-        'dataset': dataset,
-        'num_updates': 40,
-        'log_interval': 20,
-        'batch_size': 16,
-        'num_refits': 2,
-        'network.hidden_sizes': (8,),
-        'min_effective_sample_size': 0.0,
-        'min_mean_weight': 0.0,
-        'min_support': 0.0,
-        'behaviour_model.num_updates': 50,
-        'behaviour_model.network.hidden_sizes': (8,),
-    }
-    config.update_from_flattened_dict(small | values)
-    return config
-
 
 METHOD = judging.method_of(config_for(SEPSIS, behaviour='auto'))
 
@@ -98,44 +76,6 @@ def test_few_episodes_that_follow_a_policy_are_no_evidence(clinical):
     assert any('tabular model does not apply: an observation comes' in each for each in sentences)
     assert any('weighted DR cannot say: the episodes that follow' in each for each in sentences)
     assert list(ope.choices(judged)) == ['FQE', 'linear MWL']
-
-
-def test_a_policy_that_the_log_never_follows_is_not_believed():
-    (judged,) = judged_as(0.5)
-    assert estimators.believe(judged, 0.5, 0.0, 0.5) == judged
-    unsure = estimators.believe(judged._replace(mean_weight=0.2), 0.5, 0.0, 0.5)
-    assert all('weigh 0.20 on average' in unsure.estimates[name].refusal for name in ESTIMATORS)
-    # Continuous actions have no weights.
-    continuous = judged._replace(mean_weight=np.nan, effective_sample_size=np.nan)
-    assert estimators.believe(continuous, 0.5, 0.0, 0.5).estimates == judged.estimates
-    elsewhere = estimators.believe(continuous._replace(support=0.1), 0.5, 0.0, 0.5)
-    assert all('supports 10%' in elsewhere.estimates[name].refusal for name in ESTIMATORS)
-
-
-def test_a_behaviour_model_says_what_the_log_tries(clinical):
-    dataset = loading.load(SEPSIS)
-    model = config_for(SEPSIS).behaviour_model
-    learned_from = np.arange(60) % 2 == 0
-    found = behaviours.fit(
-        dataset, learned_from, model.hparams.to_dict(), model.network,
-        Schedule(50, 25, model.batch_size), 0,
-    )  # fmt: skip
-    steps = dataset.transitions
-    everything = np.tile(np.arange(25), (len(steps.action), 1))
-    log_probs = np.stack(
-        [found.log_probs(steps.observation, column) for column in everything.T], axis=1
-    )
-    np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, rtol=1e-4)
-    # Better than chance among 25 actions, on what it has not seen.
-    unseen = np.repeat(~learned_from, dataset.episode_lengths)
-    logged = found.log_probs(steps.observation, steps.action)
-    assert logged[unseen].mean() > np.log(1 / 25)
-    ratio = np.exp(log_probs - log_probs.max(axis=1, keepdims=True))
-    # Not at the border, where rounding decides.
-    sure = np.abs(ratio - 0.3) > 1e-3
-    tried = found.tried(steps.observation, everything, 0.3)
-    np.testing.assert_array_equal(tried[sure], (ratio >= 0.3)[sure])
-    assert tried.any() and not tried.all()
 
 
 def test_fitted_probabilities_are_used_on_the_other_half(clinical):
@@ -212,21 +152,6 @@ def test_a_policy_of_another_problem_is_named(pendulum, cartpole, tmp_path):
         ope.judge(config_for(cartpole), [path])
 
 
-@pytest.mark.parametrize(
-    ('key', 'value', 'message'),
-    [
-        ('behaviour', 'guessed', "valid: 'recorded', 'fitted', 'auto'"),
-        ('tried_threshold', 1.0, 'valid: 0 to 1, 1 excluded'),
-        ('num_refits', 1, 'valid: 0, and 2 or more'),
-        ('log_interval', 30, 'config.num_updates is 40, no multiple of config.log_interval'),
-        ('batch_size', 0, 'at least 1'),
-    ],
-)
-def test_bad_values_are_named(key, value, message):
-    with pytest.raises(UserError, match=message):
-        judging.method_of(config_for(SEPSIS, **{key: value}))
-
-
 def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     file = tmp_path / 'out.json'
     config = config_for(SEPSIS, output=str(file))
@@ -292,16 +217,6 @@ def test_the_best_may_be_the_surest_and_may_be_one_of_many():
     assert 'the log cannot tell it from 1 of the 1 others' in ope.ranking(same)
 
 
-def judged_as(*estimates):
-    return [
-        Judged(
-            f'policy {i}', 'run', i, 'BC', 1,
-            {'FQE': Estimate(value, value - 0.1, value + 0.1)}, 0.9, 5.0,
-        )  # fmt: skip
-        for i, value in enumerate(estimates)
-    ]
-
-
 def test_quality_of_an_estimator():
     true = np.array([0.1, 0.5, 0.9, 0.4])
     judged = judged_as(0.15, 0.7, 0.6, 0.35)
@@ -338,59 +253,3 @@ def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
     np.testing.assert_allclose(
         fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5
     )
-
-
-def test_importance_sampling_of_an_unpadded_log():
-    """Episodes of different lengths as rows."""
-    pad = estimators.padder(np.array([2, 1, 3]), np.array([True, False, True]))
-    np.testing.assert_array_equal(pad(np.arange(6.0), -1.0), [[0, 1, -1], [3, 4, 5]])
-    episodes = importance_sampling.Episodes(*(pad(np.ones(6), 0.0),) * 5)
-    assert episodes.reward.sum() == 5
-
-
-def test_the_logs_own_value_is_fitted_to_what_it_did_next(cartpole, monkeypatch):
-    dataset = loading.load(cartpole)
-    seen = {}
-
-    class Fitted:
-        @staticmethod
-        def values(observations, actions, resample):
-            seen['first'] = observations, actions
-            return np.array([[1.0], [3.0]])
-
-    def fit(dataset, next_actions, next_tried, *args):
-        seen['next'] = next_actions[:, 0], next_tried
-        return Fitted
-
-    monkeypatch.setattr(judging.fitted_q, 'fit', fit)
-    assert judging.of_log(dataset, judging.method_of(config_for(cartpole))) == 2.0
-    actions, (following, tried) = np.asarray(dataset.transitions.action), seen['next']
-    ends = dataset.episode_offsets[1:] - 1
-    inside = np.setdiff1d(np.arange(len(actions)), ends)
-    np.testing.assert_array_equal(following[inside], actions[inside + 1])
-    np.testing.assert_array_equal(following[ends], actions[ends])
-    assert tried.all()
-    begins = dataset.episode_offsets[:-1]
-    np.testing.assert_array_equal(seen['first'][0], dataset.transitions.observation[begins])
-    np.testing.assert_array_equal(seen['first'][1][:, 0], actions[begins])
-
-
-def test_a_behaviour_model_stops_when_others_are_predicted_worse(clinical):
-    dataset = loading.load(SEPSIS)
-    model = config_for(SEPSIS).behaviour_model
-    hparams = model.hparams.to_dict() | {'learning_rate': 0.03}
-    everything = np.ones(60, bool)
-
-    def likelihood(number):
-        found = behaviours.fit(
-            dataset, everything, hparams, model.network, Schedule(number, 10, 64), 0
-        )  # fmt: skip
-        unseen = np.zeros(60, bool)
-        unseen[4::5] = True
-        rows = np.repeat(unseen, dataset.episode_lengths)
-        steps = dataset.transitions
-        return found.log_probs(steps.observation, steps.action)[rows].mean()
-
-    # For ever, it would learn the other 48 patients by heart.
-    assert likelihood(900) > likelihood(30) - 0.5
-    assert likelihood(900) > np.log(1 / 25)

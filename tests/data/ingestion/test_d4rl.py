@@ -174,7 +174,7 @@ def test_infos_references_and_environment_come_along(storage, tmp_path):
         ({'actions': np.zeros((ROWS, 2))}, r'its actions have the shape \(2,\), those of Hopper-v5'),
         ({'rewards': np.where(np.arange(ROWS) == 5, np.nan, 0)}, 'rewards is NaN or infinite in row 5'),
         ({'actions': np.full((ROWS, 3), 2.0)}, 'its actions are out of bounds in row 0'),
-        ({'rewards': np.full(ROWS, 1e39)}, 'rewards is NaN or infinite in row 0, or beyond float32'),
+        ({'rewards': np.full(ROWS, 1e39)}, 'rewards is beyond float32 in row 0'),
         ({'rewards': np.zeros((ROWS, 2))}, r'rewards has the shape \(12, 2\)'),
         ({'actions': np.zeros((ROWS, 0))}, r'actions has the shape \(12, 0\)'),
         ({'terminals': np.array([b'no'] * ROWS)}, 'terminals holds .*, no numbers'),

@@ -29,6 +29,12 @@ def test_one_episode_has_no_interval():
     assert np.isnan(estimates.of_log(dataset([2.0], [2]), 1.0)['return']['mean_low'])
 
 
+@pytest.mark.parametrize('value', [0.0, 0.1, -3.0])
+def test_episodes_of_one_return_have_no_interval(value):
+    found = estimates.of_log(dataset([value] * 5, [1] * 5), 1.0)['discounted_return']
+    assert found['mean'] == pytest.approx(value, rel=1e-6) and np.isnan(found['mean_low'])
+
+
 def attached(*intervals, log=(0.4, 0.5)):
     """A summary of settings x = 0, 1, ... with two seeds of these estimates each; None is refused."""
     settings, judged = [], []

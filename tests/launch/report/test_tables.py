@@ -22,3 +22,6 @@ def test_markdown():
 def test_an_interval_is_one_cell_or_two():
     assert tables.interval_cells(INTERVAL, '.1f') == ('1.2', '[-0.5, 3.0]')
     assert tables.with_interval(INTERVAL, '.2f') == '1.25 [-0.50, 3.00]'
+    none = {'mean': 1.25, 'mean_low': float('nan'), 'mean_high': float('nan')}
+    assert tables.interval_cells(none, '.1f') == ('1.2', '-')
+    assert tables.with_interval(none, '.2f') == '1.25'
