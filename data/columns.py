@@ -1,6 +1,7 @@
 """The columns of the table that a log was ingested from, and what became of each."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from data.types import DatasetError
@@ -88,10 +89,49 @@ def from_json(plain: Mapping[str, Any], owner: str) -> Columns:
         })  # fmt: skip
     except (TypeError, KeyError, ValueError) as error:
         raise DatasetError(f'{owner}: its {METADATA!r} are none of launch.ingest ({error}).') from error
-    unknown = {feature.kind for feature in found.features} - set(KINDS)
-    if unknown:
-        raise DatasetError(f'{owner}: its {METADATA!r} have unknown kinds: {", ".join(unknown)}.')
+    wrong = [name for name, value in found._asdict().items() if not _KINDS_OF[name](value)]
+    for feature in found.features:
+        wrong += [f'{name} of a feature' for name, value in feature._asdict().items()
+                  if not _KINDS_OF_FEATURES[name](value)]  # fmt: skip
+    if wrong:
+        raise DatasetError(
+            f'{owner}: its {METADATA!r} are none of launch.ingest ({wrong[0]} is of another kind).'
+        )
     return found
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int) or (
+        isinstance(value, tuple) and all(isinstance(each, int) for each in value)
+    )
+
+
+def _all(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda values: all(map(holds, values))
+
+
+# What each entry must be.
+_KINDS_OF = {
+    'features': lambda value: True,
+    'labels': _all(_is_label),
+    **dict.fromkeys(('actions', 'notes'), _all(_is_text)),
+    **dict.fromkeys(('episode', 'reward', 'order', 'duration'), _is_text),
+}
+_KINDS_OF_FEATURES = {
+    **dict.fromkeys(('name', 'column', 'category', 'origin'), _is_text),
+    'kind': lambda value: _is_text(value) and value in KINDS,
+    'carried': lambda value: isinstance(value, bool),
+    'fill': lambda value: value is None or _is_number(value),
+    'missing': _is_number,
+}
 
 
 def of_metadata(

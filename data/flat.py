@@ -1,6 +1,7 @@
 """From Minari's episodes to flat arrays: reading, checking, and what becomes of each space."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import gymnasium as gym
@@ -9,11 +10,16 @@ import minari
 import numpy as np
 from minari.dataset.minari_dataset import MinariDataset
 
-from data import actions, frames, precision
+from data import actions, border, frames, precision
 from data.precision import Rounding
 from data.problem import Problem
 from data.types import DatasetError
 
+# What the libraries raise of files that are not what they should be.
+_DAMAGED = (
+    OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError, RuntimeError,
+    MemoryError,
+)  # fmt: skip
 _FIELDS = ('observations', 'actions', 'rewards', 'terminations', 'truncations')
 
 
@@ -67,17 +73,42 @@ def episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
     """All episodes in order, without their infos.
 
     Raises:
-        DatasetError: the file is damaged.
+        DatasetError: the file is damaged, or does not hold numbers where they are needed.
     """
-    try:
+    with _reading(source):
         if source.storage.FORMAT == 'hdf5':
             yield from _hdf5_episodes(source)
-        else:
-            yield from source.iterate_episodes()
-    except (OSError, KeyError) as error:
+            return
+        for episode in source.iterate_episodes():
+            for name in _FIELDS:
+                _check_numbers(getattr(episode, name), f'{_named(source, episode.id)}, {name}')
+            yield episode
+
+
+@contextmanager
+def _reading(source: MinariDataset) -> Iterator[None]:
+    """Makes one sentence of whatever a library says of damaged files."""
+    try:
+        yield
+    except _DAMAGED as error:
+        if isinstance(error, DatasetError):
+            raise
+        reason = ' '.join(str(error).split())[:200]
         raise DatasetError(
-            f'dataset {source.id}: its file in {source.storage.data_path} is damaged ({error}).'
+            f'dataset {source.id}: its file in {source.storage.data_path} is damaged ({reason}).'
         ) from error
+
+
+def _named(source: MinariDataset, index: int) -> str:
+    return f'dataset {source.id}, episode {index}'
+
+
+def _check_numbers(values: Any, owner: str) -> None:
+    if isinstance(values, dict):
+        for name, each in values.items():
+            _check_numbers(each, f'{owner}/{name}')
+    elif np.ndim(values) == 0 or np.asarray(values).dtype.kind not in 'biuf':
+        raise DatasetError(f'{owner} holds {np.asarray(values).dtype}, no rows of numbers.')
 
 
 def _hdf5_episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
@@ -88,28 +119,40 @@ def _hdf5_episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
     """
     with h5py.File(source.storage.data_path / 'main_data.hdf5', 'r') as file:
         for index in source.episode_indices:
-            group = h5py.h5g.open(file.id, f'episode_{index}'.encode())
-            fields = {name: _read(group, name.encode()) for name in _FIELDS}
+            owner = _named(source, index)
+            group = border.opened(file.id, f'episode_{index}'.encode(), owner)
+            fields = {name: _read(group, name.encode(), f'{owner}, {name}') for name in _FIELDS}
             yield minari.EpisodeData(id=int(index), infos={}, **fields)
 
 
 def infos(source: MinariDataset, name: str) -> Iterator[np.ndarray]:
-    """One entry of the infos of every episode, float64 (T,) each; (0,) where there is none."""
-    if source.storage.FORMAT != 'hdf5':
-        for episode in source.iterate_episodes():
-            yield np.asarray(episode.infos.get(name, ()), np.float64)
-        return
-    with h5py.File(source.storage.data_path / 'main_data.hdf5', 'r') as file:
-        for index in source.episode_indices:
-            path = f'episode_{index}/infos/{name}'
-            yield np.asarray(file.get(path, ()), np.float64)
+    """One entry of the infos of every episode, float64 (T,) each; (0,) where there is none.
+
+    Raises:
+        DatasetError: the file is damaged, or these are no numbers.
+    """
+    with _reading(source):
+        if source.storage.FORMAT != 'hdf5':
+            for episode in source.iterate_episodes():
+                yield np.asarray((episode.infos or {}).get(name, ()), np.float64)
+            return
+        with h5py.File(source.storage.data_path / 'main_data.hdf5', 'r') as file:
+            for index in source.episode_indices:
+                owner = _named(source, index)
+                group = border.opened(file.id, f'episode_{index}'.encode(), owner)
+                found = ()
+                if b'infos' in group:
+                    group = border.opened(group, b'infos', f'{owner}, infos')
+                    if name.encode() in group:
+                        found = _read(group, name.encode(), f'{owner}, infos {name!r}')
+                yield np.asarray(found, np.float64)
 
 
-def _read(group: h5py.h5g.GroupID, name: bytes) -> np.ndarray | dict:
-    item = h5py.h5o.open(group, name)
+def _read(group: h5py.h5g.GroupID, name: bytes, owner: str) -> np.ndarray | dict:
+    item = border.opened(group, name, owner)
     if isinstance(item, h5py.h5g.GroupID):
-        return {key.decode(): _read(item, key) for key in item}
-    array = np.empty(item.shape, item.dtype)
+        return {key.decode(): _read(item, key, f'{owner}/{key.decode()}') for key in item}
+    array = np.empty(*border.extent(item, owner))
     item.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
 
@@ -202,6 +245,9 @@ def flatten_episode(
     for field in ('actions', 'terminations', 'truncations'):
         if len(getattr(episode, field)) != length:
             fail(field, f'{len(getattr(episode, field))} entries for {length} rewards')
+    for field in ('terminations', 'truncations'):
+        if np.ndim(getattr(episode, field)) != 1:
+            fail(field, f'of the shape {np.shape(getattr(episode, field))}, not one entry a step')
     try:
         observations = flatten_observation(episode.observations, keys, length + 1, precision.exact)
     except (ValueError, KeyError) as error:

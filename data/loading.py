@@ -1,8 +1,7 @@
 """Minari datasets as flat arrays, read once and memory-mapped ever after."""
 
 import hashlib
-import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +13,27 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import actions, columns, env_specs, flat, problem, recipes, reference_scores
-from data.locking import exclusive
+from data import (
+    actions,
+    border,
+    cache,
+    columns,
+    disk,
+    env_specs,
+    flat,
+    problem,
+    recipes,
+    reference_scores,
+)  # fmt: skip
 from data.problem import Problem
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
-_CACHE_VERSION = 4
+_CACHE_VERSION = 5
 # What of the episodes' infos is cached, where every step has it.
 LOG_PROB, DURATION = 'log_prob', 'duration'
+# The least and the most of each dimension of the recorded actions; None where nobody needs it.
+ActionRange = tuple[list[float], list[float]] | None
 
 
 class Dataset(NamedTuple):
@@ -85,15 +96,36 @@ def load(dataset_id: str) -> Dataset:
     path = get_dataset_path(dataset_id)
     if not (path / 'data').exists():
         _obtain(dataset_id)
-    source = open_source(dataset_id)
-    metadata = source.storage.read_raw_metadata(path / 'data')
-    cache = path / 'flat'
-    key = _fingerprint(path / 'data')
-    if not _is_current(cache, key):
-        with exclusive(path / '.flat.lock', f'the cache of {dataset_id}'):
-            if not _is_current(cache, key):
-                _write_cache(source, metadata, cache, key)
-    return _open_cache(source, metadata, cache)
+    return read(path, dataset_id)
+
+
+def read(path: Path, dataset_id: str) -> Dataset:
+    """`load` of a dataset in a directory, which need not be where Minari looks for it."""
+    # First: without its spaces, Minari would run whatever environment it names to learn them.
+    metadata = border.read_metadata(path / 'data', f'dataset {dataset_id}')
+    source = open_source(path, dataset_id)
+
+    def task(action_range: ActionRange) -> Problem:
+        return _problem(source, metadata, action_range)._replace(name=dataset_id)
+
+    cached = cache.obtain(
+        path,
+        dataset_id,
+        _fingerprint(path / 'data'),
+        lambda building: _write_arrays(source, task, building),
+        lambda notes: _kinds(source, task(notes['action_range']).spec),
+    )
+    arrays = cached.arrays
+    return Dataset(
+        problem=task(cached.notes['action_range']),
+        transitions=Transition(*(arrays[name] for name in Transition._fields)),
+        truncation=arrays['truncation'],
+        episode_offsets=np.array(arrays['episode_offsets']),
+        metadata=metadata,
+        fingerprint=cached.fingerprint,
+        losses=tuple(cached.notes['losses']),
+        **{name: arrays[name] for name in (LOG_PROB, DURATION) if name in arrays},
+    )
 
 
 def _obtain(dataset_id: str) -> None:
@@ -112,22 +144,18 @@ def _obtain(dataset_id: str) -> None:
         ) from error
 
 
-def open_source(dataset_id: str) -> MinariDataset:
-    """A dataset in Minari's local storage as Minari has it.
+def open_source(path: Path, dataset_id: str) -> MinariDataset:
+    """The dataset in a directory as Minari has it.
 
     Raises:
-        DatasetError: it lacks its spaces, or Minari cannot open it.
+        DatasetError: Minari cannot open it.
     """
-    path = get_dataset_path(dataset_id) / 'data'
     try:
-        metadata = MinariStorage.read_raw_metadata(path)
-        missing = {'observation_space', 'action_space'} - metadata.keys()
-        if missing:
-            # Minari would run whatever environment the metadata names to learn them.
-            raise ValueError(f'its metadata lacks {" and ".join(sorted(missing))}.')
-        return MinariDataset(_without_env_specs(MinariStorage.read(path)))
-    except (ValueError, ImportError) as error:
-        raise DatasetError(f'dataset {dataset_id}: {error}') from error
+        return MinariDataset(_without_env_specs(MinariStorage.read(path / 'data')))
+    except (ValueError, ImportError, KeyError, TypeError, AttributeError, AssertionError,
+            RecursionError) as error:  # fmt: skip
+        reason = ' '.join(str(error).split())[:300]
+        raise DatasetError(f'dataset {dataset_id}: {reason}') from error
 
 
 def _without_env_specs(storage: MinariStorage) -> MinariStorage:
@@ -158,98 +186,73 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_current(cache: Path, key: str) -> bool:
-    index = cache / 'index.json'
-    return index.exists() and json.loads(index.read_text())['fingerprint'] == key
-
-
-def _write_cache(
-    source: MinariDataset, metadata: dict[str, Any], cache: Path, key: str
-) -> None:
+def _write_arrays(
+    source: MinariDataset, task_of: Callable[[ActionRange], Problem], building: Path
+) -> dict[str, Any]:
+    """Writes what is cached; returns what to say of it."""
     # First, since it refuses the spaces of which nothing is read.
     action_range = flat.action_range(source)
-    task = _problem(source, metadata, action_range)
-    spec, lost = task.spec, flat.losses(task)
+    task = task_of(action_range)
+    lost = flat.losses(task)
     steps, episodes = source.total_steps, source.total_episodes
     if not episodes:
         raise DatasetError(f'dataset {source.id}: it has no episodes.')
-    building = cache.with_name('.flat.unfinished')
-    # Only the holder of the lock writes here, so what is found was left by a killed process.
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    try:
-        shapes = {
-            'observation': ((steps, spec.observation_size), np.float32),
-            'action': ((steps,), np.int32)
-            if spec.discrete
-            else ((steps, spec.action_size), np.float32),
-            'reward': ((steps,), np.float32),
-            'discount': ((steps,), np.float32),
-            'next_observation': ((steps, spec.observation_size), np.float32),
-            'truncation': ((steps,), np.bool_),
-        }
-        arrays = {
-            name: np.lib.format.open_memmap(building / f'{name}.npy', 'w+', dtype, shape)
-            for name, (shape, dtype) in shapes.items()
-        }
-        offsets = np.zeros(episodes + 1, np.int64)
-        progress = tqdm(
-            flat.episodes(source),
-            f'reading {source.id}',
-            episodes,
-            unit='episode',
-            leave=False,
-            disable=None,
-        )
-        for index, episode in enumerate(progress):
-            begin = offsets[index]
-            fields = flat.flatten_episode(source, episode, task, lost)
-            offsets[index + 1] = end = begin + len(fields['reward'])
-            if end > steps:
-                raise DatasetError(
-                    f'dataset {source.id}, episode {index}: its metadata counts {steps} steps, '
-                    'but its episodes hold more.'
-                )
-            for name, values in fields.items():
-                arrays[name][begin:end] = values
-        if offsets[-1] != steps:
+    arrays = {
+        name: disk.new_array(building / f'{name}.npy', dtype, shape)
+        for name, (dtype, shape) in _kinds(source, task.spec).items()
+    }
+    offsets = arrays['episode_offsets']
+    progress = tqdm(
+        flat.episodes(source),
+        f'reading {source.id}',
+        episodes,
+        unit='episode',
+        leave=False,
+        disable=None,
+    )
+    for index, episode in enumerate(progress):
+        begin = offsets[index]
+        fields = flat.flatten_episode(source, episode, task, lost)
+        offsets[index + 1] = end = begin + len(fields['reward'])
+        if end > steps:
             raise DatasetError(
-                f'dataset {source.id}: its metadata counts {steps} steps, but its episodes hold '
-                f'{offsets[-1]}.'
+                f'dataset {source.id}, episode {index}: its metadata counts {steps} steps, '
+                'but its episodes hold more.'
             )
-        for array in arrays.values():
-            array.flush()
-        np.save(building / 'episode_offsets.npy', offsets)
-        for name in (LOG_PROB, DURATION):
-            _write_info(source, name, offsets, building)
-        index = {
-            'fingerprint': key,
-            'contents': _digest(sorted(building.glob('*.npy'))),
-            'action_range': action_range,
-            'losses': flat.sentences(lost, source, task),
-        }
-        (building / 'index.json').write_text(json.dumps(index))
-        shutil.rmtree(cache, ignore_errors=True)
-        building.rename(cache)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        for name, values in fields.items():
+            arrays[name][begin:end] = values
+    if offsets[-1] != steps:
+        raise DatasetError(
+            f'dataset {source.id}: its metadata counts {steps} steps, but its episodes hold '
+            f'{offsets[-1]}.'
+        )
+    for array in arrays.values():
+        array.flush()
+    for name in (LOG_PROB, DURATION):
+        _write_info(source, name, offsets, building)
+    return {'action_range': action_range, 'losses': flat.sentences(lost, source, task)}
 
 
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode())
-        with file.open('rb') as content:
-            digest.update(hashlib.file_digest(content, 'sha256').digest())
-    return digest.hexdigest()
+def _kinds(source: MinariDataset, spec: Spec) -> cache.Kinds:
+    """Number types and shapes of the arrays that every dataset has."""
+    steps = source.total_steps
+    observed = np.float32, (steps, spec.observation_size)
+    return {
+        'observation': observed,
+        'action': (np.int32, (steps,)) if spec.discrete else (np.float32, (steps, spec.action_size)),
+        'reward': (np.float32, (steps,)),
+        'discount': (np.float32, (steps,)),
+        'next_observation': observed,
+        'truncation': (np.bool_, (steps,)),
+        'episode_offsets': (np.int64, (source.total_episodes + 1,)),
+    }
 
 
 def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building: Path) -> None:
     first = next(flat.infos(source, name))
     if not len(first):
         return
-    file = building / f'{name}.npy'
-    array = np.lib.format.open_memmap(file, 'w+', np.float64, (int(offsets[-1]),))
+    array = disk.new_array(building / f'{name}.npy', np.float64, (int(offsets[-1]),))
     for index, values in enumerate(flat.infos(source, name)):
         begin, end = offsets[index : index + 2]
         array[begin:end] = values if values.shape == (end - begin,) else np.nan
@@ -262,26 +265,8 @@ def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building:
     array.flush()
 
 
-def _open_cache(source: MinariDataset, metadata: dict[str, Any], cache: Path) -> Dataset:
-    index = json.loads((cache / 'index.json').read_text())
-
-    def array(name: str) -> np.ndarray:
-        return np.load(cache / f'{name}.npy', mmap_mode='r')
-
-    return Dataset(
-        problem=_problem(source, metadata, index['action_range']),
-        transitions=Transition(*map(array, Transition._fields)),
-        truncation=array('truncation'),
-        episode_offsets=np.load(cache / 'episode_offsets.npy'),
-        metadata=metadata,
-        fingerprint=index['contents'],
-        losses=tuple(index['losses']),
-        **{name: array(name) for name in (LOG_PROB, DURATION) if (cache / f'{name}.npy').exists()},
-    )
-
-
 def _problem(
-    source: MinariDataset, metadata: dict[str, Any], action_range: tuple[list[float], list[float]] | None
+    source: MinariDataset, metadata: dict[str, Any], action_range: ActionRange
 ) -> Problem:
     # First, since it refuses the spaces that have no size.
     keys = flat.observation_keys(source.observation_space, source.id)

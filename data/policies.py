@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from data import disk
+
 _SEPARATOR = '/'
 
 
@@ -15,7 +17,7 @@ def write(path: Path, policies: Mapping[str, Any]) -> None:
     arrays = flatten_dict(dict(policies), sep=_SEPARATOR)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix('.part')
-    with temporary.open('wb') as file:
+    with disk.writing(path), temporary.open('wb') as file:
         np.savez_compressed(
             file, **{name: np.asarray(array, np.float16) for name, array in arrays.items()}
         )

@@ -17,7 +17,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from tqdm import tqdm
 
-from data import policies
+from data import disk, policies
 from data.recipes import locomotion, rollouts
 from data.recipes.locomotion import Policy
 from data.reference_scores import normalized_score, table_scores
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     """Measures, writes the policies and prints their table."""
     if len(argv) < 2:
         raise UserError('which trainings? Name run directories of launch.train_online.')
+    disk.check_directory(POLICIES)
     for run in map(Path, argv[1:]):
         _ship(run)
     for row in locomotion.table():

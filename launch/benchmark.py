@@ -28,7 +28,7 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import problem
+from data import disk, problem
 from data.sequences import Steps
 from data.types import Spec, Transition
 from launch import cli
@@ -48,6 +48,8 @@ def main(argv: list[str]) -> None:
     if kind not in ALGORITHMS[FLAGS.algorithm].ACTIONS:
         flag = '--nodiscrete' if spec.discrete else '--discrete'
         raise UserError(f'--algorithm={FLAGS.algorithm} takes no {kind} actions; give {flag}.')
+    if FLAGS.json:
+        disk.check_file(Path(FLAGS.json))
     row = measure(
         FLAGS.algorithm, spec, FLAGS.members, FLAGS.batch_size, FLAGS.updates, FLAGS.chunks
     )
@@ -56,7 +58,7 @@ def main(argv: list[str]) -> None:
         shown = f'{value:,.4g}' if isinstance(value, float) else value
         print(f'{name:{width}}  {shown}')
     if FLAGS.json:
-        with Path(FLAGS.json).open('a') as file:
+        with disk.writing(Path(FLAGS.json)), Path(FLAGS.json).open('a') as file:
             file.write(json.dumps(row) + '\n')
 
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from launch import cli, train
 from launch.cli import UserError
 from launch.configs import as_python
-from launch.report import finished
+from launch.report import figures, finished
 
 
 def main(argv: list[str]) -> None:
@@ -27,6 +27,7 @@ def main(argv: list[str]) -> None:
     output = Path(FLAGS.output)
     if not output.parent.is_dir():
         raise UserError(f'--output={output}: there is no directory {output.parent}.')
+    figures.check(output)
     found = [Path(each) if Path(each).is_dir() else _config(each) for each in argv[1:]]
     if FLAGS.print_config:
         for argument, each in zip(argv[1:], found):

@@ -31,10 +31,11 @@ def main(argv: list[str]) -> None:
     del argv
     if FLAGS.dataset is None:
         raise UserError('which dataset? --dataset=ID; python -m launch.collect --list names some.')
-    dataset = loading.load(FLAGS.dataset)
-    path = Path(FLAGS.output or f'describe-{dataset.problem.name.replace("/", "-")}.png')
+    path = Path(FLAGS.output or f'describe-{FLAGS.dataset.replace("/", "-")}.png')
     if not path.parent.is_dir():
         raise UserError(f'--output={path}: there is no directory {path.parent}.')
+    figures.check(path)
+    dataset = loading.load(FLAGS.dataset)
     measured = inspection.statistics(dataset)
     print(text(dataset, measured, inspection.warnings(dataset)))
     draw(dataset.problem.name, measured, path)

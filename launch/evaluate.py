@@ -14,7 +14,7 @@ import imageio
 from absl import flags
 from absl.flags import FLAGS
 
-from data import environments, judges, loading
+from data import disk, environments, judges, loading
 from data.problem import Problem
 from data.reference_scores import normalized_score
 from launch import cli
@@ -26,6 +26,7 @@ from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
 
+_EXACT = 'evaluation-exact.json'
 _VIDEOS = ('.mp4', '.gif')
 
 
@@ -46,6 +47,8 @@ def main(argv: list[str]) -> None:
 
 def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     """Writes and prints what a run's policies earn in other episodes."""
+    name = f'evaluation-seed{seed}.json'
+    disk.check_file(path / name)
     run = policies.restore(path)
     task = _judged(run)
     with Lanes(task, len(run.learner.members), num_episodes) as lanes:
@@ -53,7 +56,7 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
         )
     how = f'{num_episodes} episodes per member, seed {seed}'
-    _report(run, judged, how, f'evaluation-seed{seed}.json', {'episodes': num_episodes})
+    _report(run, judged, how, name, {'episodes': num_episodes})
 
 
 def _judged(run: Restored) -> Problem:
@@ -72,13 +75,14 @@ def evaluate_exactly(path: Path) -> None:
     Raises:
         UserError: the environment's model is not known, or the policies read more than observations.
     """
+    disk.check_file(path / _EXACT)
     judged = policies.stateless(path)
     run = judged.run
     measured = [
         {'return': value, 'score': normalized_score(value, run.problem.scores)}
         for value in exact.values(judged).tolist()
     ]
-    _report(run, list(zip(judged.members, measured)), 'exact values', 'evaluation-exact.json', {})
+    _report(run, list(zip(judged.members, measured)), 'exact values', _EXACT, {})
 
 
 def _report(
@@ -112,8 +116,9 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
     except UserError as error:
         raise UserError(f'{error} {missing}'.strip()) from error
     try:
-        imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
-        unfinished.replace(file)
+        with disk.writing(file):
+            imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
+            unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
     print(f'Video: {file}')

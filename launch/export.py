@@ -16,6 +16,7 @@ from typing import Any
 from absl import flags
 from absl.flags import FLAGS
 
+from data import disk
 from launch import cli
 from launch.cli import UserError
 from launch.report import choosing, estimates
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f'--target_return={FLAGS.target_return}: a finite number is needed.')
     path, output = Path(FLAGS.run_dir), Path(FLAGS.output)
     exporting.check_free(output)
+    disk.check_directory(output)
     run = policies.restore(path)
     if not run.target_returns and FLAGS.target_return is not None:
         raise UserError(f'--target_return={FLAGS.target_return:g}: {run.title} is asked for no return.')
@@ -51,9 +53,10 @@ def main(argv: list[str]) -> None:
     if FLAGS.setting:
         member = run.learner.members[chosen.member]
         print(f'Of the members with {FLAGS.setting}: {member.description}.')
-    about = exporting.write(
-        output, chosen.run, chosen.member, chosen.target_return, source(chosen, known)
-    )
+    with disk.writing(output):
+        about = exporting.write(
+            output, chosen.run, chosen.member, chosen.target_return, source(chosen, known)
+        )
     show(chosen, about, output)
 
 

@@ -20,7 +20,7 @@ from absl import flags
 from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
-from data import loading, transforms
+from data import disk, loading, transforms
 from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
@@ -42,6 +42,7 @@ def main(config: ConfigDict, runs: list[str]) -> None:
     )
     file = Path(config.output or directory.default_path(asked, config.dataset) / 'estimates.json')
     _keep_others(file, asked)
+    disk.check_file(file)
     found = [each for path in paths for each in policies.of_run(path, FLAGS.all_checkpoints)]
     dataset = load(config)
     judged = judging.judge(dataset, found, method)
@@ -56,7 +57,8 @@ def main(config: ConfigDict, runs: list[str]) -> None:
         print(ranking(judged, FLAGS.rank_by == 'lower_bound'))
     file.parent.mkdir(parents=True, exist_ok=True)
     written = {'config': json.loads(asked.to_json_best_effort()), 'policies': as_json(judged)}
-    file.write_text(json.dumps(written, indent=2))
+    with disk.writing(file):
+        file.write_text(json.dumps(written, indent=2))
     print(f'\nWritten to {file}')
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import inspection, judges, loading, problem, sequences, transforms
+from data import disk, inspection, judges, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli, ope
@@ -76,6 +76,7 @@ def train(config: ConfigDict) -> Path:
         finished.show(path, title)
         return path
 
+    disk.check_directory(path)
     data = load_data(config)
     dataset = data.learned_from
     task = dataset.problem

@@ -22,7 +22,7 @@ from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import judges, policies, problem
+from data import disk, judges, policies, problem
 from launch import cli
 from launch.cli import UserError
 from launch.configs import online
@@ -83,6 +83,7 @@ def train_online(config: ConfigDict) -> Path:
         finished.show(path, title)
         return path
 
+    disk.check_directory(path)
     judges.check(task)
     directory.create(path, config)
     problem.save(task, path / 'problem.json')

@@ -56,7 +56,7 @@ class Spool:
         """Adds rows, as many as there are values."""
         # Opened for each block: a table may have more columns than a process may have open files.
         with self._path.open('ab') as file:
-            values.astype(self.dtype, copy=False).tofile(file)
+            file.write(np.ascontiguousarray(values, self.dtype).data)
         self.length += len(values)
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:

@@ -1,13 +1,8 @@
 """Original D4RL files (Fu et al. 2020, https://arxiv.org/abs/2004.07219) as episodes.
 
-Such a file is a flat recording: arrays of N rows, where `terminals` marks steps at which the environment
-terminated and `timeouts` those at which a time limit cut the episode. Without `next_observations`, what
-followed an episode's last step is not recorded: a step that was cut is then left out, its observation
-closing the episode, and after a termination, where nothing is bootstrapped, the last observation stands
-twice. Where both marks are set the termination counts.
+Such a file is a flat recording: arrays of N rows, which data/ingestion/cuts.py cuts into episodes.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +11,21 @@ import h5py
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete
-from minari.data_collector import EpisodeBuffer
 from tqdm import tqdm
 
-from data import actions, environments, frames, precision, reference_scores
+from data import (
+    actions,
+    border,
+    environments,
+    frames,
+    loading,
+    precision,
+    reference_scores,
+)
+from data.ingestion import cuts
 from data.ingestion.features import MOST_LABELS
 from data.ingestion.files import files
+from data.ingestion.formats import reading
 from data.recipes import storage
 from data.types import DatasetError
 
@@ -53,7 +57,7 @@ def convert(
         path: of a file in D4RL's layout, or of a directory of such, which are one recording.
         dataset_id: to give to the dataset.
         env_id: gymnasium's, of the environment to evaluate in; '' if there is none.
-        max_episode_steps: as in `episodes`.
+        max_episode_steps: as in `cuts.episodes`.
         bounds: of the actions, where there is no environment.
         command: line that asks for this, kept with the dataset.
 
@@ -73,7 +77,7 @@ def convert(
             notes += precision.lost_in(arrays[name], space.dtype, name)
         arrays = _fitting(path, arrays, spaces, env_id or 'the bounds given')
         try:
-            found = list(episodes(arrays, max_episode_steps))
+            found = list(cuts.episodes(arrays, max_episode_steps))
         except DatasetError as error:
             raise DatasetError(f'{path}: {error}') from error
         if not found:
@@ -92,9 +96,12 @@ def convert(
                 },
                 env_spec,
             )
+            # What cannot be loaded does not appear.
+            loading.read(data_path.parent, dataset_id)
     steps = sum(map(len, found))
     return place, [
         f'{len(arrays["rewards"]):,} rows: {steps:,} steps in {len(found):,} episodes',
+        *cuts.notes(arrays),
         *notes,
     ]
 
@@ -185,17 +192,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_file():
         raise DatasetError(f'{path}: there is no such file.')
-    arrays = {}
-
-    def collect(name: str, item) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith('metadata/') and item.shape:
-            arrays[name] = item[:]
-
-    try:
-        with h5py.File(path, 'r') as file:
-            file.visititems(collect)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise DatasetError(f'{path}: no HDF5 file, or a damaged one ({error}).') from error
+    with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+        arrays = {
+            name: _numbers(item, f'{path}: {name}')
+            for name, item in border.arrays(file, path).items()
+            if not name.startswith('metadata/')
+        }
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise DatasetError(
@@ -210,8 +212,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise DatasetError(f'{path}: its arrays have no rows.')
     for name in (*_REQUIRED, *({'next_observations', 'timeouts'} & arrays.keys())):
         array = arrays[name]
-        if array.dtype.kind not in 'biuf':
-            raise DatasetError(f'{path}: {name} holds {array.dtype}, no numbers.')
         if not array.size or (name not in _VECTORS and array.size != len(array)):
             raise DatasetError(
                 f'{path}: {name} has the shape {array.shape}: it is not of one step a row.'
@@ -225,75 +225,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def episodes(
-    arrays: dict[str, np.ndarray], max_episode_steps: int | None
-) -> Iterator[EpisodeBuffer]:
-    """The episodes of `read`'s arrays, infos/* among their infos with one entry per step.
-
-    Args:
-        arrays: of a file.
-        max_episode_steps: where a file without `timeouts` cut its episodes; not used with them.
-
-    Raises:
-        DatasetError: the file has no `timeouts` and there is no max_episode_steps, or a step inside
-            an episode does not lead to the next row's observation.
-    """
-    if 'timeouts' not in arrays and max_episode_steps is None:
-        raise DatasetError(
-            'the file has no timeouts: say with --max_episode_steps where it cut its episodes.'
-        )
-    terminals = arrays['terminals'].reshape(-1).astype(bool)
-    infos = {
-        name.removeprefix('infos/'): array
-        for name, array in arrays.items()
-        if name.startswith('infos/')
-    }
-    for begin, end in _bounds(arrays, terminals, max_episode_steps):
-        terminated = bool(terminals[end - 1])
-        observations = arrays['observations'][begin:end]
-        if 'next_observations' in arrays:
-            following = arrays['next_observations'][begin:end]
-            broken = np.flatnonzero(np.any(following[:-1] != observations[1:], axis=1))
-            if len(broken):
-                raise DatasetError(
-                    f"row {begin + broken[0]}: its next_observations are not the next row's "
-                    'observations, and no terminal or timeout stands between them.'
-                )
-            observations = np.concatenate([observations, following[-1:]])
-        elif terminated:
-            observations = np.concatenate([observations, observations[-1:]])
-        else:
-            end -= 1
-        if end == begin:
-            continue
-        last = np.arange(begin, end) == end - 1
-        yield EpisodeBuffer(
-            observations=observations,
-            actions=arrays['actions'][begin:end],
-            rewards=arrays['rewards'][begin:end].reshape(-1).astype(np.float64),
-            terminations=last & terminated,
-            truncations=last & (not terminated),
-            infos={name: array[begin:end] for name, array in infos.items()},
-        )
-
-
-def _bounds(
-    arrays: dict[str, np.ndarray], terminals: np.ndarray, max_episode_steps: int | None
-) -> Iterator[tuple[int, int]]:
-    """[begin, end) of each episode; the last may be cut by the end of the file."""
-    count = len(terminals)
-    if 'timeouts' in arrays:
-        ends = np.flatnonzero(terminals | arrays['timeouts'].reshape(-1).astype(bool)) + 1
-        begin = 0
-        for end in ends:
-            yield begin, int(end)
-            begin = int(end)
-        if begin < count:
-            yield begin, count
-        return
-    begin = 0
-    for row in range(count):
-        full = row + 1 - begin == max_episode_steps
-        if terminals[row] or full or row == count - 1:
-            yield begin, row + 1
-            begin = row + 1
+def _numbers(array: h5py.Dataset, owner: str) -> np.ndarray:
+    border.extent(array.id, owner)
+    return array[:]

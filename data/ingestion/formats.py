@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from data import border
 from data.types import DatasetError
 
 # In a block: at most so many rows, and about so many cells.
@@ -23,8 +24,8 @@ _BYTES = 1 << 23
 _HEAD = 1 << 16
 # What the libraries raise of files that are not what their names say.
 _DAMAGED = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, csv.Error,
-    pa.ArrowException,
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TypeError, zipfile.BadZipFile,
+    csv.Error, pa.ArrowException,
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str) -> Iterator[None]:
     """Makes one sentence of whatever a library says of a damaged file."""
     try:
         yield
@@ -73,14 +74,14 @@ def _reading(path: Path, what: str) -> Iterator[None]:
 
 
 def open_parquet(path: Path) -> Table:
-    with _reading(path, 'Parquet file'), pa.parquet.ParquetFile(path) as file:
+    with reading(path, 'Parquet file'), pa.parquet.ParquetFile(path) as file:
         names, count = tuple(file.schema_arrow.names), file.metadata.num_rows
     size = path.stat().st_size
 
     def blocks(wanted: Sequence[str]) -> Iterator[Block]:
         first = 1
         with (
-            _reading(path, 'Parquet file'),
+            reading(path, 'Parquet file'),
             pa.parquet.ParquetFile(path, buffer_size=_BYTES, pre_buffer=False) as file,
         ):
             for batch in file.iter_batches(_block_rows(wanted), columns=list(wanted)):
@@ -101,7 +102,7 @@ def _simple(cells: pa.Array) -> pa.Array:
 
 
 def open_csv(path: Path) -> Table:
-    with _reading(path, 'CSV file'), _text(path) as (_, stream):
+    with reading(path, 'CSV file'), _text(path) as (_, stream):
         head = more = stream.read(_HEAD)
         # Until the first line is whole, be the table as wide as it may.
         while more and len(head.strip().splitlines()) < 2 and len(head) < _BYTES:
@@ -174,38 +175,36 @@ def _text(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
 def open_npz(path: Path) -> Table:
     if not zipfile.is_zipfile(path):
         raise DatasetError(f'{path}: no .npz file of plain arrays.')
-    with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
+    with reading(path, '.npz file of plain arrays'), np.load(path) as file:
         shapes = {name: file[name].shape for name in file.files}
 
     @contextmanager
     def opened(names: set[str]) -> Iterator[dict[str, np.ndarray]]:
-        with _reading(path, '.npz file of plain arrays'), np.load(path) as file:
+        with reading(path, '.npz file of plain arrays'), np.load(path) as file:
             yield {name: file[name] for name in names}
 
     return _table_of_arrays(path, shapes, opened)
 
 
 def open_hdf5(path: Path) -> Table:
-    shapes = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = item.shape
-
-    with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
-        file.visititems(collect)
+    with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+        shapes = {name: item.shape for name, item in border.arrays(file, path).items()}
 
     @contextmanager
     def opened(names: set[str]) -> Iterator[dict[str, Any]]:
-        with _reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
-            yield {
-                name: file[name].asstr()
-                if h5py.check_string_dtype(file[name].dtype)
-                else file[name]
-                for name in names
-            }
+        with reading(path, 'HDF5 file'), h5py.File(path, 'r') as file:
+            yield {name: _cells(file[name], path) for name in names}
 
     return _table_of_arrays(path, shapes, opened)
+
+
+def _cells(array: h5py.Dataset, path: Path) -> h5py.Dataset:
+    """An array of numbers, or of text, to be read as such."""
+    if h5py.check_string_dtype(array.dtype):
+        return array.asstr()
+    if array.dtype.kind not in 'biuf':
+        raise DatasetError(f'{path}: {array.name[1:]} holds {array.dtype}, no numbers and no text.')
+    return array
 
 
 def _table_of_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]], opened: Callable) -> Table:

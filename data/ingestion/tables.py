@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
+from data import loading
 from data.columns import METADATA, Columns
 from data.ingestion import choices, features, roles
 from data.ingestion.cells import LARGEST_FLOAT64, Codes, Numbers
@@ -48,6 +49,8 @@ def ingest(path: Path, dataset_id: str, wanted: Roles, command: str) -> tuple[Pa
             scratch.mkdir()
             columns = _write(table, found, scratch, data_path, dataset_id, command)
             shutil.rmtree(scratch)
+            # What cannot be loaded does not appear.
+            loading.read(data_path.parent, dataset_id)
     return place, list(columns.notes)
 
 

@@ -12,7 +12,7 @@ import tqdm
 from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from data import environments
+from data import disk, environments
 from data.locking import exclusive
 from data.recipes import crossroads, icu_sepsis, locomotion, pointmaze, storage
 from data.recipes.recipe import Recipe
@@ -66,6 +66,7 @@ def build(dataset_id: str, seed: int = 0) -> None:
     if is_built(dataset_id):
         return
     path = get_dataset_path(dataset_id)
+    disk.check_directory(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_name(f'.{path.name}.lock'), dataset_id):
         if not is_built(dataset_id):

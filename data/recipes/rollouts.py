@@ -10,11 +10,12 @@ import functools
 import itertools
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 import gymnasium as gym
@@ -84,11 +85,18 @@ def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _work_on_cpu)
+    return ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _begin_worker)
 
 
-def _work_on_cpu() -> None:
+def _begin_worker() -> None:
     jax.config.update('jax_platforms', 'cpu')
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends a worker whose parent was killed, and which would wait for work for ever."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _blocks(

@@ -22,8 +22,13 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
+from data import disk
 from data.locking import exclusive
 from data.types import DatasetError
+
+# Bytes that HDF5 keeps of a group and of an array beside its numbers, and how much is written between
+# two looks at the disk: HDF5 does not survive a full one.
+_GROUP, _ARRAY, _ROOM = 1 << 12, 1 << 10, 1 << 20
 
 
 @contextmanager
@@ -41,6 +46,7 @@ def claimed(dataset_id: str) -> Iterator[Path]:
     if (namespace or '').split('/')[0] == 'local':
         raise DatasetError(f'dataset {dataset_id}: ids that begin with local/ are recipes.')
     path = get_dataset_path(dataset_id)
+    disk.check_directory(path)
     new = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -62,9 +68,10 @@ def appearing(path: Path) -> Iterator[Path]:
     # What is found was left by a killed process: only one at a time writes here.
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        (unfinished / 'data').mkdir(parents=True)
-        yield unfinished / 'data'
-        unfinished.rename(path)
+        with disk.writing(path):
+            (unfinished / 'data').mkdir(parents=True)
+            yield unfinished / 'data'
+            unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -94,7 +101,15 @@ def write(
     )
     total_episodes = total_steps = 0
     with h5py.File(data_path / 'main_data.hdf5', 'w') as file:
+        room = 0
         for episode in episodes:
+            size = _size(vars(episode))
+            if size > room:
+                # What is not on disk yet takes no more than what was written since.
+                file.flush()
+                room = max(size, _ROOM)
+                disk.check_space(data_path, 2 * room)
+            room -= size
             group = h5py.h5g.create(file.id, f'episode_{total_episodes}'.encode())
             _write_attribute(group, 'id', total_episodes)
             _write_attribute(group, 'total_steps', len(episode))
@@ -113,6 +128,13 @@ def write(
             **metadata,
         }
     )
+
+
+def _size(value: Any) -> int:
+    """Bytes that something takes in a file, about, and not less."""
+    if isinstance(value, dict):
+        return sum(map(_size, value.values())) + _GROUP
+    return np.asarray(value).nbytes + _ARRAY
 
 
 def _write_arrays(group: h5py.h5g.GroupID, name: str, value: np.ndarray | dict) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from launch import cli, train, train_online
-from launch.report import finished
+from launch.report import figures, finished
 
 RESULTS = Path(__file__).parents[2] / 'notebooks' / 'results'
 
@@ -23,14 +23,22 @@ def trained(config: ConfigDict) -> Path:
     return train_online.train_online(config) if learns_online else train.train(config)
 
 
-def compare(configs: list[ConfigDict], figure: str) -> None:
+def figure(name: str) -> Path:
+    """Where an experiment's figure goes, tried before the work that it shows."""
+    path = RESULTS / name
+    figures.check(path)
+    return path
+
+
+def compare(configs: list[ConfigDict], name: str) -> None:
     """Trains all configs, prints their table and draws what they earn and claim.
 
     Args:
         configs: on one dataset.
-        figure: name of the PNG in notebooks/results.
+        name: of the PNG in notebooks/results.
     """
-    finished.present([trained(config) for config in configs], RESULTS / figure)
+    path = figure(name)
+    finished.present([trained(config) for config in configs], path)
 
 
 def start(main: Callable[[], None]) -> None:

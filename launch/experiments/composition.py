@@ -63,6 +63,7 @@ def _config(module, share: int) -> ConfigDict:
 
 def main() -> None:
     """Trains, prints the table as Markdown and draws the figure."""
+    path = experiments.figure('composition.png')
     scores: dict[str, list[dict[str, Any]]] = {}
     for its_configs in configs().values():
         for config in its_configs:
@@ -73,7 +74,6 @@ def main() -> None:
         [[name, *(tables.with_interval(score, '.1f') for score in each)]
          for name, each in scores.items()],
     ))  # fmt: skip
-    path = experiments.RESULTS / 'composition.png'
     draw(scores, path)
     print(f'\nFigure: {path}')
 

@@ -64,6 +64,7 @@ def config_for(module, dataset: str) -> ConfigDict:
 
 def main() -> None:
     """Trains, prints the table as Markdown and draws the figure."""
+    path = experiments.figure('d4rl-scores.png')
     found = [
         each for config in configs() for each in results_of(config, experiments.trained(config))
     ]
@@ -74,7 +75,6 @@ def main() -> None:
           *tables.interval_cells(each.score, '.1f'),
           '' if each.published is None else each.published] for each in results],
     ))  # fmt: skip
-    path = experiments.RESULTS / 'd4rl-scores.png'
     draw(results, path)
     print(f'\nFigure: {path}')
 

@@ -199,6 +199,7 @@ def by_package(
 
 def main() -> None:
     """Ingests, trains, judges, prints the tables as Markdown and draws the figure."""
+    path = experiments.figure('fashion.png')
     method = judging.method_of(judging_config())
     found, lines = {}, {}
     for campaign in open_bandit.CAMPAIGNS:
@@ -214,7 +215,6 @@ def main() -> None:
         print(table(judged, made, logs['random'], clicks))
         print('\n'.join(['', *ope.refusals(judged)]))
         print(agreement(differences))
-    path = experiments.RESULTS / 'fashion.png'
     draw(found, lines, path)
     print(f'\nFigure: {path}')
 

@@ -37,6 +37,7 @@ def configs() -> list[ConfigDict]:
 
 def main() -> None:
     """Trains, judges, prints the table as Markdown and draws the figure."""
+    path = experiments.figure('fqe-on-hopper.png')
     runs = [experiments.trained(config) for config in configs()]
     config = ope_config.get_config('mujoco')
     # For two cores: smaller networks, fewer and larger steps.
@@ -53,7 +54,6 @@ def main() -> None:
     estimated = np.array([each.estimates['FQE'].value for each in judged])
     correlation = scipy.stats.spearmanr(estimated, measured, nan_policy='omit').statistic
     print(f'\nRank correlation {correlation:.2f}')
-    path = experiments.RESULTS / 'fqe-on-hopper.png'
     draw(judged, measured, f'{config.dataset}: rank correlation {correlation:.2f}', path)
     print(f'Figure: {path}')
 

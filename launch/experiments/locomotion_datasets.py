@@ -28,7 +28,7 @@ D4RL_MEANS = {
 
 def main() -> None:
     """Prints the table as Markdown and draws the figure."""
-    path = experiments.RESULTS / 'locomotion-datasets.png'
+    path = experiments.figure('locomotion-datasets.png')
     scores, rows = {}, []
     for env_id in REPLAY_STEPS:
         body, references = env_id.partition('-')[0].lower(), table_scores(gym.spec(env_id))

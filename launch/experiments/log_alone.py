@@ -17,7 +17,7 @@ import pandas as pd
 from minari.storage.datasets_root_dir import get_dataset_path
 from ml_collections import ConfigDict
 
-from data import environments, loading
+from data import disk, environments, loading
 from data.ingestion import tables as ingestion
 from data.ingestion.roles import Roles
 from data.recipes import icu_sepsis
@@ -153,7 +153,9 @@ def split(seed: int, directory: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Does all of it, prints the tables as Markdown and draws the figure."""
+    path = experiments.figure('log-alone.png')
     directory = Path('runs') / 'log-alone'
+    disk.check_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
     ingested(directory)
     found = pd.concat([split(seed, directory) for seed in SPLITS], ignore_index=True)
@@ -168,7 +170,6 @@ def main() -> None:
     rows.append(['best of all', f'{best.mean():.3f}', f'{best.min():.3f}', '0', '0'])
     print(f'\n{len(found)} policies; clinicians {lines["clinicians"]:.3f}\n')
     print(tables.markdown(['chosen by', 'exact value', 'worst split', 'regret', 'worst regret'], rows))
-    path = experiments.RESULTS / 'log-alone.png'
     draw(found, chosen, lines['clinicians'], path)
     print(f'\nFigure: {path}')
 

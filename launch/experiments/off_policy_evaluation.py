@@ -57,6 +57,7 @@ def _config(module, values: dict[str, Any]) -> ConfigDict:
 
 def main() -> None:
     """Trains, judges, prints the tables as Markdown and draws the figure."""
+    path = experiments.figure('off-policy-evaluation.png')
     runs = [experiments.trained(config) for config in configs()]
     found = [each for run in runs for each in policies.of_run(run, all_checkpoints=True)]
     true = np.concatenate([exact.values(each) for each in found])
@@ -78,7 +79,6 @@ def main() -> None:
         ('Those that launch.ope would estimate', believed),
     ):  # fmt: skip
         print(f'{title}:\n\n{table(judged, true)}\n')
-    path = experiments.RESULTS / 'off-policy-evaluation.png'
     draw(everything, believed, true, path)
     print(f'Figure: {path}')
 

@@ -29,12 +29,12 @@ def config(offline: Path) -> ConfigDict:
 
 def main() -> None:
     """Trains, prints where the stages end and draws the curve."""
+    path = experiments.figure('offline-to-online.png')
     before = d4rl_scores.config_for(iql, 'medium')
     offline = experiments.trained(before)
     stages = [metrics.curve(run) for run in (offline, experiments.trained(config(offline)))]
     for name, (steps, scores) in zip(('offline', 'online'), stages):
         print(f'{name}: score {np.nanmean(scores[-1]):.1f} after {steps[-1]:,} steps')
-    path = experiments.RESULTS / 'offline-to-online.png'
     draw(stages, f'IQL on {before.dataset}', path)
     print(f'Figure: {path}')
 

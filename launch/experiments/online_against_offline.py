@@ -45,11 +45,11 @@ def configs(env_id: str) -> tuple[ConfigDict, ConfigDict]:
 
 def main() -> None:
     """Trains what is not there and draws the learning curves."""
+    path = experiments.figure('online-against-offline.png')
     curves = {
         env_id: [metrics.curve(experiments.trained(config)) for config in configs(env_id)]
         for env_id in ENVIRONMENTS
     }
-    path = experiments.RESULTS / 'online-against-offline.png'
     draw(curves, path)
     print(f'Figure: {path}')
 

@@ -26,6 +26,7 @@ _EPISODES = 5
 
 def main() -> None:
     """Trains, evaluates, prints the table as Markdown and draws the figure."""
+    path = experiments.figure('return-conditioning.png')
     config = d4rl_scores.config_for(decision_transformer, 'medium-replay')
     run = experiments.trained(config)
     logged = loading.load(config.dataset).episode_returns
@@ -35,7 +36,6 @@ def main() -> None:
         [[f'{target:,.4g}', *tables.interval_cells(each, ',.4g')]
          for target, each in achieved.items()],
     ))  # fmt: skip
-    path = experiments.RESULTS / 'return-conditioning.png'
     draw(achieved, logged, config.dataset, path)
     print(f'\nFigure: {path}')
 

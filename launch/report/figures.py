@@ -7,6 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data import disk
+from launch.cli import UserError
+
 _STYLES = ('--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -23,7 +26,21 @@ def save(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.spines[['top', 'right']].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with disk.writing(path):
+        figure.savefig(path, dpi=150)
+
+
+def check(path: Path) -> None:
+    """Tries whether a figure can be saved, before the work that it shows.
+
+    Raises:
+        UserError: its name does not end as that of a figure.
+        OSError: its file cannot be written.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise UserError(f'{path}: the name of a figure ends in .{", .".join(sorted(known))}.')
+    disk.check_file(path)
 
 
 def legend(figure: Figure, columns: int = 3) -> None:

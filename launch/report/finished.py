@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data import disk
 from data.problem import Problem
 from launch.report import curves, estimates, summary, tables
 from launch.run import metrics
@@ -40,8 +41,9 @@ def finish(
 def write(file: Path, content: dict[str, Any]) -> None:
     """Writes JSON; the file appears whole or not at all."""
     temporary = file.with_suffix('.part')
-    temporary.write_text(json.dumps(content, indent=2))
-    temporary.replace(file)
+    with disk.writing(file):
+        temporary.write_text(json.dumps(content, indent=2))
+        temporary.replace(file)
 
 
 def show(path: Path, title: str) -> None:

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import LatestN
 
 from algorithms import ALGORITHMS
+from data import disk
 from launch.cli import UserError
 from launch.configs import base
 
@@ -97,8 +98,9 @@ def create(path: Path, config: ConfigDict) -> None:
         return
     path.mkdir(parents=True, exist_ok=True)
     temporary = path / _UNFINISHED
-    temporary.write_text(config.to_json_best_effort(indent=2))
-    temporary.replace(file)
+    with disk.writing(file):
+        temporary.write_text(config.to_json_best_effort(indent=2))
+        temporary.replace(file)
 
 
 def load_config(path: Path) -> ConfigDict:
@@ -159,7 +161,8 @@ class Checkpoints:
     def save(self, step: int, **trees: Any) -> None:
         """Saves named trees of arrays, `states` among them, after `step` updates or steps."""
         items = {name: ocp.args.StandardSave(_storable(tree)) for name, tree in trees.items()}
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        with disk.writing(self._path):
+            self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, step: int | None = None, **trees: Any) -> Any:
         """What was saved after a step, by name, with the structure and placement of what is given.

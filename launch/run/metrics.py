@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data import disk
 from launch.cli import UserError
 from launch.run.members import Member
 
@@ -87,7 +88,7 @@ class MetricsLog:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows of {'step', 'event', 'member', 'seed', 'setting', 'measures'}."""
-        with self._file.open('a') as file:
+        with disk.writing(self._file), self._file.open('a') as file:
             file.writelines(json.dumps(each) + '\n' for each in rows)
         for each in rows:
             scalars = {

@@ -32,6 +32,17 @@ def test_they_come_back_from_plain_data():
         TABLE.to_json() | {'features': 7},
         TABLE.to_json() | {'features': [{'kind': 'number'}]},
         TABLE.to_json() | {'features': [Feature('a', 'a', 'colour')._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 7)._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 'a', ['number'])._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 'a', fill='0')._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 'a', fill=float('nan'))._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 'a', carried=1)._asdict()]},
+        TABLE.to_json() | {'features': [Feature('a', 'a', missing=None)._asdict()]},
+        TABLE.to_json() | {'labels': [{'fluids': 0}]},
+        TABLE.to_json() | {'labels': [[0, 'some']]},
+        TABLE.to_json() | {'actions': [0, 1]},
+        TABLE.to_json() | {'episode': None},
+        TABLE.to_json() | {'notes': [3]},
     ],
 )
 def test_a_strangers_are_refused(plain):

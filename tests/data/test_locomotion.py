@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import textwrap
+
 import gymnasium as gym
 import jax
 import minari
@@ -45,6 +49,26 @@ def test_processes_change_nothing(monkeypatch):
     alone = list(rollouts.episodes(HOPPER, parts, 3))
     monkeypatch.setattr(rollouts, '_STEPS_WORTH_PROCESSES', 0)
     assert_same(list(rollouts.episodes(HOPPER, parts, 3)), alone)
+
+
+def test_processes_end_with_the_one_that_was_killed():
+    program = """
+        import multiprocessing, os, time
+        from data.recipes import rollouts
+
+        # For a test that is quick: what is forked has imported everything.
+        rollouts.get_context = lambda kind: multiprocessing.get_context('fork')
+        rollouts.os.cpu_count = lambda: 1
+        pool = rollouts._pool()
+        pool.submit(time.sleep, 0).result()
+        print('working', flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    command = [sys.executable, '-c', textwrap.dedent(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        # Its workers have its output, which ends with the last of them.
+        assert process.communicate(timeout=30)[0] == b'working\n'
+        assert process.returncode == -9
 
 
 def test_each_part_has_its_steps_and_ends_in_a_truncation():

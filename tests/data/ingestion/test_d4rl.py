@@ -81,6 +81,55 @@ def test_without_timeouts_the_given_limit_cuts(storage, tmp_path):
     np.testing.assert_array_equal(loading.load(ID).episode_lengths, [4, 4, 2])
 
 
+def test_without_timeouts_a_break_is_a_cut(storage, tmp_path):
+    """What d4rl.qlearning_dataset returns: the rows at which episodes were cut are not there."""
+    made = arrays(timeouts=None)
+    # What follows was float32 for a while.
+    made['observations'] = made['observations'].astype(np.float64) + 1e-9
+    made['next_observations'] = np.roll(made['observations'], -1, axis=0).astype(np.float32)
+    made['next_observations'][[TERMINAL, TIMEOUT, ROWS - 1]] = 7.0
+    file = write(tmp_path / 'file.hdf5', made)
+    _, notes = d4rl.convert(file, ID, 'Hopper-v5')
+    assert notes[1].startswith('there are no timeouts: 1 episodes are cut where the next_observations')
+    data = loading.load(ID)
+    np.testing.assert_array_equal(data.episode_lengths, [4, 5, 3])
+    np.testing.assert_array_equal(data.transitions.reward, made['rewards'])
+    np.testing.assert_array_equal(np.flatnonzero(data.truncation), [TIMEOUT, ROWS - 1])
+    np.testing.assert_array_equal(np.flatnonzero(data.transitions.discount == 0), [TERMINAL])
+    np.testing.assert_array_equal(data.transitions.next_observation[TIMEOUT], np.full(11, 7.0))
+    np.testing.assert_allclose(
+        data.transitions.next_observation, made['next_observations'], rtol=1e-6
+    )
+    # A limit cuts as well, and not where a break has cut before.
+    d4rl.convert(file, 'd4rl/limited-v2', 'Hopper-v5', max_episode_steps=4)
+    np.testing.assert_array_equal(loading.load('d4rl/limited-v2').episode_lengths, [4, 4, 1, 3])
+    made['next_observations'] += 1
+    _, notes = d4rl.convert(write(file, made), 'd4rl/shuffled-v2', 'Hopper-v5')
+    assert notes[1].startswith('WARNING: there are no timeouts: 10 episodes are cut')
+    made['next_observations'][5] = np.nan
+    with pytest.raises(DatasetError, match='next_observations is NaN or infinite in row 5'):
+        d4rl.convert(write(file, made), 'd4rl/other-v2', 'Hopper-v5')
+
+
+def test_whole_numbers_next_to_each_other_are_a_break(storage, tmp_path):
+    observations = np.array([[0], [1], [255], [1], [2]], np.uint8)
+    led_to = np.array([[1], [255], [0], [2], [3]], np.uint8)
+    rows = np.arange(5)
+    made = {
+        'observations': observations, 'next_observations': led_to, 'terminals': np.zeros(5, bool),
+        'actions': rows % 2, 'rewards': rows / 2,
+    }  # fmt: skip
+    np.testing.assert_array_equal(converted(tmp_path, made, '').episode_lengths, [3, 2])
+
+
+def test_what_cannot_be_loaded_does_not_appear(storage, tmp_path, monkeypatch):
+    """Durations are of no use to D4RL, which does not check them; the loader does."""
+    made = arrays(**{'infos/duration': np.arange(ROWS) - 3.0})
+    with pytest.raises(DatasetError, match="episode 0, infos 'duration': a positive number"):
+        converted(tmp_path, made)
+    assert not any(storage.iterdir())
+
+
 @pytest.mark.parametrize('recorded, lengths', [(True, [4, 1, 4, 3]), (False, [4, 3, 2])])
 def test_a_timeout_right_after_a_termination_leaves_at_most_one_step(
     storage, tmp_path, recorded, lengths
