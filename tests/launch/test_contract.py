@@ -42,7 +42,7 @@ def run(request, tmp_path_factory):
             standardize_observations=True, num_updates=20, eval_interval=10,
         )  # fmt: skip
         printed = []
-        patch.setattr('builtins.print', lambda *words, **where: printed.append(' '.join(map(str, words))))
+        patch.setattr('builtins.print', lambda *words, **_: printed.append(' '.join(map(str, words))))
         restored = policies.restore(train.train(config))
         yield Run(config, restored, '\n'.join(printed))
 
