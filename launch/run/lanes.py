@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from data import environments
+from data import environments, workers
 from data.flat import flatten_observation
 from data.problem import Problem
 
@@ -99,8 +99,8 @@ def _work(
     try:
         while (request := connection.recv()) is not None:
             connection.send(group.advance(*request))
-    except EOFError:
-        # The parent is gone.
+    except (EOFError, ConnectionError):
+        # The parent is gone, or no longer listens.
         return
     group.close()
 
@@ -132,7 +132,8 @@ class Lanes:
             worker = context.Process(
                 target=_work, args=(remote, problem, len(share), registered), daemon=True
             )
-            worker.start()
+            with workers.undisturbed():
+                worker.start()
             remote.close()
             self._workers.append(worker)
             self._connections.append(connection)
