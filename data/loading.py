@@ -129,6 +129,11 @@ def open_source(dataset_id: str) -> MinariDataset:
         raise DatasetError(f'dataset {dataset_id}: {error}') from error
 
 
+def is_here(dataset_id: str) -> bool:
+    """Whether a dataset is in Minari's local storage."""
+    return (get_dataset_path(dataset_id) / 'data').exists()
+
+
 def _available() -> list[str]:
     return sorted({*minari.list_local_datasets(), *recipes.RECIPES})
 

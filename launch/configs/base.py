@@ -126,6 +126,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     # Default: runs/<algorithm>/<dataset>/seed<seed>-<hash of the config>.
     config.run_dir = ''
     config.resume = True
+    # Lets the run in run_dir go on to a num_updates that is larger than its own.
+    config.extend = False
     config.wandb = False
     return config
 
