@@ -172,6 +172,11 @@ def _without_env_specs(storage: MinariStorage) -> MinariStorage:
     )
 
 
+def is_here(dataset_id: str) -> bool:
+    """Whether a dataset is in Minari's local storage."""
+    return (get_dataset_path(dataset_id) / 'data').exists()
+
+
 def _available() -> list[str]:
     return sorted({*minari.list_local_datasets(), *recipes.RECIPES})
 

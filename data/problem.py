@@ -166,7 +166,7 @@ def judged_in(problem: Problem, env_id: str = '', max_episode_steps: int = 0) ->
 
 
 def save(problem: Problem, path: Path) -> None:
-    """Writes a problem as JSON."""
+    """Writes a problem as JSON; the file appears whole or not at all."""
     fields = problem._asdict() | {
         'spec': problem.spec._asdict(),
         'action_map': problem.action_map.to_json(),
@@ -177,30 +177,73 @@ def save(problem: Problem, path: Path) -> None:
             for name, value in problem.preprocessing._asdict().items()
         },
     }
-    path.write_text(json.dumps(fields, indent=2))
+    temporary = path.with_name(f'{path.name}.part')
+    temporary.write_text(json.dumps(fields, indent=2))
+    temporary.replace(path)
 
 
 def load(path: Path) -> Problem:
     """Reads what `save` wrote.
 
     Raises:
-        DatasetError: the file has other fields, as one of another version would.
+        DatasetError: the file is missing, damaged or of another version.
     """
+    if not path.exists():
+        raise DatasetError(f'{path} is missing: without it nothing is known of what policies face.')
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise DatasetError(f'{path} is damaged: it is no JSON ({error}).') from error
+    if not isinstance(fields, dict):
+        raise DatasetError(f'{path} is damaged: it holds no object.')
     # What it was written without was then as the defaults are.
-    fields: dict[str, Any] = Problem._field_defaults | json.loads(path.read_text())
+    fields = Problem._field_defaults | fields
     if set(fields) != set(Problem._fields):
         raise DatasetError(
             f'{path} was written by another version of this code: it has '
-            f'{", ".join(sorted(fields))} where {", ".join(sorted(Problem._fields))} are needed; '
-            'train again in another directory.'
+            f'{", ".join(sorted(fields))} where {", ".join(sorted(Problem._fields))} are needed; train '
+            'again in another directory.'
         )
-    maps = {name: np.float32(value) for name, value in fields['preprocessing'].items()}
-    return Problem(**fields | {
-        'spec': Spec(**fields['spec']),
-        'observation_keys': tuple(fields['observation_keys']),
-        'action_map': actions.from_json(fields['action_map']),
-        'columns': fields['columns'] and columns.from_json(fields['columns'], str(path)),
-        'env_spec': fields['env_spec'] and env_specs.parse(fields['env_spec'], f'{path}, env_spec'),
-        'scores': fields['scores'] and tuple(fields['scores']),
-        'preprocessing': Preprocessing(**maps),
-    })  # fmt: skip
+    parsed = {}
+    for name, value in fields.items():
+        try:
+            parsed[name] = _parsed(name, value, str(path))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise DatasetError(
+                f'{path} is damaged: its {name} is not what was written ({error}).'
+            ) from error
+    task = Problem(**parsed)
+    if {np.shape(each) for each in task.preprocessing[:2]} != {(task.spec.observation_size,)}:
+        raise DatasetError(
+            f'{path} is damaged: its preprocessing is not of the {task.spec.observation_size} features '
+            'of its spec.'
+        )
+    return task
+
+
+def _parsed(name: str, value: Any, owner: str) -> Any:
+    """A field of a problem from JSON; raises what Python does if it is something else."""
+    numbers = {'spec': int, 'scores': float, 'reference_lines': float}
+    if name in numbers and value is not None:
+        each = value if name == 'scores' else value.values()
+        if not all(isinstance(number, int | numbers[name]) for number in each):
+            raise ValueError(f'{value} are no numbers')
+    match name:
+        case 'name':
+            return value + ''
+        case 'spec':
+            return Spec(**value)
+        case 'action_map':
+            return actions.from_json(value)
+        case 'columns':
+            return value and columns.from_json(value, owner)
+        case 'env_spec':
+            return value and env_specs.parse(value, f'{owner}, env_spec')
+        case 'preprocessing':
+            return Preprocessing(**{key: np.float32(each) for key, each in value.items()})
+        case 'observation_keys':
+            return tuple(value)
+        case 'scores':
+            random, expert = value or (None, None)
+            return value and (random, expert)
+    return value

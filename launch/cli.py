@@ -4,7 +4,9 @@ import contextlib
 import importlib
 import os
 import runpy
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,14 +19,85 @@ from data.types import DatasetError
 from launch.configs import UnknownDomainError, as_python, register_parsers
 
 _CONFIGS = Path(__file__).parent / 'configs'
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds that an interrupted program may take to end; a compiled computation can take longer.
+_GRACE = 3.0
+# What an interrupted program says, the innermost last.
+_standing: list[Callable[[], str]] = [lambda: '']
 
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what, why and what can."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM; its arguments are the signal and what is said of where things stand."""
+
+
+@contextlib.contextmanager
+def interruptible(standing: Callable[[], str]) -> Iterator[None]:
+    """What an interruption in this block says, worked out when it comes."""
+    _standing.append(standing)
+    try:
+        yield
+    finally:
+        _standing.pop()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Ends a block with Interrupted at the first signal, within a few seconds; further ones are ignored.
+
+    Python raises it between two steps of its own. Where a compiled computation goes on for longer, the
+    process ends as if it were killed, which loses nothing that would be kept.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    ended, interrupted = threading.Event(), threading.Event()
+
+    def interrupt(number, frame):
+        del frame
+        interrupted.set()
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number, _standing[-1]())
+
+    def watch():
+        received = iter(lambda: os.read(reader, 1), b'')
+        number = next((byte[0] for byte in received if byte[0] in _SIGNALS), None)
+        os.close(reader)
+        if number:
+            said = _standing[-1]()
+            if not ended.wait(_GRACE):
+                _say_interrupted(said)
+                os._exit(128 + number)
+
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
+    for each, handler in before.items():
+        # A shell has what it runs in the background ignore Ctrl-C.
+        if handler is not signal.SIG_IGN:
+            signal.signal(each, interrupt)
+    waking = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(waking)
+        os.close(writer)
+        if not interrupted.is_set():
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def _say_interrupted(standing: str) -> None:
+    print(f'interrupted: {standing}' if standing else 'interrupted', file=sys.stderr, flush=True)
+
+
 def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> None:
     """Starts an absl program; an error that is the user's ends it with one sentence and status 1.
+
+    An interruption ends it with one line too, and the status that shells give.
 
     Args:
         main: takes the arguments that are no flags, after the program's name.
@@ -42,7 +115,7 @@ def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> No
             _import(name)
         main(argv)
 
-    with _sentences():
+    with _sentences(), _interrupts():
         app.run(begin, flags_parser=_parsed)
 
 
@@ -50,6 +123,10 @@ def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> No
 def _sentences() -> Iterator[None]:
     try:
         yield
+    except Interrupted as interruption:
+        number, said = interruption.args
+        _say_interrupted(said)
+        sys.exit(128 + number)
     except (UserError, DatasetError, UnknownDomainError) as error:
         sys.exit(f'error: {error}')
     except OSError as error:

@@ -20,8 +20,8 @@ from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
 from launch.estimate import exact
-from launch.report import finished, summary
-from launch.run import drawing, policies, rollouts
+from launch.report import summary
+from launch.run import documents, drawing, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
@@ -90,7 +90,7 @@ def _report(
 ) -> None:
     """Writes the summary, with more beside it, under a name in the run's directory, and prints it."""
     found = summary.summarize(run.problem, judged, run.updates)
-    finished.write(run.path / name, found | more)
+    documents.write(run.path / name, found | more)
     print(f'{run.path}\nafter {run.updates:,} updates, {how}\n')
     print(summary.table({run.title: found}))
     print(f'\nWritten to {run.path / name}')

@@ -29,7 +29,7 @@ from launch.estimate import judging, ratios
 from launch.estimate.estimators import ESTIMATORS, Estimate, Judged
 from launch.estimate.judging import Method
 from launch.report import tables
-from launch.run import directory, policies, validation
+from launch.run import directory, documents, policies, validation
 
 
 def main(config: ConfigDict, runs: list[str]) -> None:
@@ -57,8 +57,7 @@ def main(config: ConfigDict, runs: list[str]) -> None:
         print(ranking(judged, FLAGS.rank_by == 'lower_bound'))
     file.parent.mkdir(parents=True, exist_ok=True)
     written = {'config': json.loads(asked.to_json_best_effort()), 'policies': as_json(judged)}
-    with disk.writing(file):
-        file.write_text(json.dumps(written, indent=2))
+    documents.write(file, written)
     print(f'\nWritten to {file}')
 
 
@@ -217,7 +216,7 @@ def as_json(judged: list[Judged]) -> list[dict[str, Any]]:
         }}
         for each in judged
     ]  # fmt: skip
-    return json.loads(json.dumps(plain), parse_constant=lambda _: None)
+    return json.loads(documents.dumps(plain))
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ they do not learn from.
 import json
 import sys
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +29,23 @@ from launch.estimate.behaviour import Model
 from launch.estimate.estimators import ESTIMATORS
 from launch.estimate.judging import Method
 from launch.report import estimates, finished
-from launch.run import directory, feeds, learners, loop, policies, ranges, rollouts, validation
-from launch.run.directory import Checkpoints
+from launch.run import (
+    directory,
+    documents,
+    feeds,
+    learners,
+    loop,
+    metrics,
+    owner,
+    policies,
+    ranges,
+    rollouts,
+    validation,
+)  # fmt: skip
+from launch.run.checkpoints import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Judge
-from launch.run.members import make_members, with_target
+from launch.run.members import Member, make_members, with_target
 
 
 class Data(NamedTuple):
@@ -65,18 +78,31 @@ def train(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, dataset, environment or run directory cannot be used.
     """
     validate(config)
-    config = _measured(config)
-    algorithm = ALGORITHMS[config.algorithm]
-    targets = tuple(config.get('target_returns', ()))
-    hparams = config.hparams.to_dict()
-    members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
-    title = directory.title(config.algorithm, config.top_fraction)
+    config = _measured(directory.extended(config))
+    members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
-    if directory.holds(path, config, config.resume) and finished.is_finished(path):
-        finished.show(path, title)
-        return path
+    title = directory.title(config.algorithm, config.top_fraction)
+    if not _is_finished(path, config):
+        disk.check_directory(path)
+        with owner.alone(path), cli.interruptible(partial(loop.standing, path, config.num_updates)):
+            _train(path, config, title, members)
+    finished.show(path, title)
+    return path
 
-    disk.check_directory(path)
+
+def _is_finished(path: Path, config: ConfigDict) -> bool:
+    there = directory.holds(path, config, config.resume)
+    if not there or directory.is_extended_by(path, config) or not finished.is_finished(path):
+        return False
+    # Where its data are, they may have changed, and it be meant to learn from them as they are now.
+    if directory.knows_data(path) and loading.is_here(config.dataset):
+        directory.check_data(path, loading.load(config.dataset))
+    return True
+
+
+def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) -> None:
+    algorithm, hparams = ALGORITHMS[config.algorithm], config.hparams.to_dict()
+    targets = tuple(config.get('target_returns', ()))
     data = load_data(config)
     dataset = data.learned_from
     task = dataset.problem
@@ -86,10 +112,10 @@ def train(config: ConfigDict) -> Path:
         for doubt in judges.check(task, data.not_held_out):
             print(f'WARNING: {doubt}.', file=sys.stderr)
         task = judges.limited(task, data.not_held_out)
-    directory.create(path, config)
-    problem.save(task, path / 'problem.json')
+    directory.begin(path, config, task, dataset)
     model = None if data.held_out is None else _behaviour_model(data, method)
-    checkpoints = Checkpoints(path, config.keep_checkpoints)
+    checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
+    metrics.rewind(path, checkpoints)
     if (checkpoints.latest() or 0) < config.num_updates:
         learner = learners.build(
             algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
@@ -114,7 +140,6 @@ def train(config: ConfigDict) -> Path:
     if data.held_out is not None:
         _estimate(path, data, method, model, config)
     finished.finish(path, title, task, config.num_updates, data.log)
-    return path
 
 
 def _judge(
@@ -151,7 +176,7 @@ def _estimate(
     found = policies.of_restored(policies.restore(path))
     judged = judging.judge(held, found, method, model) if found else []
     members = [member for each in found for member in each.members]
-    finished.write(path / estimates.FILE, {
+    documents.write(path / estimates.FILE, {
         'config': json.loads(config.ope.to_json_best_effort()),
         'estimator': config.ope.estimator,
         'log': estimates.of_log(held, method.gamma) | {'fitted_q': judging.of_log(held, method)},
@@ -219,7 +244,10 @@ def _measured(config: ConfigDict) -> ConfigDict:
     config = config.copy_and_resolve_references()
     if 'target_returns' not in config or (config.target_returns and not config.standardize_returns):
         return config
-    returns = loading.load(config.dataset).episode_returns
+    dataset = loading.load(config.dataset)
+    if config.run_dir:
+        directory.check_data(Path(config.run_dir), dataset)
+    returns = dataset.episode_returns
     if not config.target_returns:
         asked = np.quantile(returns, [1, 0.9])
         config.target_returns = tuple(dict.fromkeys(float(f'{value:.6g}') for value in asked))

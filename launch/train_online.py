@@ -12,6 +12,7 @@ At every evaluation the running episodes are cut, as by a time limit, and new on
 that step: so a checkpoint needs no state of the simulator, and resuming is exact.
 """
 
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,17 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
 from data import disk, judges, policies, problem
+from data.problem import Problem
 from launch import cli
 from launch.cli import UserError
 from launch.configs import online
 from launch.report import finished
-from launch.run import directory, learners, loop, replays, rollouts, validation
+from launch.run import directory, learners, loop, metrics, owner, replays, rollouts, validation
 from launch.run.actors import Actors
-from launch.run.directory import Checkpoints
+from launch.run.checkpoints import Checkpoints
 from launch.run.learners import Learners
 from launch.run.loop import Advance
-from launch.run.members import make_members
+from launch.run.members import Member, make_members
 from launch.run.replays import Replays
 from launch.train import load_data
 
@@ -75,31 +77,47 @@ def train_online(config: ConfigDict) -> Path:
         task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
     else:
         task = problem.from_environment(config.env_id, config.max_episode_steps)
-    hparams = config.hparams.to_dict()
-    members = make_members(hparams, config.sweep, config.seed, config.num_seeds)
+    config = directory.extended(config)
+    members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm)
     path = Path(config.run_dir or directory.default_path(config, f'online-{config.env_id}'))
-    if directory.holds(path, config, config.resume) and finished.is_finished(path):
-        finished.show(path, title)
-        return path
+    there = directory.holds(path, config, config.resume)
+    there = there and not directory.is_extended_by(path, config)
+    if not (there and finished.is_finished(path)):
+        disk.check_directory(path)
+        with owner.alone(path), cli.interruptible(partial(loop.standing, path, config.num_updates)):
+            _train(path, config, title, members, task, source)
+    finished.show(path, title)
+    return path
 
-    disk.check_directory(path)
+
+def _train(
+    path: Path,
+    config: ConfigDict,
+    title: str,
+    members: list[Member],
+    task: Problem,
+    source: Path | None,
+) -> None:
     judges.check(task)
-    directory.create(path, config)
-    problem.save(task, path / 'problem.json')
-    checkpoints = Checkpoints(path)
+    dataset = None
+    if source and config.offline_share:
+        dataset = load_data(directory.load_config(source)).learned_from
+        directory.check_data(source, dataset)
+    directory.begin(path, config, task, dataset)
+    checkpoints = Checkpoints(path, len(members))
+    metrics.rewind(path, checkpoints)
     step = checkpoints.latest() or 0
     if step < config.num_updates:
         learner = learners.build(
-            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members, hparams,
-            config.network, config.batch_size,
+            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members,
+            config.hparams.to_dict(), config.network, config.batch_size,
         )  # fmt: skip
         states, offline = learner.init(), None
         if source and not step:
-            before = Checkpoints(source).restore(states=states)['states']
-            states = before.replace(hparams=states.hparams)
-        if source and config.offline_share:
-            dataset = load_data(directory.load_config(source)).learned_from
+            _, before = Checkpoints(source, len(members)).restore_latest(states=states)
+            states = before['states'].replace(hparams=states.hparams)
+        if dataset:
             offline = learners.place(dataset.transitions, len(members))
         buffers = replays.build(
             task.spec, len(members), config.replay_capacity, config.batch_size, offline,
@@ -123,7 +141,6 @@ def train_online(config: ConfigDict) -> Path:
             )  # fmt: skip
         actors.close()
     finished.finish(path, title, task, config.num_updates)
-    return path
 
 
 def _acting(
@@ -148,7 +165,8 @@ def _acting(
     def advance(carry, step, num_steps):
         states, buffer = carry['states'], carry['replay']
         keep_actors(states, step)
-        if step % eval_interval == 0:
+        # A run that was extended may go on between two evaluations.
+        if step % eval_interval == 0 or not actors.running:
             actors.restart(step)
         for now in range(step, step + num_steps):
             buffer = buffers.append(buffer, actors.step(states, now))

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from minari.data_collector import EpisodeBuffer
 
-from data import environments
+from data import environments, workers
 from data.recipes.recipe import Recording
 from networks.policies import TanhGaussianPolicy
 
@@ -85,7 +85,11 @@ def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _begin_worker)
+    pool = ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _begin_worker)
+    with workers.undisturbed():
+        # Its processes start when it first has something to do.
+        pool.submit(int)
+    return pool
 
 
 def _begin_worker() -> None:

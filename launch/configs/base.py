@@ -99,6 +99,7 @@ RANGES = {
     'top_fraction': '(0, 1]',
     'run_dir': 'text',
     'resume': 'bool',
+    'extend': 'bool',
     'wandb': 'bool',
 }
 
@@ -163,6 +164,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     # Default: runs/<algorithm>/<dataset>/seed<seed>-<hash of the config>.
     config.run_dir = ''
     config.resume = True
+    # Lets the run in run_dir go on to a num_updates that is larger than its own.
+    config.extend = False
     config.wandb = False
     return config
 

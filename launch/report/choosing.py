@@ -1,16 +1,21 @@
 """Which of a run's policies: by its index, by its setting, or by what a log says that it earns."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from launch.cli import UserError
 from launch.report import estimates
-from launch.run import policies
+from launch.run import documents, policies
 from launch.run.members import by_setting
 from launch.run.policies import Restored
 
 ESTIMATOR = 'FQE'
+_ESTIMATE = {'value': documents.NUMBER, 'refusal': (str, type(None))}
+_OF_POLICY = {'member': int, 'updates': int, 'estimates': {'*': _ESTIMATE}}
+_CONFIG = {'hparams': {'gamma': documents.NUMBER}}
+# A run's own file, and that of launch.ope.
+_OF_RUN = {'config': _CONFIG, 'policies': [_OF_POLICY]}
+_OF_RUNS = {'config': _CONFIG, 'policies': [_OF_POLICY | {'run': str}]}
 
 
 class Judged(NamedTuple):
@@ -72,28 +77,27 @@ def read(file: Path, run: Restored, estimator: str | None) -> Estimates:
         UserError: it is no such file, says nothing of the run, or nothing by this estimator.
     """
     try:
-        found = json.loads(file.read_text())
+        found = documents.read(file, {'policies': list})
         own = file.parent.resolve() == run.path.resolve()
-        ours = [
-            each
-            for each in found['policies']
-            if own or Path(each['run']).resolve() == run.path.resolve()
-        ]
-        others = ', '.join(sorted({each['run'] for each in found['policies']})) or 'nothing'
-        judged, targets = [], run.target_returns or (None,)
-        for each in ours:
-            # A policy that is asked for several returns was judged with each, in their order.
-            before = [(j.member, j.updates) for j in judged].count((each['member'], each['updates']))
-            target = targets[before % len(targets)]
-            judged.append(Judged(each['member'], each['updates'], target, each['estimates']))
-        known = list(dict.fromkeys(name for each in judged for name in each.estimates))
-        estimator = estimator or found.get('estimator', ESTIMATOR)
-        discount = found['config']['hparams']['gamma']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f'{file} holds no estimates of policies ({type(error).__name__}: {error}).'
-        ) from error
+        documents.check(str(file), found, _OF_RUN if own else _OF_RUNS)
+    except (OSError, UserError) as error:
+        raise UserError(f'{file} holds no estimates of policies: {error}') from error
+    ours = [
+        each
+        for each in found['policies']
+        if own or Path(each['run']).resolve() == run.path.resolve()
+    ]
+    judged, targets = [], run.target_returns or (None,)
+    for each in ours:
+        # A policy that is asked for several returns was judged with each, in their order.
+        before = [(j.member, j.updates) for j in judged].count((each['member'], each['updates']))
+        target = targets[before % len(targets)]
+        judged.append(Judged(each['member'], each['updates'], target, each['estimates']))
+    known = list(dict.fromkeys(name for each in judged for name in each.estimates))
+    estimator = estimator or found.get('estimator', ESTIMATOR)
+    discount = found['config']['hparams']['gamma']
     if not judged:
+        others = ', '.join(sorted({each.get('run', '') for each in found['policies']})) or 'nothing'
         raise UserError(f'{file} has no estimates of {run.path}, but of {others}.')
     if estimator not in known:
         raise UserError(f'--estimator={estimator}: {file} has estimates by {", ".join(known)}.')

@@ -1,6 +1,5 @@
 """What the log says of a run's policies, beside the run's summary: estimates.json in its directory."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,28 @@ import numpy as np
 import scipy.stats
 
 from data.loading import Dataset
+from launch.run import documents
 
 FILE = 'estimates.json'
+_MEAN = dict.fromkeys(('mean', 'mean_low', 'mean_high'), documents.NUMBER)
+# Of a policy, by one estimator.
+ESTIMATE = dict.fromkeys(('value', 'low', 'high'), documents.NUMBER) | {'refusal': (str, type(None))}
+# What the log itself earned.
+LOG = {'episodes': int, 'gamma': documents.NUMBER, 'return': _MEAN, 'discounted_return': _MEAN}
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The estimates in a run directory, None if it was not judged from its log."""
+    """The estimates in a run directory, None if it was not judged from its log.
+
+    Raises:
+        UserError: they are damaged.
+    """
     file = path / FILE
-    return json.loads(file.read_text()) if file.exists() else None
+    if not file.exists():
+        return None
+    found = documents.read(file, {'estimator': str, 'log': LOG, 'policies': list})
+    of_policy = {'setting': dict, 'seed': int, 'estimates': {found['estimator']: ESTIMATE}}
+    return documents.check(str(file), found, {'policies': [of_policy]})
 
 
 def of_log(dataset: Dataset, gamma: float) -> dict[str, Any]:

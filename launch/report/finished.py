@@ -1,13 +1,11 @@
 """How a run ends: a summary, a table and a figure."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from data import disk
 from data.problem import Problem
 from launch.report import curves, estimates, summary, tables
-from launch.run import metrics
+from launch.run import documents, metrics
 from launch.run.members import Member
 
 _SUMMARY, _CURVES = 'summary.json', 'learning_curves.png'
@@ -21,7 +19,7 @@ def is_finished(path: Path) -> bool:
 def finish(
     path: Path, title: str, problem: Problem, num_steps: int, log: dict[str, Any] | None = None
 ) -> None:
-    """Writes the summary and the figure of a run from its metrics, and prints the table.
+    """Writes the summary and the figure of a run from its metrics.
 
     `log` is what its dataset itself earned (estimates.of_log), to be held against what policies earn.
     """
@@ -34,16 +32,7 @@ def finish(
     curves.draw_learning_curves(rows, problem, title, path / _CURVES)
     found = summary.summarize(problem, judged, num_steps) | ({'log': log} if log else {})
     estimated = estimates.read(path)
-    write(path / _SUMMARY, estimates.attach(found, estimated) if estimated else found)
-    show(path, title)
-
-
-def write(file: Path, content: dict[str, Any]) -> None:
-    """Writes JSON; the file appears whole or not at all."""
-    temporary = file.with_suffix('.part')
-    with disk.writing(file):
-        temporary.write_text(json.dumps(content, indent=2))
-        temporary.replace(file)
+    documents.write(path / _SUMMARY, estimates.attach(found, estimated) if estimated else found)
 
 
 def show(path: Path, title: str) -> None:

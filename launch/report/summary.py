@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,8 @@ import scipy.stats
 
 from data.problem import Problem
 from launch.cli import UserError
-from launch.report import tables
-from launch.run import directory
+from launch.report import estimates, tables
+from launch.run import directory, documents
 from launch.run.members import Member, by_setting
 
 _BOOTSTRAP_SAMPLES = 5_000
@@ -25,6 +24,13 @@ MEASURES = (
     'support', 'agreement', 'normalized_action_distance',
 )  # fmt: skip
 VALUES = ('claimed_value', 'discounted_return')
+_INTERVAL = {'seeds': int} | dict.fromkeys(('mean', 'mean_low', 'mean_high'), documents.NUMBER)
+# The keys that its readers need.
+_SETTING = {'setting': {'*': documents.NUMBER}, 'label': str, 'diverged_seeds': [int]}
+_SUMMARY = {
+    'dataset': str, 'updates': int, 'reference_returns': {'*': documents.NUMBER},
+    'reference_lines': {'*': documents.NUMBER}, 'settings': [_SETTING],
+}  # fmt: skip
 
 
 def interval(scores: np.ndarray) -> dict[str, Any]:
@@ -103,12 +109,24 @@ def read(path: Path) -> dict[str, Any]:
     """The summary of a finished run.
 
     Raises:
-        UserError: the directory holds none.
+        UserError: the directory holds none, or a damaged one.
     """
     file = path / 'summary.json'
     if not file.exists():
         raise UserError(f'{path} is not finished: there is no {file.name} in it.')
-    return json.loads(file.read_text())
+    found = documents.read(file, _SUMMARY)
+    if not found['settings']:
+        raise UserError(f'{file} is damaged: it has no settings.')
+    optional = dict.fromkeys((*MEASURES, 'estimate'), _INTERVAL)
+    optional |= {'return': _INTERVAL | {'iqm': documents.NUMBER}}
+    optional |= {'returns_by_seed': {'*': documents.NUMBER}}
+    for index, setting in enumerate(found['settings']):
+        schema = {name: each for name, each in optional.items() if name in setting}
+        schema |= {'refused': dict} if 'estimator' in found else {}
+        found['settings'][index] = documents.check(str(file), setting, schema, f'settings[{index}]')
+    judged = {'ranking': str, 'log': {'fitted_q': documents.NUMBER}} if 'estimator' in found else {}
+    log = {'log': estimates.LOG | judged.get('log', {})} if 'log' in found or judged else {}
+    return documents.check(str(file), found, judged | log)
 
 
 def settings(summaries: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

@@ -22,9 +22,9 @@ class Actors:
         self._spec, self._learner, self._random_steps = problem.spec, learner, random_steps
         self._lanes = [Lane(problem) for _ in learner.members]
         self._keys = learner.keys(_STREAM)
-        self._observations: list[np.ndarray]
+        self._observations: list[np.ndarray] = []
         self._rng: list[np.random.Generator]
-        self._running = np.zeros(len(self._lanes))
+        self._earned = np.zeros(len(self._lanes))
         self._finished: list[list[float]] = [[] for _ in self._lanes]
 
     def restart(self, step: int) -> None:
@@ -37,7 +37,12 @@ class Actors:
             lane.reset(int(sequence.generate_state(1)[0]))
             for lane, sequence in zip(self._lanes, sequences)
         ]
-        self._running[:] = 0.0
+        self._earned[:] = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether episodes have begun."""
+        return bool(self._observations)
 
     def step(self, states: Any, step: int) -> Transition:
         """Acts once in every environment; transitions with a leading axis of mesh members."""
@@ -73,10 +78,10 @@ class Actors:
             np.where(np.isfinite(action), action, 0).astype(action.dtype)
         )
         self._observations[index] = following
-        self._running[index] += reward
+        self._earned[index] += reward
         if terminated or truncated:
-            self._finished[index].append(self._running[index])
-            self._running[index] = 0.0
+            self._finished[index].append(self._earned[index])
+            self._earned[index] = 0.0
             self._observations[index] = lane.reset()
         discount = np.float32(0.0 if terminated else 1.0)
         return observation, action, np.float32(reward), discount, following

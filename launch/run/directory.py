@@ -1,35 +1,47 @@
 """The directory of a run: all that it was, learned and measured.
 
     config.json           the complete config
+    dataset.json          what is learned from: its id and the fingerprint of its numbers
     problem.json          dataset id, sizes, environment, action bounds, standardisation, scores
     metrics.jsonl         one row per member and log or evaluation
-    checkpoints/          orbax: the states of all members at the last evaluation, or evaluations if
+    checkpoints/          the states of all members at the last evaluation, or evaluations if
                           config.keep_checkpoints says so; online also the replay buffers
     actors/STEP.npz       online: the members' policies at every log (data/policies.py)
     estimates.json        judged from the log: what every member would earn
-    summary.json          final returns, scores or estimates with intervals, per setting
+    summary.json          final returns, scores or estimates with intervals, per setting; of a run that
+                          has been extended, summary-UPDATES.json what it was before
     learning_curves.png
     tensorboard/
+    .lock                 while it is trained, by which process
 """
 
+import copy
+import dataclasses
 import hashlib
+import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-import jax
-import orbax.checkpoint as ocp
+import numpy as np
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
-from orbax.checkpoint.checkpoint_managers import LatestN
 
 from algorithms import ALGORITHMS
-from data import disk
+from data import problem
+from data.loading import Dataset
+from data.problem import Problem
 from launch.cli import UserError
 from launch.configs import base
+from launch.run import checkpoints, documents
+from launch.run.owner import LOCK
 
 # What may differ between two launches of one run.
-_FREE_KEYS = ('run_dir', 'resume', 'wandb')
-_UNFINISHED = 'config.json.part'
+_FREE_KEYS = ('run_dir', 'resume', 'wandb', 'extend')
+_CONFIG, _DATASET, _PROBLEM = 'config.json', 'dataset.json', 'problem.json'
+# Of a config: without these there is no policy to restore.
+_NEEDED = ('seed', 'num_seeds', 'num_updates', 'batch_size', 'hparams', 'sweep', 'network')
 
 
 def identity(config: ConfigDict) -> dict[str, Any]:
@@ -51,30 +63,53 @@ def default_path(config: ConfigDict, data: str) -> Path:
 
 
 def holds(path: Path, config: ConfigDict, resume: bool) -> bool:
-    """Whether a directory holds this run already; an empty one, or none, does not.
+    """Whether a directory holds this run already, or that which it extends; an empty one does not.
 
     Raises:
         UserError: it holds another run or other things, or this run and it shall not be resumed.
     """
-    if not (path / 'config.json').exists():
-        # What a kill left before the config was whole is nothing yet.
-        if path.exists() and any(entry.name != _UNFINISHED for entry in path.iterdir()):
+    if not (path / _CONFIG).exists():
+        if path.exists() and not all(map(_is_nothing, path.iterdir())):
             raise UserError(f'{path} is not empty and holds no run; choose another config.run_dir.')
         return False
-    ours = identity(config)
-    there = _completed(identity(load_config(path)), ours)
+    ours, there = identity(config), identity(load_config(path))
+    ours, there = (flatten_dict(each, True, sep='.') for each in (ours, _completed(there, ours)))
     different = sorted(key for key in there.keys() | ours.keys() if there.get(key) != ours.get(key))
-    if different:
+    if different and different != ['num_updates']:
+        extending = config.get('extend') and ours['num_updates'] > there['num_updates']
+        if not (extending and all(map(_counts_updates, different))):
+            raise UserError(
+                f'{path} holds a run whose config differs in {", ".join(different)}; '
+                'choose another config.run_dir.'
+            )
+    if there['num_updates'] > ours['num_updates']:
         raise UserError(
-            f'{path} holds a run whose config differs in {", ".join(different)}; '
-            'choose another config.run_dir.'
+            f'{path} holds this run with config.num_updates={there["num_updates"]}, and a run cannot '
+            f'go back to {ours["num_updates"]}; choose another config.run_dir.'
         )
     if not resume:
         raise UserError(
             f'{path} holds this run already; continue it with --config.resume or choose another '
             'config.run_dir.'
         )
+    if different and not config.get('extend'):
+        raise UserError(
+            f'{path} holds this run with config.num_updates={there["num_updates"]}; it goes on to '
+            f'{ours["num_updates"]} with --config.extend --config.run_dir={path}, or choose another '
+            'config.run_dir.'
+        )
     return True
+
+
+def _is_nothing(entry: Path) -> bool:
+    """Whether an entry of a directory is what a run leaves that was killed before it began."""
+    if entry.is_dir() and not entry.is_symlink():
+        return not any(entry.iterdir())
+    return entry.name == LOCK or entry.suffix == '.part'
+
+
+def _counts_updates(key: str) -> bool:
+    return key == 'num_updates' or (key.startswith('hparams.') and key.endswith('_updates'))
 
 
 def _completed(there: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -91,16 +126,129 @@ def _completed(there: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     return complete(there, ours, identity(base.get_config(there['algorithm'], {}, {})))
 
 
+def extended(config: ConfigDict) -> ConfigDict:
+    """A config as that of the run which it extends: what followed num_updates there stays as it was.
+
+    Raises:
+        UserError: config.extend does not say which run.
+    """
+    if not config.get('extend'):
+        return config
+    path = Path(config.run_dir)
+    if not config.run_dir:
+        raise UserError('config.extend: which run? --config.run_dir=DIRECTORY says.')
+    if not (path / _CONFIG).exists():
+        return config
+    then = copy.deepcopy(config)
+    then.num_updates = load_config(path).num_updates
+    then = then.copy_and_resolve_references()
+    then.num_updates = config.num_updates
+    return then
+
+
+def is_extended_by(path: Path, config: ConfigDict) -> bool:
+    """Whether a run that is there is to go on to more updates than it was meant for."""
+    return load_config(path).num_updates < config.num_updates
+
+
 def create(path: Path, config: ConfigDict) -> None:
-    """Makes the directory and writes the config, if they are not there."""
-    file = path / 'config.json'
+    """Makes the directory and writes the config, if they are not there, or of a run to extend.
+
+    Raises:
+        UserError: as `holds`.
+    """
+    if holds(path, config, resume=True):
+        if not is_extended_by(path, config):
+            return
+        before, summary = load_config(path), path / 'summary.json'
+        if summary.exists() and not checkpoints.steps(path):
+            raise UserError(f'{path} is finished and has no checkpoint from which it could go on.')
+        print(_extension(path, before, config))
+        # Before the config, so that a run with a summary is never one that is not at its end.
+        if summary.exists():
+            summary.replace(path / f'summary-{before.num_updates}.json')
+    path.mkdir(parents=True, exist_ok=True)
+    # JSON has no infinity, but numbers of any size.
+    text = re.sub(r'(?<=[\s\[])(-?)Infinity\b', r'\g<1>1e999', config.to_json_best_effort(indent=2))
+    documents.write_text(path / _CONFIG, text)
+
+
+def _extension(path: Path, before: ConfigDict, config: ConfigDict) -> str:
+    counting = {
+        name: (before.hparams[name], value)
+        for name, value in config.hparams.items()
+        if _counts_updates(f'hparams.{name}')
+    }
+    sentence = f'{path} goes on from {before.num_updates:,} to {config.num_updates:,} updates.'
+    for name, (then, now) in counting.items():
+        if now == then:
+            sentence += (
+                f' hparams.{name} stays {then:g}, counted from the start: what it schedules does not '
+                'begin again, and a step size that has decayed by then stays where it ended; '
+                f'--config.hparams.{name} sets another.'
+            )
+        else:
+            sentence += f' hparams.{name} is {now:g} from here on, {then:g} before.'
+    return sentence
+
+
+def begin(path: Path, config: ConfigDict, task: Problem, dataset: Dataset | None) -> None:
+    """Writes what a run is and what it is of, once and for all, or makes sure that it still is.
+
+    Args:
+        path: of the run.
+        config: as for `create`.
+        task: the problem.
+        dataset: that is learned from; None if there is none.
+
+    Raises:
+        UserError: as `create`, or the dataset has changed since, or what it was is lost.
+    """
+    file = path / _PROBLEM
+    if file.exists() and dataset:
+        check_data(path, dataset, task)
+    if not file.exists() and checkpoints.steps(path):
+        raise UserError(
+            f'{path} has checkpoints, but no {file.name}, without which they are of no use; restore it '
+            'from a copy, or train from the start in another config.run_dir.'
+        )
+    create(path, config)
     if file.exists():
         return
-    path.mkdir(parents=True, exist_ok=True)
-    temporary = path / _UNFINISHED
-    with disk.writing(file):
-        temporary.write_text(config.to_json_best_effort(indent=2))
-        temporary.replace(file)
+    if dataset:
+        documents.write(path / _DATASET, {
+            'dataset': dataset.problem.name,
+            'fingerprint': dataset.fingerprint,
+        })  # fmt: skip
+    # Last, so that a run which has it has all.
+    problem.save(task, file)
+
+
+def knows_data(path: Path) -> bool:
+    """Whether a run says of which numbers the dataset was that it learned from."""
+    return (path / _DATASET).exists()
+
+
+def check_data(path: Path, dataset: Dataset, task: Problem | None = None) -> None:
+    """Raises UserError if a dataset is no more what a run, if there is one, learned from.
+
+    Of a run made before fingerprints were kept, `task`, if it is given, has to be the same.
+    """
+    file, same = path / _DATASET, True
+    if file.exists():
+        there = documents.read(file, {'dataset': str, 'fingerprint': str})
+        if there['dataset'] == dataset.problem.name:
+            same = there['fingerprint'] == dataset.fingerprint
+    elif task and (path / _PROBLEM).exists():
+        before = problem.load(path / _PROBLEM)
+        same = before.spec == task.spec and all(
+            map(np.allclose, before.preprocessing, task.preprocessing)
+        )
+    if not same:
+        raise UserError(
+            f'dataset {dataset.problem.name} has changed since the run in {path} began: it holds other '
+            'numbers; restore it, or learn from it as it is now in another config.run_dir.'
+        )
 
 
 def load_config(path: Path) -> ConfigDict:
@@ -109,16 +257,32 @@ def load_config(path: Path) -> ConfigDict:
     Raises:
         UserError: there is no run, or its config is damaged.
     """
-    file = path / 'config.json'
+    file = path / _CONFIG
     if not file.exists():
         raise UserError(f'{path} holds no run: there is no {file.name} in it.')
-    try:
-        config = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f'{file} is damaged: it is no JSON ({error}).') from error
-    if not isinstance(config, dict) or config.get('algorithm') not in ALGORITHMS:
+    plain = documents.read(file, {})
+    if plain.get('algorithm') not in list(ALGORITHMS):
         raise UserError(f'{file} names none of the algorithms {", ".join(ALGORITHMS)}.')
-    return ConfigDict(config)
+    default = importlib.import_module(f'launch.configs.{plain["algorithm"]}').get_config()
+    known = {key: value for key, value in default.items() if key in plain or key in _NEEDED}
+    fields = dataclasses.fields(ALGORITHMS[plain['algorithm']].Hyperparameters)
+    # What a return-conditioned policy is asked for is in config.target_returns.
+    names = [field.name for field in fields if field.name != 'target_return']
+    schema = {key: _schema(value, plain.get(key)) for key, value in known.items()}
+    schema |= {'hparams': dict.fromkeys(names, documents.KNOWN_NUMBER), 'sweep': {'*': list}}
+    schema |= {'network': {key: _schema(value) for key, value in default.network.items()}}
+    documents.check(str(file), plain, schema)
+    return ConfigDict(plain)
+
+
+def _schema(value: Any, there: Any = None) -> Any:
+    """What documents.check demands of a key whose default is a value, and of the keys in it."""
+    if isinstance(value, ConfigDict):
+        inside = there if isinstance(there, dict) else {}
+        return {key: _schema(each, inside[key]) for key, each in value.items() if key in inside}
+    if isinstance(value, tuple | list):
+        return list
+    return documents.KNOWN_NUMBER if isinstance(value, float) else type(value)
 
 
 def title(algorithm: str, top_fraction: float = 1.0) -> str:
@@ -131,85 +295,3 @@ def title_of(path: Path) -> str:
     """The title of the run in a directory."""
     config = load_config(path)
     return title(config.algorithm, config.get('top_fraction', 1.0))
-
-
-class Checkpoints:
-    """The states of all members at the last evaluations; each save is all or nothing.
-
-    Args:
-        path: of the run directory.
-        keep: how many of the last saves stay.
-    """
-
-    def __init__(self, path: Path, keep: int = 1):
-        self._path = path / 'checkpoints'
-        self._manager = ocp.CheckpointManager(
-            self._path.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=LatestN(keep), enable_async_checkpointing=False
-            ),
-        )
-
-    def latest(self) -> int | None:
-        """Updates done at the last save, None before the first."""
-        return self._manager.latest_step()
-
-    def steps(self) -> list[int]:
-        """Those of all saves that are kept, the oldest first."""
-        return sorted(self._manager.all_steps())
-
-    def save(self, step: int, **trees: Any) -> None:
-        """Saves named trees of arrays, `states` among them, after `step` updates or steps."""
-        items = {name: ocp.args.StandardSave(_storable(tree)) for name, tree in trees.items()}
-        with disk.writing(self._path):
-            self._manager.save(step, args=ocp.args.Composite(**items))
-
-    def restore(self, step: int | None = None, **trees: Any) -> Any:
-        """What was saved after a step, by name, with the structure and placement of what is given.
-
-        Args:
-            step: of a save that is kept; None for the last.
-            trees: by the names that they were saved with.
-
-        Raises:
-            UserError: there is no checkpoint, it is damaged or of another structure.
-        """
-        step = self.latest() if step is None else step
-        if step is None:
-            raise UserError(f'{self._path} holds no checkpoint yet.')
-        targets = {
-            name: ocp.args.StandardRestore(
-                jax.tree.map(ocp.tree.to_shape_dtype_struct, _storable(tree))
-            )
-            for name, tree in trees.items()
-        }
-        try:
-            restored = self._manager.restore(step, args=ocp.args.Composite(**targets))
-        # A damaged checkpoint fails in whichever library meets the damage first.
-        except Exception as error:
-            raise UserError(
-                f'checkpoint {self._path / str(step)} cannot be read: it is truncated, damaged or of '
-                f'other members, networks or devices ({type(error).__name__}); restore it from a '
-                'copy, or train from the start in another config.run_dir.'
-            ) from error
-        return {
-            name: jax.tree.unflatten(
-                jax.tree.structure(tree),
-                map(_with_key, jax.tree.leaves(tree), jax.tree.leaves(restored[name])),
-            )
-            for name, tree in trees.items()
-        }
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _storable(tree: Any) -> Any:
-    """A tree without random keys; orbax asks for the truth of an item, which a bare array has not."""
-    plain = jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
-    return plain if jax.tree.structure(plain).num_nodes > 1 else {'array': plain}
-
-
-def _with_key(old: Any, new: Any) -> Any:
-    return jax.random.wrap_key_data(new) if _is_key(old) else new

@@ -6,7 +6,6 @@
     predict.py         a CSV in, a CSV of actions out, with onnxruntime alone
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from typing import Any
 from data.columns import Feature
 from data.problem import Problem
 from launch.cli import UserError
-from launch.run import agreement, graphs
+from launch.run import agreement, documents, graphs
 from launch.run.graphs import Graph
 from launch.run.policies import Restored
 
@@ -76,7 +75,7 @@ def write(
                 building / _ONNX, building / _STABLEHLO, graph, run, member, target_return
             ),
         }
-        (building / _ABOUT).write_text(json.dumps(about, indent=2))
+        (building / _ABOUT).write_text(documents.dumps(about, indent=2))
         shutil.copyfile(PREDICT, building / PREDICT.name)
         building.replace(output)
     finally:

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from data import environments
+from data import environments, workers
 from data.problem import Problem
 from data.types import DatasetError
 from launch.cli import UserError
@@ -115,7 +115,8 @@ class Lanes:
             )
             self._connections.append(connection)
             try:
-                worker.start()
+                with workers.undisturbed():
+                    worker.start()
             # Pickle says that it cannot take an object by any of three errors.
             except (OSError, pickle.PicklingError, AttributeError, TypeError) as error:
                 self.close()

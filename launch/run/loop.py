@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import learners
-from launch.run.directory import Checkpoints
+from launch.run import checkpoints, learners
+from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
 from launch.run.metrics import MetricsLog, row
 
@@ -40,6 +40,14 @@ class Record(NamedTuple):
     judge: Judge
     interval: int
     checkpoints: Checkpoints
+
+
+def standing(path: Path, num_steps: int) -> str:
+    """Where a run stands, and how it goes on."""
+    done = max(checkpoints.steps(path), default=0)
+    if not done:
+        return f'{path} has no checkpoint yet; the same command begins it again.'
+    return f'{path} stands at {done:,} of {num_steps:,} steps; the same command goes on from there.'
 
 
 def train(
@@ -71,50 +79,52 @@ def train(
         the states after the last step.
     """
     step, diverged = 0, np.zeros(len(members), bool)
-    if record and (latest := record.checkpoints.latest()):
-        step, carry = latest, record.checkpoints.restore(diverged=[diverged], **carry)
+    if record and record.checkpoints.latest():
+        hparams = carry['states'].hparams
+        step, carry = record.checkpoints.restore_latest(diverged=[diverged], **carry)
         (diverged,) = carry.pop('diverged')
+        # A run that is extended may have others.
+        carry['states'] = carry['states'].replace(hparams=hparams)
         print(f'Resuming {record.path} after {step:,} of {num_steps:,} {unit}s.')
-    progress = tqdm(
+    with tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
-    )
-    while step < num_steps:
-        began = time.perf_counter()
-        chunk = min(interval, num_steps - step)
-        carry, measures = advance(carry, step, chunk)
-        states = jax.block_until_ready(carry['states'])
-        step += chunk
-        progress.update(chunk)
-        rate = chunk / (time.perf_counter() - began)
-        finite = learners.all_finite(states, len(members))
-        for index in np.flatnonzero(~finite & ~diverged):
-            progress.write(f'DIVERGED after {step:,} {unit}s: {members[index].description}')
-        diverged = diverged | ~finite
-        if stop and stop(states):
-            break
-        if not record:
-            continue
-        own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
-        measures = own | measures
-        record.log.write([
-            row('training', index, member, step,
-                {name: values[index] for name, values in measures.items()}
-                | {f'{unit}s_per_second': rate})
-            for index, member in enumerate(members)
-        ])  # fmt: skip
-        if step % record.interval == 0 or step == num_steps:
-            judged = record.judge(states, ~diverged, step == num_steps)
+    ) as progress:
+        while step < num_steps:
+            began = time.perf_counter()
+            chunk = min(interval, num_steps - step)
+            carry, measures = advance(carry, step, chunk)
+            states = jax.block_until_ready(carry['states'])
+            step += chunk
+            progress.update(chunk)
+            rate = chunk / (time.perf_counter() - began)
+            finite = learners.all_finite(states, len(members))
+            for index in np.flatnonzero(~finite & ~diverged):
+                progress.write(f'DIVERGED after {step:,} {unit}s: {members[index].description}')
+            diverged = diverged | ~finite
+            if stop and stop(states):
+                break
+            if not record:
+                continue
+            own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
+            measures = own | measures
             record.log.write([
-                row('evaluation', index, member, step, measured)
-                for index, (member, measured) in enumerate(judged)
+                row('training', index, member, step,
+                    {name: values[index] for name, values in measures.items()}
+                    | {f'{unit}s_per_second': rate})
+                for index, member in enumerate(members)
             ])  # fmt: skip
-            # orbax 0.11 takes no tree that is an array itself.
-            record.checkpoints.save(step, diverged=[diverged], **carry)
-            name = next(name for name in _HEADLINES if name in judged[0][1])
-            values = [measured[name] for _, measured in judged]
-            if not np.isnan(values).all():
-                progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
-    progress.close()
+            if step % record.interval == 0 or step == num_steps:
+                judged = record.judge(states, ~diverged, step == num_steps)
+                record.log.write([
+                    row('evaluation', index, member, step, measured)
+                    for index, (member, measured) in enumerate(judged)
+                ])  # fmt: skip
+                # orbax 0.11 takes no tree that is an array itself.
+                record.checkpoints.save(step, record.log.mark, diverged=[diverged], **carry)
+                name = next(name for name in _HEADLINES if name in judged[0][1])
+                values = [measured[name] for _, measured in judged]
+                if not np.isnan(values).all():
+                    progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
     return carry['states']
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,15 @@ import numpy as np
 
 from data import disk
 from launch.cli import UserError
+from launch.run import documents
+from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
+
+_FILE = 'metrics.jsonl'
+_ROW = {
+    'step': int, 'event': str, 'member': int, 'seed': int, 'setting': {'*': documents.NUMBER},
+    'measures': {'*': documents.NUMBER},
+}  # fmt: skip
 
 
 def row(
@@ -27,26 +37,86 @@ def row(
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a run directory's metrics.jsonl; a last line cut by a kill is left out."""
-    file = path / 'metrics.jsonl'
-    if not file.exists():
-        return []
-    lines = file.read_text().split('\n')
-    return [json.loads(line) for line in lines[:-1]]
+    """The rows of a run directory's metrics.jsonl; a last line cut by a kill is left out.
+
+    Raises:
+        UserError: another line is no row.
+    """
+    file = path / _FILE
+    lines = file.read_bytes().split(b'\n')[:-1] if file.exists() else []
+    return [_parsed(file, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _parsed(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    where = f'{file}, line {number},'
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise UserError(f'{where} is damaged: it is no JSON ({error}).') from error
+    return documents.check(where, content, _ROW)
+
+
+def rewind(path: Path, checkpoints: Checkpoints) -> None:
+    """Goes back to the last checkpoint up to which no row is lost or changed, or to the start.
+
+    Later rows, of a killed run, and later checkpoints, from which no run could be finished, are removed.
+    """
+    file, removed = path / _FILE, []
+    written = file.read_bytes() if file.exists() else b''
+    for step in reversed(checkpoints.steps()):
+        mark = checkpoints.mark(step) or _mark_up_to(file, written, step)
+        if mark and _mark(written[: mark['bytes']]) == mark:
+            break
+        checkpoints.delete(step)
+        removed.append(step)
+    else:
+        step, mark = 0, _mark(b'')
+    if removed:
+        where = f'its checkpoint after {step:,}' if step else 'its start'
+        print(
+            f'{file} has lost rows before step {removed[-1]:,}, or they have changed: {path} goes back '
+            f'to {where}.'
+        )
+    if len(written) > mark['bytes']:
+        os.truncate(file, mark['bytes'])
+
+
+def _mark(written: bytes) -> dict[str, int]:
+    """By what rows are known to be those that a checkpoint was made after."""
+    return {'bytes': len(written), 'crc32': zlib.crc32(written)}
+
+
+def _mark_up_to(file: Path, written: bytes, step: int) -> dict[str, int] | None:
+    """That of the rows up to a step, where a checkpoint has none; None if they do not reach it whole."""
+    last, end = None, 0
+    try:
+        for number, line in enumerate(written.split(b'\n')[:-1], 1):
+            row = _parsed(file, number, line)
+            if row['step'] > step:
+                break
+            last, end = row, end + len(line) + 1
+    except UserError:
+        return None
+    whole = last and (last['event'], last['step']) == ('evaluation', step)
+    return _mark(written[:end]) if whole else None
 
 
 def curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Steps (evaluations,) and the members' scores (evaluations, members) of a run directory.
 
     Raises:
-        UserError: it holds no evaluations.
+        UserError: it holds no evaluations, or not all.
     """
     rows = [each for each in read(path) if each['event'] == 'evaluation']
     if not rows:
         raise UserError(f'{path} holds no evaluations.')
     steps = sorted({each['step'] for each in rows})
     members = sorted({each['member'] for each in rows})
-    found = {(each['step'], each['member']): each['measures']['score'] for each in rows}
+    found = {(each['step'], each['member']): each['measures'].get('score') for each in rows}
+    for step in steps:
+        for member in members:
+            if found.get((step, member)) is None:
+                raise UserError(f'{path / _FILE} has no score of member {member} at step {step}.')
     return np.array(steps), np.array([[found[step, m] for m in members] for step in steps])
 
 
@@ -54,14 +124,11 @@ class MetricsLog:
     """metrics.jsonl and TensorBoard, and W&B if asked for."""
 
     def __init__(self, path: Path, first_step: int, wandb_config: dict[str, Any] | None = None):
-        """Args: the run, the steps done (later rows of a killed run are dropped), W&B's config."""
+        """Args: the run, the steps done (rows of later ones are gone: `rewind`), W&B's config."""
         from tensorboardX import SummaryWriter
 
-        self._file = path / 'metrics.jsonl'
-        rows = [each for each in read(path) if each['step'] <= first_step]
-        temporary = self._file.with_suffix('.part')
-        temporary.write_text(''.join(json.dumps(each) + '\n' for each in rows))
-        temporary.replace(self._file)
+        self._file = path / _FILE
+        self._mark = _mark(self._file.read_bytes() if self._file.exists() else b'')
         self._writer = SummaryWriter(str(path / 'tensorboard'), purge_step=first_step + 1)
         self._wandb = None
         if wandb_config is not None:
@@ -86,10 +153,18 @@ class MetricsLog:
         if self._wandb:
             self._wandb.finish()
 
+    @property
+    def mark(self) -> dict[str, int]:
+        """Of all that is written, for a checkpoint to keep."""
+        return self._mark
+
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows of {'step', 'event', 'member', 'seed', 'setting', 'measures'}."""
-        with disk.writing(self._file), self._file.open('a') as file:
-            file.writelines(json.dumps(each) + '\n' for each in rows)
+        added = ''.join(documents.dumps(each) + '\n' for each in rows).encode()
+        with disk.writing(self._file), self._file.open('ab') as file:
+            file.write(added)
+        crc = zlib.crc32(added, self._mark['crc32'])
+        self._mark = {'bytes': self._mark['bytes'] + len(added), 'crc32': crc}
         for each in rows:
             scalars = {
                 f'{each["event"]}/{name}/member{each["member"]}': value

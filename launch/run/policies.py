@@ -13,6 +13,7 @@ from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
 from launch.run import directory, learners, rollouts
+from launch.run.checkpoints import Checkpoints
 from launch.run.learners import Learners
 from launch.run.members import Member, make_members, with_target
 
@@ -69,13 +70,14 @@ def _restore(path: Path, last_alone: bool) -> list[Restored]:
         config.network,
         config.batch_size,
     )
-    checkpoints = directory.Checkpoints(path)
-    steps = checkpoints.steps()
-    if not steps:
-        raise UserError(f'{path} has no checkpoint yet.')
-    empty, found = learner.init(), []
-    for step in steps[-1:] if last_alone else steps:
-        states = checkpoints.restore(step, states=empty)['states']
+    checkpoints, like = Checkpoints(path, len(learner.members)), learner.init()
+    if last_alone:
+        kept = [checkpoints.restore_latest(states=like)]
+    else:
+        kept = checkpoints.restore_all(states=like)
+    found = []
+    for step, trees in kept:
+        states = trees['states']
         found.append(Restored(
             path,
             directory.title(config.algorithm, config.get('top_fraction', 1.0)),

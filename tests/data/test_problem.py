@@ -52,6 +52,36 @@ def test_one_of_another_version_is_named(tmp_path):
         problem.load(file)
 
 
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (lambda text: text[:-20], r'is damaged: it is no JSON \('),
+        (lambda text: '[1]', 'is damaged: it holds no object'),
+        (lambda text: text.replace('"observation_size": 2', '"observation_size": "2"'),
+         'its spec is not'),
+        (lambda text: text.replace('"observation_size": 2', '"observation_size": 3'),
+         'its preprocessing is not of the 3 features of its spec'),
+        (lambda text: text.replace('"action_map": {', '"action_map": {"a": '), 'it is no JSON'),
+        (lambda text: text.replace('"scores": null', '"scores": [1]'), 'its scores is not'),
+        (lambda text: text.replace('"env_spec": null', '"env_spec": 3'), 'its env_spec is not'),
+        (lambda text: text.replace('"name": "', '"name": 3, "nam": "'), 'another version'),
+        (lambda text: text.replace('"start": ', '"begin": '), "its action_map is not .*'start'"),
+    ],
+)  # fmt: skip
+def test_a_damaged_one_is_named_in_one_sentence(change, said, tmp_path):
+    file = tmp_path / 'problem.json'
+    problem.save(helpers.problem(Spec(2, 1, discrete=False)), file)
+    file.write_text(change(file.read_text()))
+    with pytest.raises(DatasetError, match=f'{file} .*{said}') as raised:
+        problem.load(file)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_missing_one_is_named(tmp_path):
+    with pytest.raises(DatasetError, match='problem.json is missing'):
+        problem.load(tmp_path / 'problem.json')
+
+
 def test_lines_are_the_references_or_the_scores():
     made = helpers.problem(Spec(2, 1, discrete=False), scores=(1.0, 3.0))
     assert made.lines == {'random': 1.0, 'expert': 3.0}

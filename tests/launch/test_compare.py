@@ -28,7 +28,10 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         path.mkdir()
         config = bc.get_config()
         (path / 'config.json').write_text(config.to_json_best_effort())
-        (path / 'summary.json').write_text(json.dumps({'dataset': f'test/{path.name}-v0'}))
+        found = {'dataset': f'test/{path.name}-v0', 'updates': 1}
+        found |= {'settings': [{'setting': {}, 'label': '', 'diverged_seeds': []}]}
+        found |= {'reference_returns': {}, 'reference_lines': {}}
+        (path / 'summary.json').write_text(json.dumps(found))
     result = program('launch.compare', *paths)
     assert result.returncode == 1
     assert 'different datasets: test/one-v0, test/other-v0' in result.stderr

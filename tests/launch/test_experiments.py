@@ -25,6 +25,7 @@ from launch.experiments import (
     stitching,
 )
 from launch.run import directory, metrics
+from launch.run.members import Member
 from tests.launch.helpers import members_of
 
 
@@ -77,8 +78,12 @@ def test_mazes_are_compared_over_three_seeds(maze):
 def finished_run(path, config):
     path.mkdir()
     (path / 'config.json').write_text(config.to_json_best_effort())
-    settings = [{'label': '', 'score': {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}}]
-    summary = {'dataset': config.dataset, 'updates': 1000, 'settings': settings}
+    score = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0, 'seeds': 3}
+    settings = [{'setting': {}, 'label': '', 'score': score, 'diverged_seeds': []}]
+    summary = {
+        'dataset': config.dataset, 'updates': 1000, 'reference_returns': {}, 'reference_lines': {},
+        'settings': settings,
+    }  # fmt: skip
     (path / 'summary.json').write_text(json.dumps(summary))
     return path
 
@@ -116,10 +121,10 @@ def test_hoppers_runs_are_valid_and_of_four_seeds(configs):
 
 def test_a_curve_has_every_evaluation_of_every_member(tmp_path):
     rows = [
-        {'step': step, 'event': event, 'member': member, 'measures': {'score': step + member}}
+        metrics.row(event, member, Member({}, member), step, {'score': step + member})
         for step in (20, 10) for member in (1, 0) for event in ('evaluation', 'training')
     ]  # fmt: skip
-    (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    (tmp_path / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     steps, scores = metrics.curve(tmp_path)
     np.testing.assert_array_equal(steps, [10, 20])
     np.testing.assert_array_equal(scores, [[10, 11], [20, 21]])

@@ -14,8 +14,8 @@ import pytest
 from data.types import DatasetError
 from launch import cli, train
 from launch.cli import UserError
-from launch.run import metrics, policies
-from launch.run.directory import Checkpoints
+from launch.run import checkpoints, documents, metrics, policies
+from launch.run.members import Member
 from tests.conftest import collect, store
 from tests.launch.helpers import ROOT, command, run, small_config
 
@@ -107,7 +107,7 @@ def test_a_finished_run_is_shown_and_not_trained_again(pendulum, tmp_path, monke
     config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'run'))
     train.train(config)
     rows, table = metrics.read(tmp_path / 'run'), capsys.readouterr().out
-    monkeypatch.setattr('data.loading.load', lambda name: pytest.fail('the dataset was read'))
+    monkeypatch.setattr('launch.run.learners.build', lambda *args: pytest.fail('it was trained'))
     train.train(config)
     assert metrics.read(tmp_path / 'run') == rows
     assert capsys.readouterr().out == table
@@ -134,7 +134,8 @@ def test_a_truncated_checkpoint_is_named(pendulum, tmp_path):
     for file in (path / 'checkpoints' / '40').rglob('*'):
         if file.is_file() and file.stat().st_size > 4096:
             os.truncate(file, file.stat().st_size // 2)
-    with pytest.raises(UserError, match='checkpoint .*40 cannot be read.*truncated'):
+    said = r'checkpoint .*/40 is damaged: its file \S+ has [\d,]+ bytes of [\d,]+;'
+    with pytest.raises(UserError, match=said):
         policies.restore(path)
     assert (path / 'summary.json').exists()
 
@@ -236,8 +237,10 @@ def test_nan_rewards_stop_the_run_before_it_begins(storage, tmp_path):
 
 
 def test_metrics_cut_in_the_middle_of_a_line_are_read(tmp_path):
-    (tmp_path / 'metrics.jsonl').write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert metrics.read(tmp_path) == [{'step': 1}, {'step': 2}]
+    rows = [metrics.row('training', 0, Member({}, 0), step, {'loss': np.nan}) for step in (1, 2)]
+    text = '\n'.join(map(documents.dumps, [*rows, rows[0]]))
+    (tmp_path / 'metrics.jsonl').write_text(text[:-1])
+    np.testing.assert_equal(metrics.read(tmp_path), rows)
 
 
 def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
@@ -246,7 +249,7 @@ def test_an_interrupted_checkpoint_is_not_mistaken_for_one(pendulum, tmp_path):
     shutil.copytree(
         path / 'checkpoints' / '40', path / 'checkpoints' / '60.orbax-checkpoint-tmp-1'
     )
-    assert Checkpoints(path).latest() == 40
+    assert checkpoints.steps(path) == [40]
 
 
 def test_a_config_without_a_hyperparameter_is_named(pendulum, tmp_path):

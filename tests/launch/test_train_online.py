@@ -13,7 +13,7 @@ from launch import train, train_online
 from launch.cli import UserError
 from launch.configs import online
 from launch.run import metrics, replays
-from launch.run.directory import Checkpoints
+from launch.run.checkpoints import Checkpoints
 from tests.launch.helpers import program, small_config
 from tests.launch.test_train import final_states, timeless
 
@@ -41,17 +41,18 @@ def buffer_of(path, config):
     buffers = replays.build(
         task.spec, config.num_seeds, config.replay_capacity, config.batch_size, None, 0.0
     )
-    return Checkpoints(path).restore(replay=buffers.empty())['replay']
+    kept = Checkpoints(path, config.num_seeds)
+    return kept.restore_latest(replay=buffers.empty())[1]['replay']
 
 
 def stop_at(step, monkeypatch):
     """A run interrupted before the checkpoint of a step."""
     save = Checkpoints.save
 
-    def interrupted(self, at, **trees):
+    def interrupted(self, at, mark, **trees):
         if at == step:
             raise KeyboardInterrupt
-        save(self, at, **trees)
+        save(self, at, mark, **trees)
 
     monkeypatch.setattr(Checkpoints, 'save', interrupted)
 

@@ -1,10 +1,12 @@
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from launch.cli import UserError
 from launch.report import summary
-from launch.run import rollouts
+from launch.run import documents, rollouts
 from launch.run.members import Member, by_setting
 from launch.run.rollouts import Episodes
 
@@ -81,3 +83,37 @@ def test_measures_hold_the_claim_against_the_discounted_return():
     assert row['discounted_return'] == 1 and row['value_overestimation'] == 2
     (row,) = rollouts.measures(episodes, None, problem)
     assert 'claimed_value' not in row
+
+
+def damaged(path, change):
+    documents.write(path / 'summary.json', a_summary())
+    found = json.loads((path / 'summary.json').read_text())
+    change(found)
+    (path / 'summary.json').write_text(json.dumps(found))
+    return summary.read(path)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (lambda found: found.pop('updates'), "it has no 'updates'"),
+        (lambda found: found.update(settings=3), 'settings is 3, not a list'),
+        (lambda found: found['settings'][0].pop('label'), r"settings\[0\] has no 'label'"),
+        (lambda found: found['settings'][0]['return'].update(mean='x'),
+         r'settings\[0\].return.mean is "x", not a number'),
+        (lambda found: found.update(log=[]), r'log is \[\], not an object'),
+    ],
+)  # fmt: skip
+def test_a_damaged_summary_names_its_key(change, said, tmp_path):
+    with pytest.raises(UserError, match=f'summary.json is damaged: {said}'):
+        damaged(tmp_path, change)
+
+
+def test_what_is_unknown_is_null_in_the_file_and_nan_to_its_readers(tmp_path):
+    made = a_summary()
+    made['settings'][0]['return'] = summary.interval(np.array([4.0]))
+    documents.write(tmp_path / 'summary.json', made)
+    assert '"mean_low": null' in (tmp_path / 'summary.json').read_text()
+    found = summary.read(tmp_path)
+    assert np.isnan(found['settings'][0]['return']['mean_low'])
+    assert summary.table({'BC': found}) == summary.table({'BC': made})
