@@ -49,8 +49,10 @@ def run(request, tmp_path_factory):
 
 def test_it_leaves_a_complete_directory(run):
     path = run.restored.path
-    assert {'config.json', 'dataset.json', 'problem.json', 'metrics.jsonl', 'summary.json',
-            'learning_curves.png', 'checkpoints', 'tensorboard'} == {entry.name for entry in path.iterdir()}  # fmt: skip
+    assert {entry.name for entry in path.iterdir()} == {
+        'config.json', 'dataset.json', 'problem.json', 'metrics.jsonl', 'summary.json',
+        'learning_curves.png', 'checkpoints', 'tensorboard',
+    }  # fmt: skip
     rows = metrics.read(path)
     steps = {event: [row['step'] for row in rows if row['event'] == event]
              for event in ('training', 'evaluation')}  # fmt: skip

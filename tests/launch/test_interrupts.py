@@ -81,6 +81,7 @@ def test_ctrl_c_ends_a_run_with_its_workers_in_one_line(pendulum, tmp_path):
         time.sleep(0.2)
     errors = process.communicate(timeout=30)[1]
     assert process.returncode == 130
-    assert errors == (
-        f'interrupted: {path} has no checkpoint yet; the same command begins it again.\n'
-    )
+    # Of the log it is warned, and nothing else is said.
+    assert [each for each in errors.splitlines() if not each.startswith('WARNING: ')] == [
+        f'interrupted: {path} has no checkpoint yet; the same command begins it again.'
+    ]
