@@ -77,9 +77,9 @@ def test_its_policies_are_restored_as_they_were_judged(run):
     restored = run.restored
     assert restored.finite.all() and restored.updates == 20
     assert learners.all_finite(restored.states, SEEDS).all()
-    with Lanes(restored.problem, SEEDS, 3) as lanes:
+    with Lanes(restored.problem, SEEDS, 2) as lanes:
         judged = rollouts.judge(
-            restored.learner, restored.states, lanes, restored.finite, 3, 0, restored.target_returns
+            restored.learner, restored.states, lanes, restored.finite, 2, 0, restored.target_returns
         )
     final = [row for row in metrics.read(restored.path) if row['event'] == 'evaluation'][-SEEDS:]
     for (member, measured), row in zip(judged, final, strict=True):

@@ -21,8 +21,8 @@ SCHEDULE = {
     'num_updates': 60,
     'log_interval': 10,
     'eval_interval': 20,
-    'eval_episodes': 2,
-    'final_eval_episodes': 3,
+    'eval_episodes': 1,
+    'final_eval_episodes': 2,
     'batch_size': 16,
     'network.hidden_sizes': (16,),
 }
