@@ -117,10 +117,10 @@ def test_reading_changes_nothing_and_takes_what_is_there(tmp_path, monkeypatch):
     unfinished.mkdir()
     check = Checkpoints._check_files
 
-    def while_it_is_replaced(self, folder):
+    def while_it_is_replaced(self, folder, names):
         if folder.name == '20':
             kept.save(40, MARK, states=tree(3, 2))
-        check(self, folder)
+        check(self, folder, names)
 
     monkeypatch.setattr(Checkpoints, '_check_files', while_it_is_replaced)
     step, _ = Checkpoints(tmp_path, 3).restore_latest(states=tree(3, 1))
