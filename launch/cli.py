@@ -221,7 +221,7 @@ def load_config(value: str) -> ConfigDict:
     """
     path, colon, domain = value.partition(':')
     if not Path(path).is_file():
-        there = ', '.join(sorted(str(file) for file in _CONFIGS.glob('[!_]*.py')))
+        there = ', '.join(sorted(str(file) for file in _CONFIGS.glob('[!_]*.py') if file.stem != 'base'))
         raise UserError(f'no config file {path}; those of this repository are {there}.')
     try:
         # It is a program of the user's, in which anything may go wrong.
