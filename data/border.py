@@ -150,6 +150,8 @@ def _check_space(text: str, owner: str) -> None:
         # Each has bounds, which are written down.
         if entries > min(len(text), _MOST_ENTRIES):
             raise DatasetError(f'{owner} has {entries:,} entries, more than it has bounds.')
+        if not entries and plain['type'] in ('Box', 'Dict'):
+            raise DatasetError(f'{owner} has no entries.')
         deserialize_space(plain)
     except DatasetError:
         raise

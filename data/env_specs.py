@@ -81,7 +81,7 @@ def parse(text: str | dict[str, Any], owner: str) -> EnvSpec:
     if isinstance(text, str):
         try:
             text = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f'{owner} is no JSON ({error}).') from error
     fields = _checked(text, _FIELDS, {'id'}, owner)
     wrappers = tuple(
