@@ -51,9 +51,11 @@ def identity(config: ConfigDict) -> dict[str, Any]:
 
 
 def digest(config: ConfigDict) -> str:
-    """Changes whenever the config does, but for what does not change the results."""
-    plain = json.dumps(identity(config), sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest()[:8]
+    """Changes whenever the config does in what changes the results; a key that comes later does not."""
+    usual = flatten_dict(identity(base.get_config(config.algorithm, {}, {})), sep='.')
+    plain = flatten_dict(identity(config), sep='.')
+    own = {key: value for key, value in plain.items() if key not in usual or usual[key] != value}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def default_path(config: ConfigDict, data: str) -> Path:

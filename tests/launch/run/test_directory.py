@@ -5,6 +5,7 @@ import json
 import pytest
 
 from launch.cli import UserError
+from launch.configs import base
 from launch.run import directory
 from tests.launch.helpers import small_config
 
@@ -19,3 +20,20 @@ def test_keys_that_came_after_a_run_had_their_default_values(tmp_path):
     config.keep_checkpoints = 2
     with pytest.raises(UserError, match='differs in keep_checkpoints;'):
         directory.holds(tmp_path, config, resume=True)
+
+
+def test_a_path_is_of_what_is_not_usual(monkeypatch):
+    config = small_config('a/b-v0')
+    before = directory.default_path(config, 'a/b-v0')
+    other = small_config('a/b-v0', **{'hparams.expectile': 0.8})
+    nested = small_config('a/b-v0', **{'ope.num_refits': 7})
+    assert len({before, *(directory.default_path(each, 'a/b-v0') for each in (other, nested))}) == 3
+    made = base.get_config
+
+    def later(*arguments, **values):
+        defaults = made(*arguments, **values)
+        defaults.came_later = 0
+        return defaults
+
+    monkeypatch.setattr(base, 'get_config', later)
+    assert directory.default_path(small_config('a/b-v0'), 'a/b-v0') == before
