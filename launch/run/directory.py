@@ -18,7 +18,6 @@
 import copy
 import dataclasses
 import hashlib
-import importlib
 import json
 import re
 from pathlib import Path
@@ -34,7 +33,7 @@ from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
 from launch.configs import base
-from launch.run import checkpoints, documents
+from launch.run import checkpoints, documents, ranges
 from launch.run.owner import LOCK
 
 # What may differ between two launches of one run.
@@ -265,15 +264,16 @@ def load_config(path: Path) -> ConfigDict:
     plain = documents.read(file, {})
     if plain.get('algorithm') not in list(ALGORITHMS):
         raise UserError(f'{file} names none of the algorithms {", ".join(ALGORITHMS)}.')
-    default = importlib.import_module(f'launch.configs.{plain["algorithm"]}').get_config()
+    algorithm = ALGORITHMS[plain['algorithm']]
+    default = base.get_config(plain['algorithm'], {}, {})
     known = {key: value for key, value in default.items() if key in plain or key in _NEEDED}
-    fields = dataclasses.fields(ALGORITHMS[plain['algorithm']].Hyperparameters)
-    # What a return-conditioned policy is asked for is in config.target_returns.
-    names = [field.name for field in fields if field.name != 'target_return']
     schema = {key: _schema(value, plain.get(key)) for key, value in known.items()}
+    # What a return-conditioned policy is asked for is in config.target_returns.
+    names = {field.name for field in dataclasses.fields(algorithm.Hyperparameters)} - {'target_return'}
     schema |= {'hparams': dict.fromkeys(names, documents.KNOWN_NUMBER), 'sweep': {'*': list}}
-    schema |= {'network': {key: _schema(value) for key, value in default.network.items()}}
+    schema |= {key: list for key in ('target_returns',) if key in plain}
     documents.check(str(file), plain, schema)
+    ranges.check(ConfigDict(plain).network, algorithm.NETWORK, f'{file} is damaged: network')
     return ConfigDict(plain)
 
 

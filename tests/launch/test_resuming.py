@@ -216,7 +216,7 @@ def test_infinite_hyperparameters_are_json_that_comes_back(tmp_path):
         (lambda c: c.update(num_seeds='3'), 'num_seeds is "3", not a whole number'),
         (lambda c: c['hparams'].pop('expectile'), "hparams has no 'expectile'"),
         (lambda c: c['hparams'].update(expectile=[1]), r'hparams.expectile is \[1\], not a number'),
-        (lambda c: c['network'].pop('hidden_sizes'), "network has no 'hidden_sizes'"),
+        (lambda c: c['network'].pop('hidden_sizes'), "network lacks hidden_sizes"),
         (lambda c: c['hparams'].update(gamma=None), 'hparams.gamma is null, not a number'),
         (lambda c: c.update(sweep=3), 'sweep is 3, not an object'),
         (lambda c: c.update(top_fraction='all'), 'top_fraction is "all", not a number'),

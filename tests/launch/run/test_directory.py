@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from algorithms import ALGORITHMS
 from launch.cli import UserError
 from launch.configs import base
 from launch.run import directory
@@ -37,3 +38,18 @@ def test_a_path_is_of_what_is_not_usual(monkeypatch):
 
     monkeypatch.setattr(base, 'get_config', later)
     assert directory.default_path(small_config('a/b-v0'), 'a/b-v0') == before
+
+
+def test_a_run_of_an_algorithm_of_ones_own_is_read(tmp_path, monkeypatch):
+    config = small_config('a/b-v0', 'bc')
+    directory.create(tmp_path, config)
+    file = tmp_path / 'config.json'
+    file.write_text(file.read_text().replace('"bc"', '"mine"'))
+    with pytest.raises(UserError, match='names none of the algorithms bc'):
+        directory.load_config(tmp_path)
+    monkeypatch.setitem(ALGORITHMS, 'mine', ALGORITHMS['bc'])
+    found = directory.load_config(tmp_path)
+    assert (found.algorithm, found.network.dropout_rate) == ('mine', 0.0)
+    file.write_text(file.read_text().replace('"dropout_rate": 0.0', '"dropout_rate": 2.0'))
+    with pytest.raises(UserError, match=r'network.dropout_rate is 2.0; valid: a number in \[0, 1\)'):
+        directory.load_config(tmp_path)
