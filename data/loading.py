@@ -93,10 +93,9 @@ def load(dataset_id: str) -> Dataset:
         raise DatasetError(
             f'dataset {dataset_id}: not a Minari id; these look like namespace/name-v0.'
         ) from error
-    path = get_dataset_path(dataset_id)
-    if not (path / 'data').exists():
+    if not is_here(dataset_id):
         _obtain(dataset_id)
-    return read(path, dataset_id)
+    return read(get_dataset_path(dataset_id), dataset_id)
 
 
 def read(path: Path, dataset_id: str) -> Dataset:
