@@ -247,9 +247,8 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _storable(tree: Any) -> Any:
-    """A tree without random keys; orbax asks for the truth of an item, which a bare array has not."""
-    plain = jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
-    return plain if jax.tree.structure(plain).num_nodes > 1 else {'array': plain}
+    """A tree without random keys."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
 def _placed(like: Any, rows: np.ndarray) -> Any:
