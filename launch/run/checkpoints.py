@@ -163,8 +163,7 @@ class Checkpoints:
             raise self._damaged(folder, _reason(folder / name, error)) from error
         rows = list(map(np.asarray, jax.tree.leaves(found)))
         count = self._num_members
-        last = [(row[count - 1].tobytes(), row[count:]) for row in rows]
-        if any(each.tobytes() != copied for copied, filled in last for each in filled):
+        if any(each.tobytes() != row[count - 1].tobytes() for row in rows for each in row[count:]):
             raise UserError(
                 f'checkpoint {folder} is of {len(rows[0])} members, its config.json of {count}.'
             )
