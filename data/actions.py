@@ -19,7 +19,7 @@ _TOLERANCE = 1e-4
 # A bound this many times beyond all that the log holds says 'none': mapped by it, what was recorded
 # would fill less than a thousandth of [-1, 1], in which no policy learns to tell actions apart. Nobody
 # says 'none' by a bound that is small in itself: an actuator that is never used keeps its -1 and 1.
-_FAR = 1e3
+FAR = 1e3
 # Without a log, a bound beyond the whole numbers of float64.
 _FARTHEST = 2.0**53
 
@@ -151,7 +151,7 @@ def needs_range(space: gym.Space) -> bool:
     if not isinstance(space, gym.spaces.Box):
         return False
     bounds = np.stack([space.low, space.high]).astype(np.float64)
-    return not bool(np.all(np.abs(bounds) < _FAR))
+    return not bool(np.all(np.abs(bounds) < FAR))
 
 
 def from_space(
@@ -177,7 +177,7 @@ def from_space(
     low, high = space.low.reshape(-1).copy(), space.high.reshape(-1).copy()
     reach, measured = np.full(size, _FARTHEST), np.zeros(size, bool)
     if log_range is not None:
-        reach = _FAR * np.maximum(np.max(np.abs(log_range), axis=0), 1)
+        reach = FAR * np.maximum(np.max(np.abs(log_range), axis=0), 1)
     for bounds, found in zip((low, high), log_range or (low, high)):
         # NaN counts as none.
         none = ~(np.abs(bounds.astype(np.float64)) < reach)

@@ -6,6 +6,7 @@ were made from, and of every file its checksum and what the system said of it wh
 of which it still says so is believed, any other is read once more and compared.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -116,12 +117,15 @@ def _write(home: Path, key: str, write: Callable[[Path], dict[str, Any]]) -> Non
                 'files': files,
                 'notes': notes,
             }
-            index['crc32'] = _checksum_of(index)
-            (building / _INDEX).write_text(json.dumps(index))
+            _write_index(building, index)
         _remove(home / _DIRECTORY)
         building.rename(home / _DIRECTORY)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _write_index(directory: Path, index: dict[str, Any]) -> None:
+    disk.write_text(directory / _INDEX, json.dumps(index | {'crc32': _checksum_of(index)}))
 
 
 def _remove(path: Path) -> None:
@@ -164,10 +168,21 @@ def _read(
         index = json.loads((cache / _INDEX).read_text())
         if index.pop('crc32') != _checksum_of(index) or index['fingerprint'] != key:
             return None
-        arrays = {name: _array(cache / f'{name}.npy', **file) for name, file in index['files'].items()}
+        listed, found, arrays = index['files'], {}, {}
+        for name, entry in listed.items():
+            file = cache / f'{name}.npy'
+            found[name] = entry | {'stat': _stat(file)}
+            if found[name] != entry and _checksum(file) != entry['crc32']:
+                return None
+            arrays[name] = np.load(file, mmap_mode='r')
         needed = kinds(index['notes'])
-        whole = all((arrays[name].dtype, arrays[name].shape) == kind for name, kind in needed.items())
-        return Cached(arrays, index['contents'], index['notes']) if whole else None
+        if any((arrays[name].dtype, arrays[name].shape) != kind for name, kind in needed.items()):
+            return None
+        if found != listed:
+            # Where it cannot be noted that they have been read, they are read each time.
+            with contextlib.suppress(OSError):
+                _write_index(cache, index | {'files': found})
+        return Cached(arrays, index['contents'], index['notes'])
     # Whatever is wrong with it, it is made again.
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -175,9 +190,3 @@ def _read(
 
 def _checksum_of(index: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(index).encode())
-
-
-def _array(file: Path, crc32: int, stat: list[int]) -> np.ndarray:
-    if _stat(file) != stat and _checksum(file) != crc32:
-        raise ValueError(f'{file} is not what was written')
-    return np.load(file, mmap_mode='r')

@@ -39,6 +39,18 @@ def writing(path: Path) -> Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
+def write_text(file: Path, text: str) -> None:
+    """Writes a file, which appears whole or not at all.
+
+    Raises:
+        OSError: with a path.
+    """
+    temporary = file.with_name(f'{file.name}.part')
+    with writing(file):
+        temporary.write_text(text)
+        temporary.replace(file)
+
+
 def _errno(error: Exception) -> int | None:
     if isinstance(error, OSError):
         return error.errno

@@ -17,15 +17,13 @@ from gymnasium.spaces import Box, Discrete
 from minari.serialization import deserialize_space
 
 from data import env_specs, environments
-from data.actions import ActionMap
+from data.actions import FAR, ActionMap
 from data.loading import Dataset
 from data.problem import Problem
 from data.types import DatasetError
 
 # Logged numbers may exceed bounds of another precision by rounding, and by no more.
 _TOLERANCE = 1e-4
-# Bounds so much further away than ours are none.
-_NO_BOUND = 1e3
 # Where more of the episodes than these are cut early, somebody else than the environment cut them.
 _FEW_CUT = 0.1
 
@@ -183,11 +181,11 @@ def _action_faults(ours: ActionMap, acted: gym.Space) -> Iterator[tuple[str, str
     # In float64, in which differences of whole numbers do not wrap around.
     for sign, mine, theirs in ((-1, ours.low, acted.low), (1, ours.high, acted.high)):
         mine, theirs = sign * np.float64(mine), sign * np.float64(theirs.reshape(-1))
-        none = (theirs >= _NO_BOUND * np.maximum(1, np.abs(mine))) | (measured & (theirs >= mine))
+        none = (theirs >= FAR * np.maximum(1, np.abs(mine))) | (measured & (theirs >= mine))
         if not np.all(none | np.isclose(mine, theirs, _TOLERANCE)):
             yield 'actions', str(ours), str(acted)
             return
-    kinds = np.dtype(ours.to_json()['dtype']), acted.dtype
+    kinds = ours.dtype, acted.dtype
     if (kinds[0].kind == 'f') != (kinds[1].kind == 'f'):
         yield 'actions', *map(str, kinds)
 
@@ -246,8 +244,10 @@ def _out_of_bounds(dataset: Dataset, observed: gym.Space, env_id: str) -> str | 
     if not (np.isfinite(low).any() or np.isfinite(high).any()):
         return None
     steps = dataset.transitions
-    least = np.minimum(steps.observation.min(axis=0), steps.next_observation.min(axis=0))
-    most = np.maximum(steps.observation.max(axis=0), steps.next_observation.max(axis=0))
+    # The others are the next steps' observations.
+    final = steps.next_observation[dataset.episode_offsets[1:] - 1]
+    least = np.minimum(steps.observation.min(axis=0), final.min(axis=0))
+    most = np.maximum(steps.observation.max(axis=0), final.max(axis=0))
     margins = (_TOLERANCE * np.maximum(1, np.abs(bound)) for bound in (low, high))
     outside = np.flatnonzero((least < low - next(margins)) | (most > high + next(margins)))
     if not len(outside):

@@ -26,6 +26,7 @@ from data import (
     reference_scores,
 )  # fmt: skip
 from data.problem import Problem
+from data.recipes import storage
 from data.types import DatasetError, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
@@ -93,10 +94,9 @@ def load(dataset_id: str) -> Dataset:
         raise DatasetError(
             f'dataset {dataset_id}: not a Minari id; these look like namespace/name-v0.'
         ) from error
-    path = get_dataset_path(dataset_id)
-    if not (path / 'data').exists():
+    if not storage.is_stored(dataset_id):
         _obtain(dataset_id)
-    return read(path, dataset_id)
+    return read(get_dataset_path(dataset_id), dataset_id)
 
 
 def read(path: Path, dataset_id: str) -> Dataset:
@@ -158,9 +158,9 @@ def open_source(path: Path, dataset_id: str) -> MinariDataset:
         raise DatasetError(f'dataset {dataset_id}: {reason}') from error
 
 
-def _without_env_specs(storage: MinariStorage) -> MinariStorage:
+def _without_env_specs(stored: MinariStorage) -> MinariStorage:
     """A storage whose environments Minari does not read: its parser takes few old fields, ours all."""
-    kind = type(storage)
+    kind = type(stored)
 
     def metadata(self) -> dict[str, Any]:
         read = kind.metadata.fget(self)
@@ -168,13 +168,8 @@ def _without_env_specs(storage: MinariStorage) -> MinariStorage:
 
     silent = type(kind.__name__, (kind,), {'metadata': property(metadata)})
     return silent(
-        storage.data_path, storage.observation_space, storage.action_space, storage.jpeg_encoding
+        stored.data_path, stored.observation_space, stored.action_space, stored.jpeg_encoding
     )
-
-
-def is_here(dataset_id: str) -> bool:
-    """Whether a dataset is in Minari's local storage."""
-    return (get_dataset_path(dataset_id) / 'data').exists()
 
 
 def _available() -> list[str]:

@@ -38,7 +38,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
                     print(f'{what} is being built by another process: waiting', file=sys.stderr)
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Whoever held it has removed the file: the lock of one without a name excludes nobody.
-            if not _is_at(path, found):
+            if not is_at(path, found):
                 continue
             try:
                 yield
@@ -50,7 +50,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _is_at(path: Path, found: os.stat_result) -> bool:
+def is_at(path: Path, found: os.stat_result) -> bool:
+    """Whether a file still has a path as its name."""
     try:
         return os.path.samestat(path.lstat(), found)
     except FileNotFoundError:

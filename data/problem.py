@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
-from data import actions, columns, env_specs, environments, frames, reference_scores
+from data import actions, columns, disk, env_specs, environments, frames, reference_scores
 from data.actions import ActionMap
 from data.columns import Columns
 from data.types import Array, DatasetError, Sequence, Spec, Transition
@@ -177,9 +177,7 @@ def save(problem: Problem, path: Path) -> None:
             for name, value in problem.preprocessing._asdict().items()
         },
     }
-    temporary = path.with_name(f'{path.name}.part')
-    temporary.write_text(json.dumps(fields, indent=2))
-    temporary.replace(path)
+    disk.write_text(path, json.dumps(fields, indent=2))
 
 
 def load(path: Path) -> Problem:
@@ -192,7 +190,7 @@ def load(path: Path) -> Problem:
         raise DatasetError(f'{path} is missing: without it nothing is known of what policies face.')
     try:
         fields: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f'{path} is damaged: it is no JSON ({error}).') from error
     if not isinstance(fields, dict):
         raise DatasetError(f'{path} is damaged: it holds no object.')

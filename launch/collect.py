@@ -5,6 +5,7 @@ from absl.flags import FLAGS
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import recipes
+from data.recipes import storage
 from data.types import DatasetError
 from launch import cli
 from launch.report import tables
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> None:
     if FLAGS.recipe is None:
         raise DatasetError('which recipe? --recipe=ID builds one, --list prints them all')
     recipe = recipes.resolve(FLAGS.recipe)
-    there_already = recipes.is_built(recipe.dataset_id)
+    there_already = storage.is_stored(recipe.dataset_id)
     recipes.build(recipe.dataset_id, FLAGS.seed)
     state = 'exists already' if there_already else 'is built'
     print(f'{recipe.dataset_id} {state}: {get_dataset_path(recipe.dataset_id)}')

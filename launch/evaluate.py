@@ -5,8 +5,6 @@
     python -m launch.evaluate --run_dir=runs/iql/... --exact
 """
 
-import errno
-import os
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +132,10 @@ def _tried(file: Path) -> Path:
         raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
     unfinished = file.with_name(f'.unfinished-{file.name}')
     try:
-        if file.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        unfinished.touch()
-        unfinished.unlink()
+        # No directory is made for it.
+        file.parent.stat()
+        for each in (file, unfinished):
+            disk.check_file(each)
     except OSError as error:
         raise UserError(f'--video={file}: it cannot be written ({error.strerror}).') from error
     return unfinished

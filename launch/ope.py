@@ -115,7 +115,7 @@ def _keep_others(file: Path, asked: ConfigDict) -> None:
         return
     try:
         there = json.loads(file.read_text())['config']
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         there = None
     if there != json.loads(asked.to_json_best_effort()):
         raise UserError(f'{file} holds something else; choose another config.output.')

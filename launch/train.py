@@ -21,6 +21,7 @@ from algorithms import ALGORITHMS
 from data import disk, inspection, judges, loading, problem, sequences, transforms
 from data.loading import Dataset
 from data.problem import Problem
+from data.recipes import storage
 from launch import cli, ope
 from launch.cli import UserError
 from launch.configs import base
@@ -95,7 +96,7 @@ def _is_finished(path: Path, config: ConfigDict) -> bool:
     if not there or directory.is_extended_by(path, config) or not finished.is_finished(path):
         return False
     # Where its data are, they may have changed, and it be meant to learn from them as they are now.
-    if directory.knows_data(path) and loading.is_here(config.dataset):
+    if directory.knows_data(path) and storage.is_stored(config.dataset):
         directory.check_data(path, loading.load(config.dataset))
     return True
 

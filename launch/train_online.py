@@ -12,6 +12,7 @@ At every evaluation the running episodes are cut, as by a time limit, and new on
 that step: so a checkpoint needs no state of the simulator, and resuming is exact.
 """
 
+from contextlib import closing
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -130,6 +131,7 @@ def _train(
         )  # fmt: skip
         wandb = directory.identity(config) if config.wandb else None
         with (
+            closing(actors),
             rollouts.judging(
                 learner, task, config.eval_episodes, config.final_eval_episodes
             ) as judge,
@@ -139,7 +141,6 @@ def _train(
                 {'states': states, 'replay': buffers.empty()}, advance, members, config.num_updates,
                 config.log_interval, config.algorithm, record, 'step',
             )  # fmt: skip
-        actors.close()
     finished.finish(path, title, task, config.num_updates)
 
 

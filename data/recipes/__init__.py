@@ -48,11 +48,6 @@ def resolve(dataset_id: str) -> Recipe:
     )
 
 
-def is_built(dataset_id: str) -> bool:
-    """Whether the whole dataset lies in Minari's directory."""
-    return (get_dataset_path(dataset_id) / 'data').exists()
-
-
 def build(dataset_id: str, seed: int = 0) -> None:
     """Collects a recipe's dataset into Minari's directory; does nothing if it is there already.
 
@@ -63,13 +58,13 @@ def build(dataset_id: str, seed: int = 0) -> None:
         DatasetError: no such recipe, or its environment is not installed.
     """
     recipe = resolve(dataset_id)
-    if is_built(dataset_id):
+    if storage.is_stored(dataset_id):
         return
     path = get_dataset_path(dataset_id)
     disk.check_directory(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_name(f'.{path.name}.lock'), dataset_id):
-        if not is_built(dataset_id):
+        if not storage.is_stored(dataset_id):
             with storage.appearing(path) as data_path:
                 _write(recipe, data_path, seed)
 

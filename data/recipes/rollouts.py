@@ -10,12 +10,11 @@ import functools
 import itertools
 import math
 import os
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any
 
 import gymnasium as gym
@@ -94,13 +93,7 @@ def _pool() -> ProcessPoolExecutor:
 
 def _begin_worker() -> None:
     jax.config.update('jax_platforms', 'cpu')
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends a worker whose parent was killed, and which would wait for work for ever."""
-    parent_process().join()
-    os._exit(1)
+    workers.end_with_parent()
 
 
 def _blocks(

@@ -31,6 +31,11 @@ from data.types import DatasetError
 _GROUP, _ARRAY, _ROOM = 1 << 12, 1 << 10, 1 << 20
 
 
+def is_stored(dataset_id: str) -> bool:
+    """Whether a dataset, which is there as a whole or not at all, is in Minari's local storage."""
+    return (get_dataset_path(dataset_id) / 'data').exists()
+
+
 @contextmanager
 def claimed(dataset_id: str) -> Iterator[Path]:
     """The place of a new dataset that is no recipe's, while nobody else builds there.

@@ -10,8 +10,7 @@ from launch.run.members import by_setting
 from launch.run.policies import Restored
 
 ESTIMATOR = 'FQE'
-_ESTIMATE = {'value': documents.NUMBER, 'refusal': (str, type(None))}
-_OF_POLICY = {'member': int, 'updates': int, 'estimates': {'*': _ESTIMATE}}
+_OF_POLICY = {'member': int, 'updates': int, 'estimates': {'*': estimates.ESTIMATE}}
 _CONFIG = {'hparams': {'gamma': documents.NUMBER}}
 # A run's own file, and that of launch.ope.
 _OF_RUN = {'config': _CONFIG, 'policies': [_OF_POLICY]}

@@ -163,8 +163,7 @@ class Checkpoints:
             raise self._damaged(folder, _reason(folder / name, error)) from error
         rows = list(map(np.asarray, jax.tree.leaves(found)))
         count = self._num_members
-        last = [(row[count - 1].tobytes(), row[count:]) for row in rows]
-        if any(each.tobytes() != copied for copied, filled in last for each in filled):
+        if any(each.tobytes() != row[count - 1].tobytes() for row in rows for each in row[count:]):
             raise UserError(
                 f'checkpoint {folder} is of {len(rows[0])} members, its config.json of {count}.'
             )
@@ -247,9 +246,8 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _storable(tree: Any) -> Any:
-    """A tree without random keys; orbax asks for the truth of an item, which a bare array has not."""
-    plain = jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
-    return plain if jax.tree.structure(plain).num_nodes > 1 else {'array': plain}
+    """A tree without random keys."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
 def _placed(like: Any, rows: np.ndarray) -> Any:

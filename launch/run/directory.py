@@ -28,7 +28,7 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import problem
+from data import disk, problem
 from data.loading import Dataset
 from data.problem import Problem
 from launch.cli import UserError
@@ -171,7 +171,7 @@ def create(path: Path, config: ConfigDict) -> None:
     path.mkdir(parents=True, exist_ok=True)
     # JSON has no infinity, but numbers of any size.
     text = re.sub(r'(?<=[\s\[])(-?)Infinity\b', r'\g<1>1e999', config.to_json_best_effort(indent=2))
-    documents.write_text(path / _CONFIG, text)
+    disk.write_text(path / _CONFIG, text)
 
 
 def _extension(path: Path, before: ConfigDict, config: ConfigDict) -> str:

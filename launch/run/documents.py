@@ -28,15 +28,7 @@ def _finite(content: Any) -> Any:
 
 def write(file: Path, content: dict[str, Any]) -> None:
     """Writes a file, which appears whole or not at all."""
-    write_text(file, dumps(content, indent=2))
-
-
-def write_text(file: Path, text: str) -> None:
-    """The same of text that is JSON already."""
-    temporary = file.with_name(f'{file.name}.part')
-    with disk.writing(file):
-        temporary.write_text(text)
-        temporary.replace(file)
+    disk.write_text(file, dumps(content, indent=2))
 
 
 def read(file: Path, schema: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +39,7 @@ def read(file: Path, schema: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f'{file} is damaged: it is no JSON ({error}).') from error
     return check(str(file), content, schema)
 

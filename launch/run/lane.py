@@ -28,7 +28,7 @@ class Lane:
     def __init__(self, problem: Problem, film: Film | None = None):
         """Args: the problem, and what takes an image after every reset and step."""
         self._problem, self._film = problem, film
-        self._name = f'environment {problem.env_spec.id if problem.env_spec else problem.name}'
+        self._name = f'environment {problem.env_spec.id}'
         self._env = environments.make(problem.env_spec, 'rgb_array' if film else None)
         self._shapes = _shapes(self._env.observation_space)
         if film:

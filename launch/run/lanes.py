@@ -64,6 +64,8 @@ def _work(
 ) -> None:
     # Ctrl-C is for the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Without a parent, a step that does not end would go on for ever.
+    workers.end_with_parent()
     # What a package of the user's own registered in the parent, this process has not imported. The
     # module of the environment may register it as well; if it cannot be imported, its making says so.
     if registered.id not in gym.registry:

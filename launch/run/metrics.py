@@ -51,7 +51,7 @@ def _parsed(file: Path, number: int, line: bytes) -> dict[str, Any]:
     where = f'{file}, line {number},'
     try:
         content = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f'{where} is damaged: it is no JSON ({error}).') from error
     return documents.check(where, content, _ROW)
 

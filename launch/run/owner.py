@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data.locking import is_at
 from launch.cli import UserError
 
 LOCK = '.lock'
@@ -53,6 +54,6 @@ def _locked(path: Path) -> int:
                 f'{path} is being trained by {owner}: wait for it, or choose another config.run_dir.'
             ) from None
         # Whoever held it may have removed the file: the lock of one without a name excludes nobody.
-        if file.exists() and os.path.samestat(file.stat(), os.fstat(descriptor)):
+        if is_at(file, os.fstat(descriptor)):
             return descriptor
         os.close(descriptor)

@@ -7,7 +7,7 @@ policies for all members, then the environments, shared out over worker processe
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -229,10 +229,10 @@ def judging(
 
 def _try_out(problem: Problem) -> None:
     """Takes one step in the environment: what fails in it shall not fail after all updates."""
-    lane, spec = Lane(problem), problem.spec
-    lane.reset(0)
-    lane.step(np.int32(0) if spec.discrete else np.zeros(spec.action_size, np.float32))
-    lane.close()
+    spec = problem.spec
+    with closing(Lane(problem)) as lane:
+        lane.reset(0)
+        lane.step(np.int32(0) if spec.discrete else np.zeros(spec.action_size, np.float32))
 
 
 def asked_for(states: Any, target_return: float) -> Any:

@@ -1,5 +1,6 @@
 """The cache is what was written for this dataset, or is written again; and it has a place."""
 
+import errno
 import json
 import os
 import shutil
@@ -105,6 +106,23 @@ def test_only_what_changed_on_disk_is_read_to_be_compared(storage, monkeypatch):
     os.utime(place / 'reward.npy')
     loading.load(ID)
     assert looked_at == ['reward.npy']
+    # As after a copy, in which all files are new: once, and not at each load.
+    loading.load(ID)
+    assert looked_at == ['reward.npy']
+
+
+def test_a_cache_that_cannot_be_written_is_compared_each_time(storage, monkeypatch):
+    place = store(ID, [episode(3)], spaces=(LINE, UNIT)) / 'flat'
+    loading.load(ID)
+    os.utime(place / 'reward.npy')
+
+    def refuse(file, text):
+        raise OSError(errno.EROFS, 'Read-only file system', str(file))
+
+    monkeypatch.setattr(disk, 'write_text', refuse)
+    monkeypatch.setattr(flat, 'episodes', lambda source: pytest.fail('read again'))
+    for _ in range(2):
+        np.testing.assert_array_equal(loading.load(ID).transitions.reward, [0.5, 1.5, 2.5])
 
 
 def refuse(where):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +98,17 @@ def test_only_errors_of_a_disk_get_the_path(tmp_path, error, said):
     with pytest.raises((OSError, type(error))) as raised, disk.writing(tmp_path):
         raise error
     assert str(raised.value) == said.format(path=str(tmp_path))
+
+
+def test_a_text_that_finds_the_disk_full_leaves_what_was_there(tmp_path, monkeypatch):
+    file = tmp_path / 'problem.json'
+    disk.write_text(file, 'before')
+
+    def full(path, target):
+        raise OSError(errno.ENOSPC, 'x')
+
+    monkeypatch.setattr(Path, 'replace', full)
+    with pytest.raises(OSError, match='No space left on device') as raised:
+        disk.write_text(file, 'after')
+    assert raised.value.filename == str(file)
+    assert file.read_text() == 'before'

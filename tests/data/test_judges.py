@@ -170,6 +170,14 @@ def test_logged_observations_beyond_the_bounds_are_a_doubt(made):
     )
 
 
+def test_the_last_observation_of_an_episode_is_logged_too(made):
+    dataset = made(BOX)
+    following = np.zeros((10, 6), np.float32)
+    following[4, 1] = 13
+    steps = dataset.transitions._replace(next_observation=following)
+    assert 'feature 1 goes from 0 to 13' in only_doubt(dataset._replace(transitions=steps))
+
+
 def test_other_number_types_are_a_doubt(made):
     whole = gym.spaces.Box(-10, 10, (2, 3), np.int64)
     assert only_doubt(made(BOX, whole)) == (

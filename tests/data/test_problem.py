@@ -56,6 +56,7 @@ def test_one_of_another_version_is_named(tmp_path):
     'change, said',
     [
         (lambda text: text[:-20], r'is damaged: it is no JSON \('),
+        (lambda text: '[' * 100_000, r'is damaged: it is no JSON \('),
         (lambda text: '[1]', 'is damaged: it holds no object'),
         (lambda text: text.replace('"observation_size": 2', '"observation_size": "2"'),
          'its spec is not'),

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 
 import gymnasium as gym
@@ -58,6 +60,8 @@ def test_an_environment_that_draws_nothing_gives_no_video(storage, tmp_path, mon
         ('file/film.gif', 'Not a directory'),
         ('folder.gif', 'Is a directory'),
         ('a' * 300 + '.gif', 'File name too long'),
+        # That of the unfinished one is longer.
+        ('a' * 250 + '.gif', 'File name too long'),
     ],
 )
 def test_a_video_that_cannot_be_written_is_told_first(tmp_path, monkeypatch, name, reason):
@@ -68,6 +72,16 @@ def test_a_video_that_cannot_be_written_is_told_first(tmp_path, monkeypatch, nam
     with pytest.raises(UserError, match=f'^--video=.*{re.escape(reason)}') as error:
         evaluate.film(tmp_path, 0, 0, tmp_path / name)
     assert '\n' not in str(error.value) and sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_is_told_before_a_video_is_made(tmp_path, monkeypatch):
+    def full(descriptor, begin, length):
+        raise OSError(errno.ENOSPC, 'x')
+
+    monkeypatch.setattr('launch.run.policies.restore', lambda path: pytest.fail('too late'))
+    monkeypatch.setattr(os, 'posix_fallocate', full)
+    with pytest.raises(UserError, match='^--video=.*No space left on device'):
+        evaluate.film(tmp_path, 0, 0, tmp_path / 'film.gif')
 
 
 def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):

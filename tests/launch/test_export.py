@@ -199,7 +199,10 @@ def restored(path: Path, members=MEMBERS, targets=()) -> Restored:
 
 def estimated(path: Path, *values, updates=100) -> Path:
     """A file of estimates of these values, None where they are refused."""
-    estimates = [{'value': value, 'refusal': '' if value else 'cannot say.'} for value in values]
+    estimates = [
+        {'value': value, 'low': None, 'high': None, 'refusal': '' if value else 'cannot say.'}
+        for value in values
+    ]
     policies = [
         {'run': str(path), 'member': member, 'updates': updates, 'estimates': {'FQE': estimate}}
         for member, estimate in enumerate(estimates)
@@ -275,6 +278,9 @@ def test_estimates_that_do_not_choose_are_refused(tmp_path):
         choosing.read(refused, run, 'WIS')
     with pytest.raises(UserError, match='has no estimates of elsewhere, but of'):
         choosing.read(refused, run._replace(path=Path('elsewhere')), None)
+    refused.write_text(refused.read_text().replace('"high"', '"higher"'))
+    with pytest.raises(UserError, match=r"holds no estimates of policies: .* has no 'high'"):
+        choosing.read(refused, run, None)
     refused.write_text('{}')
     with pytest.raises(UserError, match='holds no estimates of policies'):
         choosing.read(refused, run, None)

@@ -2,6 +2,7 @@ import dataclasses
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from data import loading
 from data.types import Spec
@@ -48,7 +49,7 @@ class Counter(gym.Env):
 
 def test_observations_in_one_array_are_kept_apart(monkeypatch):
     monkeypatch.setattr('data.environments.make', lambda spec, render_mode: Counter())
-    task = problem(Spec(1, 1, discrete=False))
+    task = problem(Spec(1, 1, discrete=False), env_spec=EnvSpec('mine/Counter-v0'))
     actors = Actors(task, learner_of(small_config('', 'td3'), task), 100)
     actors.restart(0)
     steps = [actors.step(None, step) for step in range(4)]

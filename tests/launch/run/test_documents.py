@@ -24,6 +24,7 @@ def test_what_is_not_finite_is_null_and_comes_back_as_nan(tmp_path):
     'text, said',
     [
         ('{"a": 1', r'a.json is damaged: it is no JSON \(.+\)\.'),
+        ('[' * 100_000, r'a.json is damaged: it is no JSON \(.+\)\.'),
         ('[1]', r'a.json is damaged: all of it is \[1\], not an object\.'),
         ('{}', r"a.json is damaged: it has no 'a'\."),
         ('{"a": {"b": "x", "c": []}}', r'a.json is damaged: a.b is "x", not a number\.'),

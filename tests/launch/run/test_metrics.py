@@ -83,9 +83,10 @@ def test_a_bad_line_is_named(trained):
     edit(trained / 'metrics.jsonl', lambda lines: [lines[0], '{"step": 1}\n', *lines[2:]])
     with pytest.raises(UserError, match=r"metrics.jsonl, line 2, is damaged: it has no 'event'"):
         metrics.read(trained)
-    edit(trained / 'metrics.jsonl', lambda lines: [lines[0], 'x\n'])
-    with pytest.raises(UserError, match='metrics.jsonl, line 2, is damaged: it is no JSON'):
-        metrics.read(trained)
+    for line in ('x', '[' * 100_000):
+        edit(trained / 'metrics.jsonl', lambda lines, line=line: [lines[0], f'{line}\n'])
+        with pytest.raises(UserError, match='metrics.jsonl, line 2, is damaged: it is no JSON'):
+            metrics.read(trained)
 
 
 def test_an_evaluation_that_is_not_there_is_named(trained):
