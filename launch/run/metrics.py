@@ -60,23 +60,30 @@ def rewind(path: Path, checkpoints: Checkpoints) -> None:
     """Goes back to the last checkpoint up to which no row is lost or changed, or to the start.
 
     Later rows, of a killed run, and later checkpoints, from which no run could be finished, are removed.
+
+    Raises:
+        UserError: it would be the start, of a run that has been at its end.
     """
-    file, removed = path / _FILE, []
+    file, gone = path / _FILE, []
     written = file.read_bytes() if file.exists() else b''
     for step in reversed(checkpoints.steps()):
         mark = checkpoints.mark(step) or _mark_up_to(file, written, step)
         if mark and _mark(written[: mark['bytes']]) == mark:
             break
-        checkpoints.delete(step)
-        removed.append(step)
+        gone.append(step)
     else:
         step, mark = 0, _mark(b'')
-    if removed:
+    if gone:
+        said = f'{file} has lost rows before step {gone[-1]:,}, or they have changed'
+        if not step and any(path.glob('summary*.json')):
+            raise UserError(
+                f'{said}: {path} has no checkpoint to go on from; restore it from a copy, or train from '
+                'the start in another config.run_dir.'
+            )
         where = f'its checkpoint after {step:,}' if step else 'its start'
-        print(
-            f'{file} has lost rows before step {removed[-1]:,}, or they have changed: {path} goes back '
-            f'to {where}.'
-        )
+        print(f'{said}: {path} goes back to {where}.')
+    for each in gone:
+        checkpoints.delete(each)
     if len(written) > mark['bytes']:
         os.truncate(file, mark['bytes'])
 

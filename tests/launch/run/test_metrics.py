@@ -69,6 +69,14 @@ def test_a_run_goes_back_to_a_checkpoint_that_it_can_finish_from(lost, left, tra
     assert said.endswith(f'{trained} goes back to {where}\n')
 
 
+def test_a_run_that_was_at_its_end_does_not_go_back_to_its_start(trained):
+    (trained / 'summary-30.json').write_text('{}')
+    edit(trained / 'metrics.jsonl', LOST['all'])
+    with pytest.raises(UserError, match='before step 10, .* has no checkpoint to go on from; restore it'):
+        metrics.rewind(trained, Checkpoints(trained, 1, keep=3))
+    assert checkpoints.steps(trained) == [10, 20, 30]
+
+
 @pytest.mark.parametrize('lost, left', [('the end', 2), ('half a line', 0), ('all', 0)])
 def test_so_does_one_from_before_checkpoints_had_marks(lost, left, trained):
     for step in (10, 20, 30):
