@@ -241,6 +241,12 @@ def _check_stored(item: h5py.h5d.DatasetID, shape: tuple[int, ...], owner: str) 
         )
 
 
+def no_marks(values: np.ndarray) -> np.ndarray:
+    """Those of numbers that should say yes or no, as 1 or 0, which say neither; NaN among them."""
+    values = np.asarray(values)
+    return values[(values != 0) & (values != 1)]
+
+
 def arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     """The arrays of an HDF5 file by their paths in it, none of them larger than what is there.
 

@@ -102,9 +102,14 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
     except DatasetError:
         raise
     except (gym.error.DependencyNotInstalled, ImportError) as error:
+        newest = _newest(spec.id, '{}')
+        way_out = f'install it with {_INSTALL}'
+        # An older version that needs what nobody installs any more.
+        if newest not in ('', spec.id):
+            way_out = f'its newest version is {newest}; {env_specs.WAYS_OUT}'
+        reason = ' '.join(map(str, error.args))
         raise DatasetError(
-            f'environment {spec.id} needs a package that is missing ({error}); install it with '
-            f'{_INSTALL}'
+            f'environment {spec.id} needs a package that is missing ({reason}); {way_out}'
         ) from error
     except TypeError as error:
         raise DatasetError(f'environment {spec.id} does not accept {kwargs}: {error}') from error

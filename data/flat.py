@@ -230,7 +230,8 @@ def flatten_episode(
 
     Raises:
         DatasetError: the episode is empty, its fields differ in length or size, hold values that are
-            NaN, infinite or beyond float32, or actions that are not of the action space.
+            NaN, infinite or beyond float32, marks that are neither 0 nor 1, or actions that are not of
+            the action space.
     """
 
     keys, action_map = task.observation_keys, task.action_map
@@ -248,6 +249,8 @@ def flatten_episode(
     for field in ('terminations', 'truncations'):
         if np.ndim(getattr(episode, field)) != 1:
             fail(field, f'of the shape {np.shape(getattr(episode, field))}, not one entry a step')
+        if len(odd := border.no_marks(getattr(episode, field))):
+            fail(field, f'{odd[0]:g} is neither 0 nor 1')
     try:
         observations = flatten_observation(episode.observations, keys, length + 1, precision.exact)
     except (ValueError, KeyError) as error:

@@ -86,6 +86,7 @@ def warnings(dataset: Dataset) -> list[str]:
         _uninformative_rewards,
         _constant_features,
         _steps_after_termination,
+        _steps_after_truncation,
         _copied_episodes,
         _actions_at_bounds,
         _missing_actions,
@@ -171,12 +172,26 @@ def _constant_features(dataset: Dataset) -> str | None:
 
 
 def _steps_after_termination(dataset: Dataset) -> str | None:
-    last = dataset.episode_offsets[1:] - 1
-    early = np.setdiff1d(np.flatnonzero(dataset.transitions.discount == 0), last)
-    episodes = np.unique(np.searchsorted(dataset.episode_offsets, early, side='right') - 1)
+    episodes = _going_on(dataset, dataset.transitions.discount == 0)
     if not len(episodes):
         return None
     return f'episodes that go on after a termination: {len(episodes):,} ({_listed(episodes)})'
+
+
+def _steps_after_truncation(dataset: Dataset) -> str | None:
+    episodes = _going_on(dataset, dataset.truncation)
+    if not len(episodes):
+        return None
+    return (
+        f'episodes that go on after a truncation: {len(episodes):,} ({_listed(episodes)}); if others '
+        'begin there, their first observations are learned to follow the last steps of those before'
+    )
+
+
+def _going_on(dataset: Dataset, ended: np.ndarray) -> np.ndarray:
+    """The indices of episodes with steps after one at which they `ended`, a mark of each step."""
+    early = np.setdiff1d(np.flatnonzero(ended), dataset.episode_offsets[1:] - 1)
+    return np.unique(np.searchsorted(dataset.episode_offsets, early, side='right') - 1)
 
 
 def _copied_episodes(dataset: Dataset) -> str | None:

@@ -249,8 +249,7 @@ def _kinds(source: MinariDataset, spec: Spec) -> cache.Kinds:
 
 
 def _write_info(source: MinariDataset, name: str, offsets: np.ndarray, building: Path) -> None:
-    first = next(flat.infos(source, name))
-    if not len(first):
+    if not any(map(len, flat.infos(source, name))):
         return
     array = disk.new_array(building / f'{name}.npy', np.float64, (int(offsets[-1]),))
     for index, values in enumerate(flat.infos(source, name)):

@@ -169,8 +169,8 @@ def _flags_in_sentences() -> Iterator[None]:
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-    # It is a program of the user's.
-    except Exception as error:
+    # It is a program of the user's, and may be one that ends when it is imported.
+    except (Exception, SystemExit) as error:
         raise UserError(
             f'--import={name}: it cannot be imported ({type(error).__name__}: {error}).'
         ) from error

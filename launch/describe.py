@@ -20,6 +20,8 @@ from launch.cli import UserError
 from launch.report import figures, tables
 
 _MOST_BARS = 50
+# Beyond it, whole numbers are no longer one apart.
+_LARGEST_COUNTED = 2.0**53
 # An action of fewer is one that the log says little of.
 _FEW_STEPS = 20
 _MOST_TICKS = 12
@@ -178,10 +180,12 @@ def _edges(values: np.ndarray) -> np.ndarray:
     """Edges of a histogram's bars, centred on the integers if all values are integers."""
     low, high = values.min(), values.max()
     bars = int(np.clip(2 * np.sqrt(len(values)), 10, _MOST_BARS))
-    if np.all(values == np.round(values)):
+    if np.all(values == np.round(values)) and np.abs(values).max() < _LARGEST_COUNTED:
         width = np.ceil((high - low + 1) / bars)
         return np.arange(low, high + width + 1, width) - 0.5
-    return np.linspace(low, high, bars + 1) if low < high else low + np.array([-0.5, 0.5])
+    if low < high:
+        return np.linspace(low, high, bars + 1)
+    return low + max(1, abs(low)) * np.array([-0.5, 0.5])
 
 
 def _draw_histogram(panel: Axes, values: np.ndarray, groups: list[np.ndarray], **style) -> None:

@@ -76,6 +76,8 @@ def train_online(config: ConfigDict) -> Path:
             raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
         config.env_id = task.env_spec.id
         task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
+    elif not config.env_id:
+        raise UserError("config.env_id is '': --config.env_id=ID says which environment to act in.")
     else:
         task = problem.from_environment(config.env_id, config.max_episode_steps)
     config = directory.extended(config)

@@ -31,6 +31,7 @@ from data.types import DatasetError
 
 _REQUIRED = ('observations', 'actions', 'rewards', 'terminals')
 _VECTORS = ('observations', 'actions', 'next_observations')
+_MARKS = ('terminals', 'timeouts')
 
 
 class Bounds(NamedTuple):
@@ -188,7 +189,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         DatasetError: it is no HDF5 file, lacks an array, or has arrays of different lengths, without
-            rows, or, among those to learn from, with values that are no finite numbers.
+            rows, or, among those to learn from, with values that are no finite numbers, or marks that
+            are neither 0 nor 1.
     """
     if not path.is_file():
         raise DatasetError(f'{path}: there is no such file.')
@@ -222,6 +224,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
             row = int(fits.argmin())
             fault = 'beyond float32' if np.isfinite(array[row]).all() else 'NaN or infinite'
             raise DatasetError(f'{path}: {name} is {fault} in row {row}.')
+        if name in _MARKS and len(odd := border.no_marks(array)):
+            raise DatasetError(f'{path}: {name} has the value {odd[0]:g}, which is neither 0 nor 1.')
     return arrays
 
 

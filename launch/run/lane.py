@@ -13,6 +13,9 @@ from data.flat import flatten_observation
 from data.problem import Problem
 from launch.cli import UserError
 
+# Of an image: red, green, blue, and opacity, if it has one.
+_CHANNELS = 3, 4
+
 
 class Film:
     """The images of lanes' steps, in the order in which these are taken."""
@@ -126,6 +129,17 @@ class Lane:
             image = self._env.render()
         if not isinstance(image, np.ndarray) or image.ndim != 3:
             raise UserError(f'{self._name}: it draws no images.')
+        if image.dtype != np.uint8 or image.shape[2] not in _CHANNELS:
+            raise UserError(
+                f'{self._name}: it draws {image.dtype} of shape {image.shape}; uint8 of shape (height, '
+                f'width, {" or ".join(map(str, _CHANNELS))}) is needed.'
+            )
+        first = next(iter(self._film.frames), image)
+        if image.shape != first.shape:
+            raise UserError(
+                f'{self._name}: it draws images of several sizes, {first.shape} and {image.shape}; a '
+                'film has one.'
+            )
         return image
 
 

@@ -22,6 +22,8 @@ from ml_collections import ConfigDict
 from launch.cli import UserError
 
 _LARGEST = float(np.finfo(np.float32).max)
+# What is smaller counts as 0 on most devices.
+_SMALLEST = float(np.finfo(np.float32).tiny)
 # The longest value that a message repeats.
 _MOST_SHOWN = 60
 _NAMES = {
@@ -56,7 +58,11 @@ def check(values: ConfigDict, table: Table, owner: str = 'config') -> None:
         if not isinstance(valid, str):
             check(value, valid, name)
         elif not contains(valid, value):
-            raise UserError(f'{name} is {shown(value)}; valid: {_name(valid)}.')
+            kept = ''
+            finite = isinstance(value, float) and math.isfinite(value) and value != 0
+            if finite and not _SMALLEST <= abs(value) <= _LARGEST:
+                kept = f' as float32, which holds {_SMALLEST:.1e} to {_LARGEST:.1e} and 0'
+            raise UserError(f'{name} is {shown(value)}; valid: {_name(valid)}{kept}.')
 
 
 def contains(valid: str, value: Any) -> bool:
@@ -82,8 +88,12 @@ def contains(valid: str, value: Any) -> bool:
         return False
     return all(
         any(_between(each, *interval) for interval in _intervals(valid))
-        for each in ([value] if integer else [value, np.float32(value)])
+        for each in ([value] if integer else [value, _kept(value)])
     )
+
+
+def _kept(value: float) -> np.float32:
+    return np.float32(value if abs(value) >= _SMALLEST else 0)
 
 
 def _between(value: Any, opening: str, low: float, high: float, closing: str) -> bool:

@@ -118,6 +118,20 @@ def test_an_old_environment_names_its_newest_version(env_id):
     assert 'config.env_id' in str(error.value)
 
 
+def test_what_an_old_version_needs_is_not_to_be_installed(monkeypatch):
+    def fail(*args, **kwargs):
+        raise gym.error.DependencyNotInstalled('No module named mujoco_py.', 'Take a newer one.')
+
+    # As gymnasium-robotics registers Hopper-v3 again, once it is imported.
+    monkeypatch.setattr(gym, 'make', fail)
+    found = (
+        r'Hopper-v4 needs a package that is missing \(No module named mujoco_py. Take a newer one.\); '
+        'its newest version is Hopper-v5; config.env_id'
+    )
+    with pytest.raises(DatasetError, match=found):
+        environments.make(gym.spec('Hopper-v4'))
+
+
 @pytest.mark.parametrize('env_id', ['NoSuchThing-v0', 'no_such_module:Env-v0'])
 def test_an_unregistered_environment_says_how_to_install(env_id):
     with pytest.raises(DatasetError, match=rf'{env_id}.*pip install -e') as error:

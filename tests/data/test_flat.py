@@ -31,6 +31,9 @@ from tests.data.helpers import ID, LINE, UNIT, episode, overwrite, overwrite_met
         ('actions', np.zeros((3, 2)), '2 entries a step'),
         ('terminations', [False, False], '2 entries for 3 rewards'),
         ('truncations', [False] * 4, '4 entries for 3 rewards'),
+        ('terminations', [0.0, 0.0, 0.5], '0.5 is neither 0 nor 1'),
+        ('terminations', [0.0, np.nan, 1.0], 'nan is neither 0 nor 1'),
+        ('truncations', [0, 0, -1], '-1 is neither 0 nor 1'),
         ('rewards', np.zeros(0), 'empty'),
     ],
 )

@@ -180,6 +180,12 @@ def test_warns_of_steps_after_a_termination():
     assert warning == 'episodes that go on after a termination: 2 (1, 2)'
 
 
+def test_warns_of_steps_after_a_truncation():
+    truncation = np.isin(np.arange(STEPS), [2, 5, 7, 8, 9])
+    warning = only_warning(made(truncation=truncation))
+    assert warning.startswith('episodes that go on after a truncation: 2 (0, 2); if others begin')
+
+
 @pytest.mark.parametrize('changed', [None, 'observation', 'action', 'reward'])
 def test_warns_of_copies_only(storage, changed):
     first, second, _ = collect('Pendulum-v1', 3, 20)

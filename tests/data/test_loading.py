@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
-from data import flat, loading
+from data import behaviour, flat, loading
 from data.types import DatasetError, Spec
 from tests.conftest import collect, store
 from tests.data.helpers import ID, LINE, UNIT, episode, overwrite
@@ -250,6 +250,31 @@ def test_what_is_known_of_each_step_comes_with_it(storage):
     overwrite('test/infos-v0', 1, 'infos/duration', np.array([1.0, 0.0, 1.0]))
     with pytest.raises(DatasetError, match="episode 1, infos 'duration': a positive number"):
         loading.load('test/infos-v0')
+
+
+def test_no_action_is_more_likely_than_certain(storage):
+    episodes = [dataclasses.replace(episode(2, actions=np.array([0, 1])), infos={'log_prob': each})
+                for each in (np.array([-0.5, 0.0]), np.array([1e-6, 0.25]))]  # fmt: skip
+    store('test/sure-v0', episodes[:1], spaces=(LINE, Discrete(2)))
+    np.testing.assert_array_equal(behaviour.recorded_log_probs(loading.load('test/sure-v0')), [-0.5, 0])
+    store('test/likely-v0', episodes, spaces=(LINE, Discrete(2)))
+    with pytest.raises(DatasetError, match="likely-v0, infos 'log_prob': up to 0.25, and no prob"):
+        behaviour.recorded_log_probs(loading.load('test/likely-v0'))
+
+
+def test_what_the_first_episode_lacks_is_not_lacking_in_all(storage):
+    def store_infos(dataset_id, name):
+        infos = {}, {name: np.full(2, -1.5)}
+        episodes = [dataclasses.replace(episode(2), infos=each) for each in infos]
+        store(dataset_id, episodes, spaces=(LINE, UNIT))
+
+    store_infos('test/likely-v0', 'log_prob')
+    np.testing.assert_array_equal(
+        loading.load('test/likely-v0').log_prob, [np.nan, np.nan, -1.5, -1.5]
+    )
+    store_infos('test/times-v0', 'duration')
+    with pytest.raises(DatasetError, match="times-v0, episode 0, infos 'duration': a positive number"):
+        loading.load('test/times-v0')
 
 
 def test_most_datasets_say_nothing_more_of_a_step(pendulum):

@@ -123,6 +123,9 @@ def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkey
     assert unknown.returncode == 1 and '--import=PACKAGE' in unknown.stderr
     missing = program('launch.train', *there, '--import=no_such_package')
     assert missing.returncode == 1 and '--import=no_such_package: it cannot be' in missing.stderr
+    (tmp_path / 'one_that_ends.py').write_text('raise SystemExit(0)')
+    ended = program('launch.train', *there, '--import=one_that_ends')
+    assert ended.returncode == 1 and 'one_that_ends: it cannot be imported (SystemExit' in ended.stderr
     trained = program('launch.train', *there, '--import=shop_of_ones_own')
     assert trained.returncode == 0, trained.stderr
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())

@@ -49,19 +49,25 @@ def test_text_tells_what_a_table_held():
 
 
 @pytest.mark.parametrize('discrete', [True, False])
-@pytest.mark.parametrize('reward', [0.0, 0.25, 1000.0])
+@pytest.mark.parametrize('reward', [0.0, 0.25, 1000.0, 3e38])
 def test_draws_degenerate_returns_too(tmp_path, discrete, reward):
     dataset = made(discrete, reward=np.full(STEPS, reward, np.float32))
     describe.draw('made', inspection.statistics(dataset), tmp_path / 'figure.png')
     assert imread(tmp_path / 'figure.png').std() > 0
 
 
-@pytest.mark.parametrize('values', [[0, 1, 1], [7], [0.1, 3.3, 2.5], [3, 900, 40], [0.5, 0.5]])
+@pytest.mark.parametrize(
+    'values',
+    [
+        [0, 1, 1], [7], [0.1, 3.3, 2.5], [3, 900, 40], [0.5, 0.5],
+        [1.5e39, 1.5e39], [-1e20, 3, 1e20], [1e17, 1e17],
+    ],
+)  # fmt: skip
 def test_every_value_falls_into_a_bar(values):
     values = np.array(values, np.float64)
     edges = describe._edges(values)
     assert np.histogram(values, edges)[0].sum() == len(values)
-    assert len(edges) <= 51
+    assert 2 <= len(edges) <= 51 and np.all(np.diff(edges) > 0)
 
 
 @pytest.fixture

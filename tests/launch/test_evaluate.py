@@ -109,5 +109,14 @@ def test_frames_of_a_policy_are_written(cartpole, tmp_path, monkeypatch):
     monkeypatch.setattr(gym.envs.classic_control.CartPoleEnv, 'render', lambda self: None)
     with pytest.raises(UserError, match='CartPole-v1: it draws no images'):
         evaluate.film(path, 1, 3, tmp_path / 'film.gif')
+    sizes = iter(range(8, 100))
+    for image, reason in (
+        (lambda self: rng.random((9, 9, 3)), r'it draws float64 of shape \(9, 9, 3\); uint8 of'),
+        (lambda self: np.zeros((16, 16, 2), np.uint8), r'it draws uint8 of shape \(16, 16, 2\); uint8'),
+        (lambda self: np.zeros((next(sizes), 8, 3), np.uint8), r'.* sizes, \(8, 8, 3\) and \(9, 8, 3\)'),
+    ):
+        monkeypatch.setattr(gym.envs.classic_control.CartPoleEnv, 'render', image)
+        with pytest.raises(UserError, match=f'CartPole-v1: {reason}'):
+            evaluate.film(path, 1, 3, tmp_path / 'film.gif')
     with pytest.raises(UserError, match='--member=2: .* has members 0 to 1'):
         evaluate.film(path, 2, 3, tmp_path / 'film.gif')

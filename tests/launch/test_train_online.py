@@ -175,6 +175,7 @@ def test_what_cannot_be_trained_is_named(pendulum, tmp_path):
     refused(UserError, 'config.num_seeds is 4, but that of', 'iql', from_run=str(offline), num_seeds=4)
     refused(UserError, 'with a sweep', 'iql', from_run=str(offline), **{'sweep.expectile': (0.7, 0.9)})
     refused(DatasetError, 'CartPole-v1: .* not supported online', env_id='CartPole-v1')
+    refused(UserError, "config.env_id is '': .*=ID says which", env_id='')
     refused(UserError, 'offline_share is 1', offline_share=1.0)
     refused(UserError, 'random_steps is 60; valid: from 0', random_steps=60)
     task = json.loads((offline / 'problem.json').read_text())

@@ -178,6 +178,8 @@ def test_infos_references_and_environment_come_along(storage, tmp_path):
         ({'rewards': np.zeros((ROWS, 2))}, r'rewards has the shape \(12, 2\)'),
         ({'actions': np.zeros((ROWS, 0))}, r'actions has the shape \(12, 0\)'),
         ({'terminals': np.array([b'no'] * ROWS)}, 'terminals holds .*, no numbers'),
+        ({'terminals': np.full(ROWS, 0.5)}, 'terminals has the value 0.5, which is neither 0 nor 1'),
+        ({'timeouts': np.full(ROWS, -1)}, 'timeouts has the value -1, which is neither'),
         ({'next_observations': np.zeros((ROWS, 11))}, 'row 0: its next_observations are not'),
         ({'next_observations': np.zeros((ROWS, 9))}, r'its next_observations have the shape \(9,\)'),
         ({name: array[:0] for name, array in arrays().items() if array.shape}, 'have no rows'),

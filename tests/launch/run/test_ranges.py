@@ -21,7 +21,7 @@ INF = math.inf
         ('(0, 1)', (1e-9, 0.5), (0, 1, 1e-60, 1 - 1e-12)),
         ('[0, inf)', (0, 3e38), (INF, -INF, 1e39, 10**400, -5e-324 - 1)),
         ('(0, inf]', (INF, 1), (0, -INF, math.nan)),
-        ('(-inf, 0) or (0, inf)', (-1, 2.5), (0, -0.0, INF, 1e-60)),
+        ('(-inf, 0) or (0, inf)', (-1, 2.5), (0, -0.0, INF, 1e-60, -1e-40)),
         ('int [1, 2**31)', (1, 2**31 - 1), (0, 2**31, 1.0, True, '1')),
         ('int [0, 0] or [2, 1e4]', (0, 2, 10_000), (1, -1, 10_001)),
         # Beyond what float32 tells apart.
@@ -49,6 +49,8 @@ def test_what_is_no_range_is_found():
     ('values', 'sentence'),
     [
         ({'a': 2.0, 'b': {'c': ()}}, 'config.a is 2.0; valid: a number in [0, 1].'),
+        ({'a': 1e39, 'b': {'c': ()}}, 'config.a is 1e+39; valid: a number in [0, 1] as float32, which '
+         'holds 1.2e-38 to 3.4e+38 and 0.'),
         ({'a': 0.0, 'b': {'c': (0,)}}, 'config.b.c is (0,); valid: a tuple of integers in [1, 9].'),
         ({'a': 0.0, 'b': 5}, 'config.b is 5; valid: the keys c.'),
         ({'a': 0.0}, 'config lacks b.'),
