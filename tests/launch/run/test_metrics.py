@@ -72,7 +72,7 @@ def test_a_run_goes_back_to_a_checkpoint_that_it_can_finish_from(lost, left, tra
 def test_a_run_that_was_at_its_end_does_not_go_back_to_its_start(trained):
     (trained / 'summary-30.json').write_text('{}')
     edit(trained / 'metrics.jsonl', LOST['all'])
-    with pytest.raises(UserError, match='before step 10, .* has no checkpoint to go on from; restore it'):
+    with pytest.raises(UserError, match='step 10, .* has no checkpoint to go on from; restore'):
         metrics.rewind(trained, Checkpoints(trained, 1, keep=3))
     assert checkpoints.steps(trained) == [10, 20, 30]
 
