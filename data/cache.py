@@ -24,7 +24,6 @@ from data.locking import exclusive
 from data.types import DatasetError
 
 _DIRECTORY, _LOCK, _UNFINISHED, _INDEX = 'flat', '.flat.lock', '.flat.unfinished', 'index.json'
-_BLOCK = 1 << 22
 
 # Of each array, its number type and its shape.
 Kinds = Mapping[str, tuple[Any, tuple[int, ...]]]
@@ -136,7 +135,7 @@ def _remove(path: Path) -> None:
 
 
 def _described(file: Path) -> dict[str, Any]:
-    return {'crc32': _checksum(file), 'stat': _stat(file)}
+    return {'crc32': disk.checksum(file), 'stat': _stat(file)}
 
 
 def _stat(file: Path) -> list[int]:
@@ -151,15 +150,6 @@ def _stat(file: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def _checksum(file: Path) -> int:
-    """Of all bytes, the header with shape and number type among them."""
-    checksum = 0
-    with file.open('rb') as stream:
-        while block := stream.read(_BLOCK):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
-
-
 def _read(
     cache: Path, key: str, kinds: Callable[[dict[str, Any]], Kinds]
 ) -> Cached | None:
@@ -172,7 +162,7 @@ def _read(
         for name, entry in listed.items():
             file = cache / f'{name}.npy'
             found[name] = entry | {'stat': _stat(file)}
-            if found[name] != entry and _checksum(file) != entry['crc32']:
+            if found[name] != entry and disk.checksum(file) != entry['crc32']:
                 return None
             arrays[name] = np.load(file, mmap_mode='r')
         needed = kinds(index['notes'])

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from numpy.typing import DTypeLike
 
 # More than file systems keep within their own records, so that a full one shows.
 _TRIAL = 1 << 16
-_ZEROS = bytes(1 << 22)
+_BLOCK = 1 << 22
+_ZEROS = bytes(_BLOCK)
 # What is the matter with a disk, when it is no matter of names: full, too large a file, too large a map.
 _OF_DISKS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.ENOLCK,
@@ -117,6 +119,15 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def checksum(file: Path) -> int:
+    """The crc32 of all bytes of a file."""
+    found = 0
+    with file.open('rb') as stream:
+        while block := stream.read(_BLOCK):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def new_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:

@@ -7,7 +7,6 @@ checkpoints/STEP/files.json how long its files are and what their checksums were
 """
 
 import time
-import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -225,11 +224,7 @@ class Checkpoints:
 
 
 def _measure(file: Path) -> list[int]:
-    crc = 0
-    with file.open('rb') as content:
-        while block := content.read(2**24):
-            crc = zlib.crc32(block, crc)
-    return [file.stat().st_size, crc]
+    return [file.stat().st_size, disk.checksum(file)]
 
 
 def _reason(item: Path, error: Exception) -> str:

@@ -93,13 +93,11 @@ def test_the_cache_of_another_dataset_is_made_again(storage):
 
 
 def test_only_what_changed_on_disk_is_read_to_be_compared(storage, monkeypatch):
-    from data import cache
-
     place = store(ID, [episode(3)], spaces=(LINE, UNIT)) / 'flat'
     loading.load(ID)
     looked_at = []
-    checksum = cache._checksum
-    monkeypatch.setattr(cache, '_checksum', lambda file: looked_at.append(file.name) or checksum(file))
+    checksum = disk.checksum
+    monkeypatch.setattr(disk, 'checksum', lambda file: looked_at.append(file.name) or checksum(file))
     monkeypatch.setattr(flat, 'episodes', lambda source: pytest.fail('read again'))
     loading.load(ID)
     assert looked_at == []
