@@ -62,8 +62,6 @@ class _Group:
 def _work(
     connection: Connection, problem: Problem, num_lanes: int, registered: EnvSpec
 ) -> None:
-    # Ctrl-C is for the parent, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Without a parent, a step that does not end would go on for ever.
     workers.end_with_parent()
     # What a package of the user's own registered in the parent, this process has not imported. The
