@@ -30,7 +30,8 @@ def final_states(path):
 
 def timeless(rows):
     for row in rows:
-        row['measures'].pop('updates_per_second', None)
+        for rate in ('updates_per_second', 'steps_per_second'):
+            row['measures'].pop(rate, None)
     return rows
 
 
