@@ -121,9 +121,9 @@ def _train(
             _, before = Checkpoints(source, len(members)).restore_latest(states=states)
             states = before['states'].replace(hparams=states.hparams)
         if dataset:
-            offline = learners.place(dataset.transitions, len(members))
+            offline = learners.place(dataset.transitions, learner.mesh)
         buffers = replays.build(
-            task.spec, len(members), config.replay_capacity, config.batch_size, offline,
+            task.spec, learner, config.replay_capacity, config.batch_size, offline,
             config.offline_share,
         )  # fmt: skip
         actors = Actors(task, learner, config.random_steps)

@@ -37,7 +37,7 @@ def judging(
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
     steps = held.transitions if context is None else sequences.steps(held)
-    data = learners.place(steps, len(learner.members))
+    data = learners.place(steps, learner.mesh)
     few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):

@@ -13,7 +13,7 @@ _FEED_BYTES = 64 * 2**20
 
 def on_device(learner: Learners, data: Any) -> Advance:
     """Batches are drawn where the learners are, from a copy of the data on every device."""
-    placed = learners.place(data, len(learner.members))
+    placed = learners.place(data, learner.mesh)
 
     def advance(carry, step, num_updates):
         del step

@@ -31,6 +31,7 @@ class Learners(NamedTuple):
 
     Attributes:
         members: whose they are.
+        mesh: of the devices that they are laid over.
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
@@ -51,6 +52,7 @@ class Learners(NamedTuple):
     """
 
     members: list[Member]
+    mesh: Mesh
     seeds: np.ndarray
     gammas: np.ndarray
     init: Callable[[], Any]
@@ -205,6 +207,7 @@ def build(
 
     learner = Learners(
         members=members,
+        mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
         init=lambda: init_all(seeds, stacked),
@@ -236,9 +239,9 @@ def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
     return sampling.rows if context is None else partial(sequences.windows, context=context)
 
 
-def place(data: Any, num_members: int) -> Any:
-    """Copies a dataset to every device of the mesh."""
-    sharding = NamedSharding(make_mesh(num_members), _SHARED)
+def place(data: Any, mesh: Mesh) -> Any:
+    """Copies a dataset to every device of a mesh."""
+    sharding = NamedSharding(mesh, _SHARED)
     return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
 
 

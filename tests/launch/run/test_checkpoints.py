@@ -148,7 +148,7 @@ def test_members_go_on_on_another_number_of_devices(tmp_path, monkeypatch):
     def trained(states, updates):
         learner = learner_of(small_config('', 'bc', num_seeds=3), problem(spec))
         states = learner.init() if states is None else states
-        return learner.train_on_device(states, learners.place(data, 3), updates)
+        return learner.train_on_device(states, learners.place(data, learner.mesh), updates)
 
     begun = trained(None, 10)
     Checkpoints(tmp_path, 3).save(10, MARK, states=begun)

@@ -25,7 +25,7 @@ def build(algorithm, spec, preprocessing=None, **values):
 
 def train(learner, spec, num_members, updates=30, context=None):
     data = benchmark.random_data(context, spec, 500)
-    return learner.train_on_device(learner.init(), learners.place(data, num_members), updates)
+    return learner.train_on_device(learner.init(), learners.place(data, learner.mesh), updates)
 
 
 def leaves(states, member):
@@ -82,9 +82,9 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     )
     raw = benchmark.random_transitions(spec, 500)
     learner, _ = build('iql', spec, preprocessing=maps)
-    states = learner.train_on_device(learner.init(), learners.place(raw, 1), 20)
+    states = learner.train_on_device(learner.init(), learners.place(raw, learner.mesh), 20)
     plain, _ = build('iql', spec)
-    expected = plain.train_on_device(plain.init(), learners.place(maps.transition(raw), 1), 20)
+    expected = plain.train_on_device(plain.init(), learners.place(maps.transition(raw), plain.mesh), 20)
     assert_members_equal(states, 0, expected, 0)
 
     observation = raw.observation[:5][None]
