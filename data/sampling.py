@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.types import Array, Transition
+from data.types import Array
 
 
 def batch_key(seed: jax.Array, step: jax.Array) -> jax.Array:
@@ -29,9 +29,16 @@ def sample_indices(key: jax.Array, num_steps: int, batch_size: int) -> jax.Array
     return jax.random.randint(key, (batch_size,), 0, num_steps)
 
 
-def rows(transitions: Transition, indices: Array) -> Transition:
-    """The transitions at these indices (...)."""
-    return jax.tree.map(lambda array: array[indices], transitions)
+def rows(data: Any, indices: Array) -> Any:
+    """The rows at these indices (...) of every array, such as the transitions there."""
+
+    def of(array: Array) -> Array:
+        if isinstance(array, np.ndarray):
+            # Threefold as fast as by brackets, since NumPy need not look whether they are within bounds.
+            return np.asarray(array).take(indices, axis=0, mode='clip')
+        return array[indices]
+
+    return jax.tree.map(of, data)
 
 
 def sample(
