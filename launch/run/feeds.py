@@ -35,7 +35,7 @@ def from_host(learner: Learners, data: Any, batch_size: int, context: int | None
         states = carry['states']
         feed = max(n for n in range(1, num_updates + 1) if num_updates % n == 0 and n <= affordable)
         for batches in sampling.host_batches(
-            data, learner.seeds, batch_size, step, step + num_updates, feed, gather
+            data, learner.seeds, batch_size, range(step, step + num_updates, feed), feed, gather
         ):
             states = learner.train_on_batches(states, batches)
         return {'states': states}, {}

@@ -59,7 +59,7 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
 
     fed, data = learner.init(), benchmark.random_data(context, spec, 500)
     for batches in sampling.host_batches(
-        data, learner.seeds, config.batch_size, 0, 12, 4, learners.gatherer(context)
+        data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
     ):
         fed = learner.train_on_batches(fed, batches)
     for member in range(3):
