@@ -1,6 +1,5 @@
 """A dataset that is too large for one device, laid over several of them."""
 
-import math
 from typing import Any
 
 import jax
@@ -16,9 +15,9 @@ class Split(struct.PyTreeNode):
     """N steps, each on one of the devices along an axis of a mesh.
 
     Attributes:
-        parts: the arrays. Every device has as many consecutive steps, the last ones some that are
-            zeros: (devices * steps of a device, ...) as a whole, (steps of a device, ...) inside
-            shard_map.
+        parts: the arrays. Every device has as many consecutive steps, the last device the last ones,
+            of which the devices before may have some too: (devices * steps of a device, ...) as a
+            whole, (steps of a device, ...) inside shard_map.
         num_steps: N.
     """
 
@@ -33,21 +32,21 @@ def split(data: Any, sharding: NamedSharding) -> Split:
         data: their numbers are of 32 bits.
         sharding: of the axis of steps.
     """
-    devices = math.prod(sharding.mesh.shape[name] for name in sharding.spec)
+    devices = sharding.mesh.size
     num_steps = len(jax.tree.leaves(data)[0])
     steps = -(-num_steps // devices)
 
     def place(array: np.ndarray) -> jax.Array:
         def part(index: tuple[slice, ...]) -> np.ndarray:
-            there = np.asarray(array[index])
-            return np.pad(there, [(0, steps - len(there))] + [(0, 0)] * (there.ndim - 1))
+            first = min(index[0].start or 0, num_steps - steps)
+            return np.asarray(array[first : first + steps])
 
         return jax.make_array_from_callback((devices * steps, *array.shape[1:]), sharding, part)
 
     return Split(jax.tree.map(place, data), num_steps)
 
 
-def rows(parts: Any, indices: jax.Array, axis: str) -> Any:
+def rows(parts: Any, indices: jax.Array, num_steps: int, axis: str) -> Any:
     """The rows at these indices (...) of a Split's parts; to be called inside shard_map.
 
     Every device asks all of them for the rows that it needs, so that all have to call this equally
@@ -56,12 +55,14 @@ def rows(parts: Any, indices: jax.Array, axis: str) -> Any:
     Args:
         parts: of a device.
         indices: of steps of the whole.
+        num_steps: of the whole.
         axis: of the mesh.
     """
-    steps = len(jax.tree.leaves(parts)[0])
-    asked = jax.lax.all_gather(indices, axis) - steps * jax.lax.axis_index(axis)
-    has = (asked >= 0) & (asked < steps)
-    found, structure = jax.tree.flatten(sampling.rows(parts, jnp.clip(asked, 0, steps - 1)))
+    steps, device = len(jax.tree.leaves(parts)[0]), jax.lax.axis_index(axis)
+    asked = jax.lax.all_gather(indices, axis)
+    has = asked // steps == device
+    place = asked - jnp.minimum(device * steps, num_steps - steps)
+    found, structure = jax.tree.flatten(sampling.rows(parts, jnp.clip(place, 0, steps - 1)))
     # All arrays at once, since a collective takes its time however little it moves; as whole numbers, to
     # which the zeros of the devices that lack a row add nothing, not even to -0.0.
     bits = [

@@ -12,7 +12,7 @@ from data import sampling, sequences, splitting
 from data.sequences import Steps
 from data.types import Transition
 
-# The second device's last row is a filled one.
+# Both devices have the step in the middle.
 SIZE = 101
 SPLIT = PartitionSpec('member')
 
@@ -53,7 +53,7 @@ def test_rows_are_those_of_the_whole(over, windows):
     for array in jax.tree.leaves(laid.parts):
         assert array.shape[0] == 102
         assert {shard.data.shape[0] for shard in array.addressable_shards} == {51}
-    across = partial(splitting.rows, axis='member')
+    across = partial(splitting.rows, num_steps=SIZE, axis='member')
     take = partial(gather, rows=across) if windows else across
 
     @jax.jit
