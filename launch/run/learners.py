@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.problem import Preprocessing
 from data.types import Array, Sequence, Spec, Transition
+from launch.run import mapping
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -35,9 +36,10 @@ class Learners(NamedTuple):
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
-        train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
-            data.sequences.Steps.
-        train_on_batches: (states, batches) -> states; batches (mesh_members, updates, batch, ...).
+        train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
+            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
+        train_on_batches: (states, batches, alive) -> states; batches (mesh_members, updates, batch,
+            ...).
         metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
             that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -56,8 +58,8 @@ class Learners(NamedTuple):
     seeds: np.ndarray
     gammas: np.ndarray
     init: Callable[[], Any]
-    train_on_device: Callable[[Any, Any, int], Any]
-    train_on_batches: Callable[[Any, Any], Any]
+    train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
+    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
     metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
@@ -106,7 +108,7 @@ def build(
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
-    over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
+    over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
@@ -120,21 +122,25 @@ def build(
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
     def train_one(state, seed, data, num_updates):
-        def body(state, _):
+        def body(_, state):
             key = sampling.batch_key(seed, state.step)
             batch = sampling.sample(data, key, batch_size, gather=gather)
-            return algorithm.update(state, prepared(batch)), None
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, None, length=num_updates)[0]
+        return jax.lax.fori_loop(0, num_updates, body, state)
 
-    @partial(jax.jit, donate_argnums=0, static_argnums=3)
-    def train_all(states, seeds, data, num_updates):
-        def train(states, seeds, data):
+    # A loop of unknown length costs an accelerator a word with the host in every round.
+    lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
+
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all(states, seeds, data, num_updates, alive, width):
+        def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one)(states, seeds)
+            return over_members(one, width)(alive, states, seeds)
 
-        return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
-            states, seeds, data
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, seeds, alive, data, num_updates
         )
 
     def train_one_on_batches(state, batches):
@@ -143,10 +149,13 @@ def build(
 
         return jax.lax.scan(body, state, batches)[0]
 
-    train_on_batches = jax.jit(
-        shard(over_members(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
-        donate_argnums=0,
-    )
+    @partial(jax.jit, donate_argnames='states', static_argnames='width')
+    def train_all_on_batches(states, batches, alive, width):
+        def train(states, batches, alive):
+            return over_members(train_one_on_batches, width)(alive, states, batches)
+
+        specs = _MEMBERS, _MEMBERS, _MEMBERS
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
 
     @partial(jax.jit, static_argnums=2)
     def measure_all(states, data, num_batches):
@@ -160,7 +169,8 @@ def build(
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
         def measure(states, data):
-            return over_members(partial(measure_one, data=data))(states)
+            one = partial(measure_one, data=data)
+            return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
         return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
 
@@ -188,6 +198,14 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
+    def train_on_device(states, data, num_updates, alive):
+        alive = learner.fill(alive)
+        return train_all(states, seeds, data, num_updates, alive, mapping.width(alive, mesh))
+
+    def train_on_batches(states, batches, alive):
+        alive = learner.fill(alive)
+        return train_all_on_batches(states, batches, alive, mapping.width(alive, mesh))
+
     def own(array):
         return np.asarray(array)[: len(members)]
 
@@ -211,9 +229,7 @@ def build(
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
         init=lambda: init_all(seeds, stacked),
-        train_on_device=lambda states, data, num_updates: train_all(
-            states, seeds, data, num_updates
-        ),
+        train_on_device=train_on_device,
         train_on_batches=train_on_batches,
         metrics_on=metrics_on,
         act=act,
@@ -222,11 +238,6 @@ def build(
         claimed_value=claimed_value if hasattr(algorithm, 'claimed_value') else None,
     )
     return learner
-
-
-def _one_after_another(train: Callable) -> Callable:
-    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones."""
-    return lambda *members: jax.lax.map(lambda member: train(*member), members)
 
 
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
