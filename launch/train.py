@@ -123,10 +123,13 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     )  # fmt: skip
     context = learners.context_of(algorithm, config.network)
     steps = dataset.transitions if context is None else sequences.steps(dataset)
-    if config.dataset_on == 'device':
-        advance = feeds.on_device(learner, steps)
-    else:
-        advance = feeds.from_host(learner, steps, config.batch_size, context)
+    match config.dataset_on:
+        case 'device':
+            advance = feeds.on_device(learner, steps)
+        case 'split':
+            advance = feeds.over_devices(learner, steps)
+        case 'host':
+            advance = feeds.from_host(learner, steps, config.batch_size, context)
     episodes = config.eval_episodes, config.final_eval_episodes
     wandb = directory.identity(config) if config.wandb else None
     with (

@@ -1,13 +1,15 @@
-"""Where a chunk of updates gets its batches from: the device, or the host's memory map."""
+"""Where a chunk of updates gets its batches from: the devices, or the host's memory map."""
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count, cycle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from data import sampling
 from launch.run import learners, mapping
@@ -15,23 +17,37 @@ from launch.run.learners import Learners
 from launch.run.loop import Advance
 
 # Bytes of batches that the host puts on the devices at a time.
-_FEED_BYTES = 64 * 2**20
+_FEED_BYTES = 16 * 2**20
 # Of a piece of an accelerator's, and pieces that wait for it, so that it never waits for the host.
 _QUEUED_UPDATES, _QUEUE = 20, 2
-# (states, updates that are left, seconds allowed, alive) -> states, and how many updates were made.
-_Piece = Callable[[Any, int, float, np.ndarray], tuple[Any, int]]
+# (states, updates) -> states after so many.
+_Train = Callable[[Any, int], Any]
+# (train, states, updates that are left, seconds allowed) -> states, and how many updates were made.
+_Piece = Callable[[_Train, Any, int, float], tuple[Any, int]]
 
 
 def on_device(learner: Learners, data: Any) -> Advance:
     """Batches are drawn where the learners are, from a copy of the data on every device."""
-    placed = learners.place(data, learner.mesh)
-    piece = (_timed if mapping.on_cpu(learner.mesh) else _queued)(learner, placed)
+    return _drawn(learner, learners.place(data, learner.mesh))
+
+
+def over_devices(learner: Learners, data: Any) -> Advance:
+    """The same batches, from data of which every device has a part."""
+    return _drawn(learner, learners.split(data, learner.mesh))
+
+
+def _drawn(learner: Learners, placed: Any) -> Advance:
+    piece = _pieces(learner.mesh)
 
     def advance(carry, step, num_updates, alive, tick):
         del step
+
+        def train(states, updates):
+            return learner.train_on_device(states, placed, updates, alive)
+
         states, allowed = carry['states'], tick(0)
         while num_updates:
-            states, updates = piece(states, num_updates, allowed, alive)
+            states, updates = piece(train, states, num_updates, allowed)
             num_updates -= updates
             allowed = tick(updates)
         return {'states': states}, {}
@@ -39,28 +55,32 @@ def on_device(learner: Learners, data: Any) -> Advance:
     return advance
 
 
-def _timed(learner: Learners, placed: Any) -> _Piece:
+def _pieces(mesh: Mesh) -> _Piece:
+    return _timed() if mapping.on_cpu(mesh) else _queued()
+
+
+def _timed() -> _Piece:
     """Pieces of a CPU, of as many updates as the time allows by what the last ones took."""
     seconds = np.inf
 
-    def piece(states, left, allowed, alive):
+    def piece(train, states, left, allowed):
         nonlocal seconds
         updates, began = min(left, max(int(allowed / seconds), 1)), time.perf_counter()
-        states = jax.block_until_ready(learner.train_on_device(states, placed, updates, alive))
+        states = jax.block_until_ready(train(states, updates))
         seconds = (time.perf_counter() - began) / updates
         return states, updates
 
     return piece
 
 
-def _queued(learner: Learners, placed: Any) -> _Piece:
+def _queued() -> _Piece:
     """Pieces of an accelerator, which compiles each length anew: of one length, and asynchronous."""
     queue = deque()
 
-    def piece(states, left, allowed, alive):
+    def piece(train, states, left, allowed):
         del allowed
         updates = min(left, _QUEUED_UPDATES)
-        states = learner.train_on_device(states, placed, updates, alive)
+        states = train(states, updates)
         # Of the states themselves nothing stays: the next piece is made in their place.
         queue.append(jnp.copy(states.step))
         if len(queue) > _QUEUE:
@@ -71,22 +91,44 @@ def _queued(learner: Learners, placed: Any) -> _Piece:
 
 
 def from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
-    """The same batches, gathered from the host's arrays or memory maps a few updates ahead.
+    """The same batches, gathered from the host's arrays or memory maps and sent ahead to the devices.
 
     Of `batch_size` rows, or of windows of `context` steps (learners.gatherer).
     """
+    own = learners.own_rows(len(learner.seeds), learner.mesh)
     row_bytes = (context or 1) * sum(array[0].nbytes for array in data)
-    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds)), 1)
-    gather = learners.gatherer(context)
+    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds[own])), 1)
+    piece, feeds, expected = _pieces(learner.mesh), iter(()), None
+
+    def begin(step: int, num_updates: int) -> Iterator[tuple[Any, int]]:
+        """Batches, and how many of them are used, chunk after chunk of num_updates from a step on."""
+        # All of one length, which is compiled once, even where a chunk is at its end before them.
+        size = -(-num_updates // -(-num_updates // affordable))
+        firsts = range(0, num_updates, size)
+        batches = sampling.host_batches(
+            data, learner.seeds[own], batch_size,
+            (chunk + first for chunk in count(step, num_updates) for first in firsts), size,
+            learners.gatherer(context), lambda batches: learners.spread(batches, learner.mesh),
+        )  # fmt: skip
+        return zip(batches, cycle(min(size, num_updates - first) for first in firsts))
 
     def advance(carry, step, num_updates, alive, tick):
-        states = carry['states']
-        feed = max(n for n in range(1, num_updates + 1) if num_updates % n == 0 and n <= affordable)
-        for batches in sampling.host_batches(
-            data, learner.seeds, batch_size, range(step, step + num_updates, feed), feed, gather
-        ):
-            states = learner.train_on_batches(states, batches, alive)
-            tick(feed)
+        nonlocal feeds, expected
+        if expected != (step, num_updates):
+            feeds = begin(step, num_updates)
+        expected = step + num_updates, num_updates
+
+        def train(states, updates):
+            return learner.train_on_batches(states, batches, first, updates, alive)
+
+        states, allowed = carry['states'], tick(0)
+        while num_updates:
+            (batches, used), first = next(feeds), 0
+            num_updates -= used
+            while first < used:
+                states, updates = piece(train, states, used - first, allowed)
+                first += updates
+                allowed = tick(updates)
         return {'states': states}, {}
 
     return advance

@@ -17,13 +17,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from data import sampling, sequences
+from data import sampling, sequences, splitting
 from data.problem import Preprocessing
+from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
 from launch.run import mapping
 from launch.run.members import Member, stack_hparams
 
-_MEMBERS = PartitionSpec('member')
+_AXIS = 'member'
+_MEMBERS = PartitionSpec(_AXIS)
 _SHARED = PartitionSpec()
 
 
@@ -37,9 +39,10 @@ class Learners(NamedTuple):
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
         train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
-            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
-        train_on_batches: (states, batches, alive) -> states; batches (mesh_members, updates, batch,
-            ...).
+            or data.sequences.Steps, or a Split of either; of members that are not alive, bool
+            (members,), the states stay.
+        train_on_batches: (states, batches, first, num_updates, alive) -> states; batches (mesh_members,
+            updates, batch, ...), of which num_updates are used, from the number `first` on.
         metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
             that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -59,7 +62,7 @@ class Learners(NamedTuple):
     gammas: np.ndarray
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
-    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
+    train_on_batches: Callable[[Any, Any, int, int, np.ndarray], Any]
     metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
@@ -80,7 +83,7 @@ class Learners(NamedTuple):
 def make_mesh(num_members: int) -> Mesh:
     """As many local devices as there are members to occupy them."""
     devices = jax.local_devices()
-    return Mesh(np.array(devices[: min(num_members, len(devices))]), ('member',))
+    return Mesh(np.array(devices[: min(num_members, len(devices))]), (_AXIS,))
 
 
 def build(
@@ -121,10 +124,15 @@ def build(
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
+    def draw(data, key):
+        if not isinstance(data, Split):
+            return sampling.sample(data, key, batch_size, gather=gather)
+        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis=_AXIS))
+        return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
+
     def train_one(state, seed, data, num_updates):
         def body(_, state):
-            key = sampling.batch_key(seed, state.step)
-            batch = sampling.sample(data, key, batch_size, gather=gather)
+            batch = draw(data, sampling.batch_key(seed, state.step))
             return algorithm.update(state, prepared(batch))
 
         return jax.lax.fori_loop(0, num_updates, body, state)
@@ -134,28 +142,36 @@ def build(
 
     @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
     def train_all(states, seeds, data, num_updates, alive, width):
+        together = isinstance(data, Split) and mapping.on_cpu(mesh)
+
         def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one, width)(alive, states, seeds)
+            over = mapping.in_step if together else over_members
+            return over(one, width)(alive, states, seeds)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        where = _MEMBERS if isinstance(data, Split) else _SHARED
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, where, _SHARED
         return shard(train, in_specs=specs, out_specs=_MEMBERS)(
             states, seeds, alive, data, num_updates
         )
 
-    def train_one_on_batches(state, batches):
-        def body(state, batch):
-            return algorithm.update(state, prepared(batch)), None
+    def train_one_on_batches(state, batches, first, num_updates):
+        def body(number, state):
+            batch = jax.tree.map(lambda each: each[first + number], batches)
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, batches)[0]
+        return jax.lax.fori_loop(0, num_updates, body, state)
 
-    @partial(jax.jit, donate_argnames='states', static_argnames='width')
-    def train_all_on_batches(states, batches, alive, width):
-        def train(states, batches, alive):
-            return over_members(train_one_on_batches, width)(alive, states, batches)
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all_on_batches(states, batches, first, num_updates, alive, width):
+        def train(states, batches, alive, first, num_updates):
+            one = partial(train_one_on_batches, first=first, num_updates=num_updates)
+            return over_members(one, width)(alive, states, batches)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS
-        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, batches, alive, first, num_updates
+        )
 
     @partial(jax.jit, static_argnums=2)
     def measure_all(states, data, num_batches):
@@ -202,9 +218,11 @@ def build(
         alive = learner.fill(alive)
         return train_all(states, seeds, data, num_updates, alive, mapping.width(alive, mesh))
 
-    def train_on_batches(states, batches, alive):
+    def train_on_batches(states, batches, first, num_updates, alive):
         alive = learner.fill(alive)
-        return train_all_on_batches(states, batches, alive, mapping.width(alive, mesh))
+        return train_all_on_batches(
+            states, batches, first, num_updates, alive, mapping.width(alive, mesh)
+        )
 
     def own(array):
         return np.asarray(array)[: len(members)]
@@ -245,15 +263,22 @@ def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
     return network.context if getattr(algorithm, 'BATCH', Transition) is Sequence else None
 
 
-def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
+def gatherer(
+    context: int | None, rows: Callable[[Any, Array], Any] = sampling.rows
+) -> Callable[[Any, Array], Any]:
     """(data, indices) -> a batch: the rows at these indices, or the windows that begin there."""
-    return sampling.rows if context is None else partial(sequences.windows, context=context)
+    return rows if context is None else partial(sequences.windows, context=context, rows=rows)
 
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
     sharding = NamedSharding(mesh, _SHARED)
     return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
+
+
+def split(data: Any, mesh: Mesh) -> Split:
+    """Lays each step of a dataset on one of the devices of a mesh."""
+    return splitting.split(data, NamedSharding(mesh, _MEMBERS))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:

@@ -174,7 +174,7 @@ def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch)
     [
         ('dataset', 'local/hoper/random-v0', 'local/hopper/random-v0'),
         ('dataset', 'hopper', 'dataset hopper: not a Minari id'),
-        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device' or 'host'"),
+        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device', 'split' or 'host'"),
         ('eval_interval', 7, 'no multiple of config.log_interval'),
         ('num_updates', 0, 'config.num_updates is 0; valid: an integer in'),
     ],

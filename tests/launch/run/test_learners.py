@@ -66,7 +66,7 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
     ):
-        fed = learner.train_on_batches(fed, batches, np.ones(3, bool))
+        fed = learner.train_on_batches(fed, batches, 0, 4, np.ones(3, bool))
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
 
@@ -90,8 +90,8 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     data = benchmark.random_data(None, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
-    fed, = (learner.train_on_batches(learner.init(), batches, alive) for batches in
-            sampling.host_batches(data, learner.seeds, config.batch_size, 0, 12, 12))  # fmt: skip
+    fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive) for batches in
+            sampling.host_batches(data, learner.seeds, config.batch_size, [0], 12))  # fmt: skip
     for member in range(8):
         expected = every if alive[member] else begun
         rtol, atol = (0, 0) if on_cpu or not alive[member] else (1e-5, 1e-6)
