@@ -1,7 +1,6 @@
 """Where a chunk of updates gets its batches from: the devices, or the host's memory map."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count, cycle
 from typing import Any
@@ -18,8 +17,8 @@ from launch.run.loop import Advance
 
 # Bytes of batches that the host puts on the devices at a time.
 _FEED_BYTES = 16 * 2**20
-# Of a piece of an accelerator's, and pieces that wait for it, so that it never waits for the host.
-_QUEUED_UPDATES, _QUEUE = 20, 2
+# Of a piece of an accelerator's.
+_QUEUED_UPDATES = 20
 # (states, updates) -> states after so many.
 _Train = Callable[[Any, int], Any]
 # (train, states, updates that are left, seconds allowed) -> states, and how many updates were made.
@@ -74,17 +73,20 @@ def _timed() -> _Piece:
 
 
 def _queued() -> _Piece:
-    """Pieces of an accelerator, which compiles each length anew: of one length, and asynchronous."""
-    queue = deque()
+    """Pieces of an accelerator, which compiles each length anew: of one length.
+
+    One waits for it while it works on another, so that it never waits for the host.
+    """
+    before = None
 
     def piece(train, states, left, allowed):
+        nonlocal before
         del allowed
         updates = min(left, _QUEUED_UPDATES)
         states = train(states, updates)
+        jax.block_until_ready(before)
         # Of the states themselves nothing stays: the next piece is made in their place.
-        queue.append(jnp.copy(states.step))
-        if len(queue) > _QUEUE:
-            jax.block_until_ready(queue.popleft())
+        before = jnp.copy(states.step)
         return states, updates
 
     return piece
