@@ -28,14 +28,14 @@ def from_host(learner: Learners, data: Any, batch_size: int, context: int | None
     Of `batch_size` rows, or of windows of `context` steps (learners.gatherer).
     """
     row_bytes = (context or 1) * sum(array[0].nbytes for array in data)
-    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds)), 1)
+    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.rows)), 1)
     gather = learners.gatherer(context)
 
     def advance(carry, step, num_updates):
         states = carry['states']
         feed = max(n for n in range(1, num_updates + 1) if num_updates % n == 0 and n <= affordable)
         for batches in sampling.host_batches(
-            data, learner.seeds, batch_size, step, step + num_updates, feed, gather
+            data, learner.seeds[learner.rows], batch_size, step, step + num_updates, feed, gather
         ):
             states = learner.train_on_batches(states, batches)
         return {'states': states}, {}

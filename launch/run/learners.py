@@ -1,7 +1,7 @@
 """All members of a run as one compiled computation.
 
-States carry a leading member axis, which is sharded over the local devices: members never talk to
-each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
+States carry a leading member axis, which is sharded over devices, of this process or of all that train
+the run: members never talk to each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
 of updates at a time. If the members do not divide evenly, the last one is repeated to fill the mesh:
 states, and what an algorithm remembers while it acts, have mesh_members rows, all else has members.
 """
@@ -20,6 +20,8 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.problem import Preprocessing
 from data.types import Array, Sequence, Spec, Transition
+from launch.cli import UserError
+from launch.run import processes
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -37,7 +39,8 @@ class Learners(NamedTuple):
         init: () -> states.
         train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
             data.sequences.Steps.
-        train_on_batches: (states, batches) -> states; batches (mesh_members, updates, batch, ...).
+        train_on_batches: (states, batches) -> states; batches of the members that are here (`rows`),
+            (len(rows), updates, batch, ...).
         metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
             that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -64,6 +67,13 @@ class Learners(NamedTuple):
     explore: Callable | None
     claimed_value: Callable | None
 
+    @property
+    def rows(self) -> range:
+        """Which of the mesh_members are on the devices of this process."""
+        here = [device.process_index == jax.process_index() for device in self.mesh.devices.flat]
+        each = len(self.seeds) // len(here)
+        return range(here.index(True) * each, (here.index(True) + sum(here)) * each)
+
     def keys(self, stream: int | None = None) -> jax.Array:
         """The members' keys, (mesh_members,); a stream sets them apart from those of others."""
         keys = jax.vmap(jax.random.key)(self.seeds)
@@ -76,9 +86,24 @@ class Learners(NamedTuple):
 
 
 def make_mesh(num_members: int) -> Mesh:
-    """As many local devices as there are members to occupy them."""
-    devices = jax.local_devices()
-    return Mesh(np.array(devices[: min(num_members, len(devices))]), ('member',))
+    """As many devices of this process as there are members to occupy them."""
+    return Mesh(np.array(jax.local_devices()[:num_members]), ('member',))
+
+
+def make_shared_mesh(num_members: int) -> Mesh:
+    """Likewise of all processes, some of each, in their order.
+
+    Raises:
+        UserError: there are fewer members than processes.
+    """
+    number = jax.process_count()
+    if num_members < number:
+        raise UserError(
+            f'a run of {num_members} members is trained by at most as many processes, not by {number}.'
+        )
+    share = -(-num_members // number)
+    devices = [jax.local_devices(process)[:share] for process in range(number)]
+    return Mesh(np.concatenate(devices), ('member',))
 
 
 def build(
@@ -89,6 +114,7 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
+    mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
 
@@ -99,12 +125,15 @@ def build(
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
         batch_size: rows, or windows, of a batch.
+        mesh: of the devices to lay them over; None for this process's own.
     """
-    mesh = make_mesh(len(members))
+    mesh = mesh or make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
+    sharding = NamedSharding(mesh, _MEMBERS)
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
+    spread_seeds, spread_hparams = processes.spread((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
     over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
 
@@ -210,11 +239,13 @@ def build(
         mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
-        init=lambda: init_all(seeds, stacked),
+        init=lambda: init_all(spread_seeds, spread_hparams),
         train_on_device=lambda states, data, num_updates: train_all(
-            states, seeds, data, num_updates
+            states, spread_seeds, data, num_updates
         ),
-        train_on_batches=train_on_batches,
+        train_on_batches=lambda states, batches: train_on_batches(
+            states, processes.joint(batches, len(filled), sharding)
+        ),
         metrics_on=metrics_on,
         act=act,
         init_memory=init_memory,
@@ -241,8 +272,7 @@ def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
-    sharding = NamedSharding(mesh, _SHARED)
-    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
+    return processes.spread(data, NamedSharding(mesh, _SHARED))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:
@@ -250,7 +280,7 @@ def all_finite(states: Any, num_members: int) -> np.ndarray:
 
     Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
     """
-    return np.asarray(_all_finite(states.replace(hparams=None)))[:num_members]
+    return processes.whole(_all_finite(states.replace(hparams=None)))[:num_members]
 
 
 @jax.jit

@@ -1,0 +1,300 @@
+"""Several processes that train one run, each its own members on its own devices (jax.distributed).
+
+All of them run the same program; the first alone writes files and prints. What one has to know of the
+others goes through `gather`, which is also where they wait for each other and hear of a failure. Of a
+run of one process, all of this is about that process.
+"""
+
+import atexit
+import contextlib
+import json
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+
+from data.types import DatasetError
+from launch.cli import Interrupted, UserError
+
+# Seconds in which all processes of a run have to be there.
+_MEETING = 120
+
+
+class _Lost(UserError):
+    """A process of the run is gone."""
+
+
+class _Elsewhere(UserError):
+    """A process of the run has failed, and said so."""
+
+
+@contextlib.contextmanager
+def joined(
+    detected: bool, coordinator: str | None, number: int | None, index: int | None
+) -> Iterator[None]:
+    """Makes this process one of those that train a run, if it is; to be entered before any jax work.
+
+    Within, all but the first are silent. Where one fails, all end, and its error is said once.
+
+    Args:
+        detected: whether a cluster which jax knows tells the processes apart.
+        coordinator: else host:port of process 0; None if there is one process.
+        number: of the processes, with a coordinator.
+        index: of this one, with a coordinator.
+
+    Raises:
+        UserError: these do not go together, or the processes do not come together, or one is gone.
+    """
+    given = {'coordinator': coordinator, 'num_processes': number, 'process_id': index}
+    if detected or any(each is not None for each in given.values()):
+        _check(detected, given)
+        _meet(detected, given)
+    try:
+        with contextlib.nullcontext() if is_first() else _silence():
+            yield
+            gather(None)
+    except _Elsewhere:
+        if is_first():
+            raise
+        sys.exit(1)
+    except (_Lost, Interrupted) as error:
+        _leave_at_exit(128 + error.args[0] if isinstance(error, Interrupted) else 1)
+        raise
+    except Exception as error:
+        said = str(error) if isinstance(error, UserError | DatasetError) else repr(error)
+        try:
+            failures = [each.get('failure') for each in _exchange({'failure': said})]
+        except _Lost:
+            _leave_at_exit(1)
+            raise error from None
+        # What several find wrong is said by one of them.
+        if said in failures[: jax.process_index()]:
+            sys.exit(1)
+        raise
+
+
+def _check(detected: bool, given: dict[str, Any]) -> None:
+    missing = [f'--{name}' for name, value in given.items() if value is None]
+    if detected and len(missing) < len(given):
+        raise UserError(
+            '--distributed takes from the cluster what --coordinator, --num_processes and --process_id '
+            'say where there is none; give either.'
+        )
+    if detected:
+        return
+    if missing:
+        raise UserError(
+            f'{" and ".join(missing)} not given: of several processes each needs --coordinator=HOST:PORT '
+            'of process 0, --num_processes and its own --process_id.'
+        )
+    coordinator, number, index = given.values()
+    host, _, port = coordinator.rpartition(':')
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f'--coordinator={coordinator}: HOST:PORT of process 0 is needed.')
+    if index >= number:
+        raise UserError(
+            f'--process_id={index} of --num_processes={number}; valid: from 0 to {number - 1}.'
+        )
+    if index == 0:
+        try:
+            socket.create_server(('', int(port))).close()
+        except OSError as error:
+            raise UserError(
+                f'--coordinator={coordinator}: process 0 cannot listen there ({error.strerror}); choose '
+                'another port.'
+            ) from error
+
+
+def _meet(detected: bool, given: dict[str, Any]) -> None:
+    coordinator, number, index = given.values()
+    # In jax, whoever waits for too long is aborted in C++.
+    waiting = threading.Timer(_MEETING, _leave, [1, (
+        f'error: not all processes were there within {_MEETING} seconds; have all been started'
+        f'{"" if detected else f" with the same --coordinator={coordinator} and --num_processes"}, and '
+        'can they reach process 0?'
+    )])  # fmt: skip
+    waiting.daemon = True
+    waiting.start()
+    try:
+        jax.distributed.initialize(
+            coordinator, number, index, initialization_timeout=10 * _MEETING,
+            cluster_detection_method=None if detected else 'deactivate',
+        )  # fmt: skip
+        # Taken by jax for its notice of preemption, which would be the end of ours.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        # gloo says at its first exchange that it has met the others.
+        with _silence():
+            gather(None)
+    # Each kind of cluster fails in ways of its own where it is not what it seems.
+    except (ValueError, KeyError, RuntimeError, ImportError, OSError) as error:
+        if not detected:
+            raise
+        raise UserError(
+            '--distributed: jax detects no cluster here (SLURM, a TPU pod, GKE, Open MPI): '
+            f'{type(error).__name__}: {error} --coordinator=HOST:PORT, --num_processes and --process_id '
+            'do without one.'
+        ) from error
+    finally:
+        waiting.cancel()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Loses what this process prints, in C++ too, and its warnings and progress bars."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, 'w') as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            with contextlib.redirect_stderr(nowhere):
+                yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _leave(code: int, said: str = '') -> None:
+    """Ends this process without jax's farewell, which waits for all others."""
+    print(said, end='\n' if said else '', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leave_at_exit(code: int) -> None:
+    # What is registered last is called first.
+    atexit.register(_leave, code)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return jax.process_index() == 0
+
+
+def gather(content: Any) -> list[Any]:
+    """What each process has to say, in their order: whatever JSON can hold; floats are exact.
+
+    Raises:
+        UserError: a process has failed, or is gone.
+    """
+    found = _exchange({'content': content})
+    failures = [(number, each['failure']) for number, each in enumerate(found) if 'failure' in each]
+    for number, failure in failures:
+        raise _Elsewhere(f'in process {number}: {failure}')
+    return [each['content'] for each in found]
+
+
+def by_first(function: Callable[[], Any]) -> Any:
+    """What a function returns in the first process, which alone calls it, for all: as for gather."""
+    return gather(function() if is_first() else None)[0]
+
+
+def agree(facts: dict[str, Any]) -> None:
+    """Raises UserError unless all processes have the same facts, given by name."""
+    first, *others = gather(facts)
+    for number, each in enumerate(others, 1):
+        for name in first.keys() | each.keys():
+            if first.get(name) != each.get(name):
+                raise UserError(
+                    f'{name} is {first.get(name)} in process 0 and {each.get(name)} in process {number}; '
+                    'all are started with one command, and find one dataset.'
+                )
+
+
+def _exchange(content: dict[str, Any]) -> list[dict[str, Any]]:
+    if jax.process_count() == 1:
+        return [content]
+    return list(map(json.loads, _exchange_bytes(json.dumps(content).encode())))
+
+
+def _exchange_bytes(content: bytes) -> list[bytes]:
+    lengths = _stacked(np.array([len(content)], np.int32))[:, 0]
+    # Few different lengths, each of which is compiled for.
+    padded = np.zeros(1 << int(lengths.max() - 1).bit_length(), np.uint8)
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    return [row[:length].tobytes() for row, length in zip(_stacked(padded), lengths)]
+
+
+def _stacked(array: np.ndarray) -> np.ndarray:
+    """An array of each process, all of one shape, (processes, ...)."""
+    # One device of each: jax's own gathering wants as many in every process.
+    devices = [jax.local_devices(number)[0] for number in range(jax.process_count())]
+    mesh = Mesh(np.array(devices), ('process',))
+    laid = jax.make_array_from_process_local_data(
+        NamedSharding(mesh, PartitionSpec('process')), array[None], (len(devices), *array.shape)
+    )
+    try:
+        return np.asarray(_replicated(mesh)(laid))
+    # NumPy passes on what jax raises as a ValueError.
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        raise _Lost(
+            'another process of this run has ended; the same command, of all processes, goes on from the '
+            'last checkpoint.'
+        ) from error
+
+
+@cache
+def _replicated(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+    return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def spread(tree: Any, sharding: Sharding) -> Any:
+    """Arrays that every process has, as ones over the devices of all."""
+
+    def over_devices(array):
+        array = np.asarray(array)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(over_devices, tree)
+
+
+def joint(tree: Any, num_rows: int, sharding: Sharding) -> Any:
+    """Arrays of which every process has the rows for its own devices, as ones over those of all."""
+    return jax.tree.map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, rows, (num_rows, *rows.shape[1:])),
+        tree,
+    )
+
+
+def whole(tree: Any) -> Any:
+    """NumPy's copies of arrays whose rows are spread over the devices of all processes."""
+    leaves, structure = jax.tree.flatten(tree)
+    if all(leaf.is_fully_addressable for leaf in leaves):
+        return jax.device_get(tree)
+    own = [np.concatenate([np.asarray(each) for each in _shards(leaf)]) for leaf in leaves]
+    sizes = [leaf.dtype.itemsize * math.prod(leaf.shape[1:]) for leaf in leaves]
+    found = [[] for _ in leaves]
+    for part in _exchange_bytes(b''.join(rows.tobytes() for rows in own)):
+        count, begin = len(part) // sum(sizes), 0
+        for pieces, leaf, size in zip(found, leaves, sizes):
+            rows = np.frombuffer(part[begin : begin + count * size], leaf.dtype)
+            pieces.append(rows.reshape(count, *leaf.shape[1:]))
+            begin += count * size
+    return jax.tree.unflatten(structure, map(np.concatenate, found))
+
+
+def own(tree: Any, mesh: Mesh) -> Any:
+    """The rows of arrays, spread over a mesh, that are on this process's devices, without a copy."""
+    sharding = NamedSharding(mesh.local_mesh, PartitionSpec('member'))
+
+    def rows(leaf):
+        shards = _shards(leaf)
+        shape = (sum(map(len, shards)), *leaf.shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, sharding, shards)
+
+    return jax.tree.map(lambda leaf: leaf if leaf.is_fully_addressable else rows(leaf), tree)
+
+
+def _shards(array: jax.Array) -> list[jax.Array]:
+    shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return [shard.data for shard in shards]
