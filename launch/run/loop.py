@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import checkpoints, learners
+from launch.run import checkpoints, learners, processes
 from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
-from launch.run.metrics import MetricsLog, row
+from launch.run.metrics import MetricsLog, Unwritten, row
 
 # What the progress bar shows of an evaluation: the first that it has.
 _HEADLINES = ('score', 'return', 'support')
@@ -105,7 +105,7 @@ def train(
                 break
             if not record:
                 continue
-            own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
+            own = {f'learner/{name}': v for name, v in processes.whole(states.metrics).items()}
             measures = own | measures
             record.log.write([
                 row('training', index, member, step,
@@ -114,7 +114,7 @@ def train(
                 for index, member in enumerate(members)
             ])  # fmt: skip
             if step % record.interval == 0 or step == num_steps:
-                judged = record.judge(states, ~diverged, step == num_steps)
+                judged = _collected(record.judge(states, ~diverged, step == num_steps), len(members))
                 record.log.write([
                     row('evaluation', index, member, step, measured)
                     for index, (member, measured) in enumerate(judged)
@@ -126,6 +126,27 @@ def train(
                 if not np.isnan(values).all():
                     progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
     return carry['states']
+
+
+def _collected(
+    judged: list[tuple[Member, dict[str, float]]], num_members: int
+) -> list[tuple[Member, dict[str, float]]]:
+    """What all processes found, in the order in which one process judges: the members, once or again.
+
+    Args:
+        judged: what this process found.
+        num_members: in all processes.
+    """
+    parts = processes.gather([
+        (member.setting, member.seed, measured) for member, measured in judged
+    ])  # fmt: skip
+    times = sum(map(len, parts)) // num_members
+    return [
+        (Member(setting, seed), measured)
+        for time in range(times)
+        for part in parts
+        for setting, seed, measured in part[time * len(part) // times :][: len(part) // times]
+    ]
 
 
 @contextmanager
@@ -144,5 +165,7 @@ def recording(
         interval: steps between evaluations.
         wandb_config: to log to Weights & Biases too; None for not.
     """
-    with MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log:
-        yield Record(path, log, judge, interval, checkpoints)
+    with processes.in_first(
+        lambda: MetricsLog(path, checkpoints.latest() or 0, wandb_config)
+    ) as log:
+        yield Record(path, log or Unwritten(), judge, interval, checkpoints)

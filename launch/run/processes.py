@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from data.types import DatasetError
@@ -37,24 +38,25 @@ class _Elsewhere(UserError):
     """A process of the run has failed, and said so."""
 
 
+def define_flags() -> None:
+    """Those by which `joined` knows of other processes."""
+    flags.DEFINE_bool('distributed', False, 'train in several processes, of a cluster that jax detects')
+    flags.DEFINE_string('coordinator', None, 'or of any: HOST:PORT where process 0 is met by the others')
+    flags.DEFINE_integer('num_processes', None, 'how many there are', lower_bound=1)
+    flags.DEFINE_integer('process_id', None, 'which this is, from 0', lower_bound=0)
+
+
 @contextlib.contextmanager
-def joined(
-    detected: bool, coordinator: str | None, number: int | None, index: int | None
-) -> Iterator[None]:
-    """Makes this process one of those that train a run, if it is; to be entered before any jax work.
+def joined() -> Iterator[None]:
+    """Makes this process one of those that train a run, if flags say so; entered before any jax work.
 
     Within, all but the first are silent. Where one fails, all end, and its error is said once.
 
-    Args:
-        detected: whether a cluster which jax knows tells the processes apart.
-        coordinator: else host:port of process 0; None if there is one process.
-        number: of the processes, with a coordinator.
-        index: of this one, with a coordinator.
-
     Raises:
-        UserError: these do not go together, or the processes do not come together, or one is gone.
+        UserError: the flags do not go together, or the processes do not meet, or one is gone.
     """
-    given = {'coordinator': coordinator, 'num_processes': number, 'process_id': index}
+    detected = flags.FLAGS.distributed
+    given = {name: flags.FLAGS[name].value for name in ('coordinator', 'num_processes', 'process_id')}
     if detected or any(each is not None for each in given.values()):
         _check(detected, given)
         _meet(detected, given)
@@ -197,6 +199,13 @@ def gather(content: Any) -> list[Any]:
 def by_first(function: Callable[[], Any]) -> Any:
     """What a function returns in the first process, which alone calls it, for all: as for gather."""
     return gather(function() if is_first() else None)[0]
+
+
+def in_first(
+    context: Callable[[], contextlib.AbstractContextManager[Any]],
+) -> contextlib.AbstractContextManager[Any]:
+    """A context that the first process alone enters."""
+    return context() if is_first() else contextlib.nullcontext()
 
 
 def agree(facts: dict[str, Any]) -> None:
