@@ -84,7 +84,7 @@ def measure(
     states = learner.init()
 
     def chunk(states):
-        return learner.train_on_device(states, data, updates)
+        return learner.train_on_device(states, data, updates, np.ones(num_members, bool))
 
     seconds = time_chunks(chunk, states, chunks)
     rate = num_members * updates / seconds

@@ -4,10 +4,7 @@
     python -m launch.train --config=launch/configs/iql.py:log --config.dataset=clinic/visits-v0
 
 They are judged in the dataset's environment, or, where there is none, from episodes of the log that
-they do not learn from. Several processes, on one machine or on many, train the members together with
-
-    srun python -m launch.train --distributed ...
-    python -m launch.train --coordinator=HOST:PORT --num_processes=N --process_id=I ...
+they do not learn from. Several processes, here or on many machines, may train them (run/processes.py).
 """
 
 import json
@@ -47,6 +44,7 @@ from launch.run import (
     ranges,
     rollouts,
     sharing,
+    spread,
     validation,
 )  # fmt: skip
 from launch.run.checkpoints import Checkpoints
@@ -93,10 +91,8 @@ def train(config: ConfigDict) -> Path:
     title = directory.title(config.algorithm, config.top_fraction)
     if not processes.by_first(lambda: _is_finished(path, config)):
         processes.by_first(lambda: disk.check_directory(path))
-        with (
-            processes.in_first(lambda: owner.alone(path)),
-            cli.interruptible(partial(loop.standing, path, config.num_updates)),
-        ):
+        standing = partial(loop.standing, path, config.num_updates)
+        with processes.in_first(partial(owner.alone, path)), cli.interruptible(standing):
             _train(path, config, title, members)
     processes.by_first(lambda: finished.show(path, title))
     return path
@@ -113,7 +109,7 @@ def _is_finished(path: Path, config: ConfigDict) -> bool:
 
 
 def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) -> None:
-    mesh = learners.make_shared_mesh(len(members))
+    mesh = spread.mesh(len(members))
     algorithm, hparams = ALGORITHMS[config.algorithm], config.hparams.to_dict()
     targets = tuple(config.get('target_returns', ()))
     data = load_data(config)
@@ -130,32 +126,30 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     model = None if data.held_out is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
     processes.by_first(lambda: metrics.rewind(path, checkpoints))
-    if (checkpoints.latest() or 0) < config.num_updates:
-        build = partial(
-            learners.build, algorithm, task.spec, task.preprocessing,
-            hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
+    build = partial(
+        learners.build, algorithm, task.spec, task.preprocessing,
+        hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
+    )  # fmt: skip
+    learner = build(members, mesh=mesh)
+    own = sharing.own(learner, build)
+    context = learners.context_of(algorithm, config.network)
+    steps = dataset.transitions if context is None else sequences.steps(dataset)
+    if config.dataset_on == 'device':
+        advance = feeds.on_device(learner, steps)
+    else:
+        advance = feeds.from_host(learner, steps, config.batch_size, context)
+    episodes = config.eval_episodes, config.final_eval_episodes
+    wandb = directory.identity(config) if config.wandb else None
+    with (
+        _judge(own, task, data, episodes, model, context, targets) as judge_own,
+        loop.recording(
+            path, checkpoints, sharing.judge(judge_own, learner), config.eval_interval, wandb
+        ) as record,
+    ):
+        loop.train(
+            {'states': learner.init()}, advance, members, config.num_updates,
+            config.log_interval, config.algorithm, record,
         )  # fmt: skip
-        learner = build(members, mesh=mesh)
-        context = learners.context_of(algorithm, config.network)
-        steps = dataset.transitions if context is None else sequences.steps(dataset)
-        if config.dataset_on == 'device':
-            advance = feeds.on_device(learner, steps)
-        else:
-            advance = feeds.from_host(learner, steps, config.batch_size, context)
-        episodes = config.eval_episodes, config.final_eval_episodes
-        wandb = directory.identity(config) if config.wandb else None
-        with (
-            _judge(
-                sharing.own(learner, build), task, data, episodes, model, context, targets
-            ) as judge_own,
-            loop.recording(
-                path, checkpoints, sharing.judge_of_own(judge_own, learner), config.eval_interval, wandb
-            ) as record,
-        ):
-            loop.train(
-                {'states': learner.init()}, advance, members, config.num_updates,
-                config.log_interval, config.algorithm, record,
-            )  # fmt: skip
 
     def finish():
         if data.held_out is not None:
@@ -166,14 +160,9 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
 
 
 def _judge(
-    learner: Learners,
-    task: Problem,
-    data: Data,
-    episodes: tuple[int, int],
-    model: Model | None,
-    context: int | None,
-    targets: tuple[float, ...],
-) -> AbstractContextManager[Judge]:
+    learner: Learners, task: Problem, data: Data, episodes: tuple[int, int], model: Model | None,
+    context: int | None, targets: tuple[float, ...],
+) -> AbstractContextManager[Judge]:  # fmt: skip
     if data.held_out is None:
         return rollouts.judging(learner, task, *episodes, targets)
     supported = support.measure(model, data.held_out)

@@ -22,7 +22,7 @@ from orbax.checkpoint.options import MultiprocessingOptions
 from data import disk
 from data.types import Array
 from launch.cli import UserError
-from launch.run import documents, processes
+from launch.run import documents, processes, spread
 
 _FOLDER, _FILES, _MARK = 'checkpoints', 'files.json', 'mark'
 # Seconds in which the removal of a save comes to its end.
@@ -104,7 +104,7 @@ class Checkpoints:
             # Of one that is divided evenly, each process writes what it has.
             if len(array) == self._num_members:
                 return array
-            array = processes.whole(array)
+            array = spread.whole(array)
         return np.asarray(array)[: self._num_members]
 
     def delete(self, step: int) -> None:
@@ -272,5 +272,5 @@ def _placed(like: Any, rows: np.ndarray) -> Any:
     if not isinstance(like, jax.Array):
         return filled
     data = jax.random.key_data(like) if _is_key(like) else like
-    placed = processes.spread(filled, data.sharding)
+    placed = spread.out(filled, data.sharding)
     return jax.random.wrap_key_data(placed) if _is_key(like) else placed

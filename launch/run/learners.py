@@ -1,9 +1,10 @@
 """All members of a run as one compiled computation.
 
 States carry a leading member axis, which is sharded over devices, of this process or of all that train
-the run: members never talk to each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
-of updates at a time. If the members do not divide evenly, the last one is repeated to fill the mesh:
-states, and what an algorithm remembers while it acts, have mesh_members rows, all else has members.
+the run: members never talk to each other, so each device runs its own, vmapped (a CPU core: one after
+another), for many updates at a time. If the members do not divide evenly, the last one is repeated to
+fill the mesh: states, and what an algorithm remembers while it acts, have mesh_members rows, all else
+has members.
 """
 
 from collections.abc import Callable
@@ -20,8 +21,7 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.problem import Preprocessing
 from data.types import Array, Sequence, Spec, Transition
-from launch.cli import UserError
-from launch.run import processes
+from launch.run import mapping, spread
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -37,10 +37,10 @@ class Learners(NamedTuple):
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
-        train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
-            data.sequences.Steps.
-        train_on_batches: (states, batches) -> states; batches of the members that are here (`rows`),
-            (len(rows), updates, batch, ...).
+        train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
+            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
+        train_on_batches: (states, batches, alive) -> states; batches of this process's `rows`,
+            (rows, updates, batch, ...).
         metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
             that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -59,8 +59,8 @@ class Learners(NamedTuple):
     seeds: np.ndarray
     gammas: np.ndarray
     init: Callable[[], Any]
-    train_on_device: Callable[[Any, Any, int], Any]
-    train_on_batches: Callable[[Any, Any], Any]
+    train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
+    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
     metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
@@ -90,22 +90,6 @@ def make_mesh(num_members: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:num_members]), ('member',))
 
 
-def make_shared_mesh(num_members: int) -> Mesh:
-    """Likewise of all processes, some of each, in their order.
-
-    Raises:
-        UserError: there are fewer members than processes.
-    """
-    number = jax.process_count()
-    if num_members < number:
-        raise UserError(
-            f'a run of {num_members} members is trained by at most as many processes, not by {number}.'
-        )
-    share = -(-num_members // number)
-    devices = [jax.local_devices(process)[:share] for process in range(number)]
-    return Mesh(np.concatenate(devices), ('member',))
-
-
 def build(
     algorithm: ModuleType,
     spec: Spec,
@@ -133,9 +117,9 @@ def build(
     sharding = NamedSharding(mesh, _MEMBERS)
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
-    spread_seeds, spread_hparams = processes.spread((seeds, stacked), sharding)
+    seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
-    over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
+    over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
@@ -149,21 +133,25 @@ def build(
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
     def train_one(state, seed, data, num_updates):
-        def body(state, _):
+        def body(_, state):
             key = sampling.batch_key(seed, state.step)
             batch = sampling.sample(data, key, batch_size, gather=gather)
-            return algorithm.update(state, prepared(batch)), None
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, None, length=num_updates)[0]
+        return jax.lax.fori_loop(0, num_updates, body, state)
 
-    @partial(jax.jit, donate_argnums=0, static_argnums=3)
-    def train_all(states, seeds, data, num_updates):
-        def train(states, seeds, data):
+    # A loop of unknown length costs an accelerator a word with the host in every round.
+    lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
+
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all(states, seeds, data, num_updates, alive, width):
+        def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one)(states, seeds)
+            return over_members(one, width)(alive, states, seeds)
 
-        return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
-            states, seeds, data
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, seeds, alive, data, num_updates
         )
 
     def train_one_on_batches(state, batches):
@@ -172,10 +160,13 @@ def build(
 
         return jax.lax.scan(body, state, batches)[0]
 
-    train_on_batches = jax.jit(
-        shard(over_members(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
-        donate_argnums=0,
-    )
+    @partial(jax.jit, donate_argnames='states', static_argnames='width')
+    def train_all_on_batches(states, batches, alive, width):
+        def train(states, batches, alive):
+            return over_members(train_one_on_batches, width)(alive, states, batches)
+
+        specs = _MEMBERS, _MEMBERS, _MEMBERS
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
 
     @partial(jax.jit, static_argnums=2)
     def measure_all(states, data, num_batches):
@@ -189,7 +180,8 @@ def build(
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
         def measure(states, data):
-            return over_members(partial(measure_one, data=data))(states)
+            one = partial(measure_one, data=data)
+            return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
         return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
 
@@ -217,6 +209,18 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
+    def train_on_device(states, data, num_updates, alive):
+        alive = learner.fill(alive)
+        width = mapping.width(alive, mesh)
+        alive = spread.out(alive, sharding)
+        return train_all(states, seeds_spread, data, num_updates, alive, width)
+
+    def train_on_batches(states, batches, alive):
+        alive = learner.fill(alive)
+        width = mapping.width(alive, mesh)
+        batches = spread.joint(batches, len(filled), sharding)
+        return train_all_on_batches(states, batches, spread.out(alive, sharding), width)
+
     def own(array):
         return np.asarray(array)[: len(members)]
 
@@ -239,13 +243,9 @@ def build(
         mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
-        init=lambda: init_all(spread_seeds, spread_hparams),
-        train_on_device=lambda states, data, num_updates: train_all(
-            states, spread_seeds, data, num_updates
-        ),
-        train_on_batches=lambda states, batches: train_on_batches(
-            states, processes.joint(batches, len(filled), sharding)
-        ),
+        init=lambda: init_all(seeds_spread, hparams_spread),
+        train_on_device=train_on_device,
+        train_on_batches=train_on_batches,
         metrics_on=metrics_on,
         act=act,
         init_memory=init_memory,
@@ -253,11 +253,6 @@ def build(
         claimed_value=claimed_value if hasattr(algorithm, 'claimed_value') else None,
     )
     return learner
-
-
-def _one_after_another(train: Callable) -> Callable:
-    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones."""
-    return lambda *members: jax.lax.map(lambda member: train(*member), members)
 
 
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
@@ -272,7 +267,7 @@ def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
-    return processes.spread(data, NamedSharding(mesh, _SHARED))
+    return spread.out(data, NamedSharding(mesh, _SHARED))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:
@@ -280,7 +275,7 @@ def all_finite(states: Any, num_members: int) -> np.ndarray:
 
     Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
     """
-    return processes.whole(_all_finite(states.replace(hparams=None)))[:num_members]
+    return spread.whole(_all_finite(states.replace(hparams=None)))[:num_members]
 
 
 @jax.jit

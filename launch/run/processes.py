@@ -8,7 +8,6 @@ run of one process, all of this is about that process.
 import atexit
 import contextlib
 import json
-import math
 import os
 import signal
 import socket
@@ -16,12 +15,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from absl import flags
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.types import DatasetError
 from launch.cli import Interrupted, UserError
@@ -95,8 +95,8 @@ def _check(detected: bool, given: dict[str, Any]) -> None:
         return
     if missing:
         raise UserError(
-            f'{" and ".join(missing)} not given: of several processes each needs --coordinator=HOST:PORT '
-            'of process 0, --num_processes and its own --process_id.'
+            f'{" and ".join(missing)} not given: each of several processes needs --coordinator, the '
+            'HOST:PORT where process 0 is met, --num_processes and its own --process_id.'
         )
     coordinator, number, index = given.values()
     host, _, port = coordinator.rpartition(':')
@@ -154,7 +154,7 @@ def _silence() -> Iterator[None]:
     """Loses what this process prints, in C++ too, and its warnings and progress bars."""
     sys.stdout.flush()
     kept = os.dup(1)
-    with open(os.devnull, 'w') as nowhere:
+    with Path(os.devnull).open('w') as nowhere:
         os.dup2(nowhere.fileno(), 1)
         try:
             with contextlib.redirect_stderr(nowhere):
@@ -215,18 +215,19 @@ def agree(facts: dict[str, Any]) -> None:
         for name in first.keys() | each.keys():
             if first.get(name) != each.get(name):
                 raise UserError(
-                    f'{name} is {first.get(name)} in process 0 and {each.get(name)} in process {number}; '
-                    'all are started with one command, and find one dataset.'
+                    f'{name} is {first.get(name)} in process 0, {each.get(name)} in process {number}; '
+                    'all take one command, and find the same files.'
                 )
 
 
 def _exchange(content: dict[str, Any]) -> list[dict[str, Any]]:
     if jax.process_count() == 1:
         return [content]
-    return list(map(json.loads, _exchange_bytes(json.dumps(content).encode())))
+    return list(map(json.loads, exchange(json.dumps(content).encode())))
 
 
-def _exchange_bytes(content: bytes) -> list[bytes]:
+def exchange(content: bytes) -> list[bytes]:
+    """What each process gives, in their order; as `gather`, but for failures."""
     lengths = _stacked(np.array([len(content)], np.int32))[:, 0]
     # Few different lengths, each of which is compiled for.
     padded = np.zeros(1 << int(lengths.max() - 1).bit_length(), np.uint8)
@@ -247,7 +248,7 @@ def _stacked(array: np.ndarray) -> np.ndarray:
     # NumPy passes on what jax raises as a ValueError.
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise _Lost(
-            'another process of this run has ended; the same command, of all processes, goes on from the '
+            'another process of this run has ended; the same command, in all of them, goes on from the '
             'last checkpoint.'
         ) from error
 
@@ -255,55 +256,3 @@ def _stacked(array: np.ndarray) -> np.ndarray:
 @cache
 def _replicated(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
     return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
-
-
-def spread(tree: Any, sharding: Sharding) -> Any:
-    """Arrays that every process has, as ones over the devices of all."""
-
-    def over_devices(array):
-        array = np.asarray(array)
-        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
-
-    return jax.tree.map(over_devices, tree)
-
-
-def joint(tree: Any, num_rows: int, sharding: Sharding) -> Any:
-    """Arrays of which every process has the rows for its own devices, as ones over those of all."""
-    return jax.tree.map(
-        lambda rows: jax.make_array_from_process_local_data(sharding, rows, (num_rows, *rows.shape[1:])),
-        tree,
-    )
-
-
-def whole(tree: Any) -> Any:
-    """NumPy's copies of arrays whose rows are spread over the devices of all processes."""
-    leaves, structure = jax.tree.flatten(tree)
-    if all(leaf.is_fully_addressable for leaf in leaves):
-        return jax.device_get(tree)
-    own = [np.concatenate([np.asarray(each) for each in _shards(leaf)]) for leaf in leaves]
-    sizes = [leaf.dtype.itemsize * math.prod(leaf.shape[1:]) for leaf in leaves]
-    found = [[] for _ in leaves]
-    for part in _exchange_bytes(b''.join(rows.tobytes() for rows in own)):
-        count, begin = len(part) // sum(sizes), 0
-        for pieces, leaf, size in zip(found, leaves, sizes):
-            rows = np.frombuffer(part[begin : begin + count * size], leaf.dtype)
-            pieces.append(rows.reshape(count, *leaf.shape[1:]))
-            begin += count * size
-    return jax.tree.unflatten(structure, map(np.concatenate, found))
-
-
-def own(tree: Any, mesh: Mesh) -> Any:
-    """The rows of arrays, spread over a mesh, that are on this process's devices, without a copy."""
-    sharding = NamedSharding(mesh.local_mesh, PartitionSpec('member'))
-
-    def rows(leaf):
-        shards = _shards(leaf)
-        shape = (sum(map(len, shards)), *leaf.shape[1:])
-        return jax.make_array_from_single_device_arrays(shape, sharding, shards)
-
-    return jax.tree.map(lambda leaf: leaf if leaf.is_fully_addressable else rows(leaf), tree)
-
-
-def _shards(array: jax.Array) -> list[jax.Array]:
-    shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
-    return [shard.data for shard in shards]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from launch.run import processes
+from launch.run import spread
 from launch.run.learners import Learners
 from launch.run.loop import Judge
 
@@ -23,20 +23,20 @@ def own(learner: Learners, build: Callable[..., Learners]) -> Learners:
     return build([filled[row] for row in learner.rows], mesh=learner.mesh.local_mesh)
 
 
-def judge_of_own(judge: Judge, learner: Learners) -> Judge:
+def judge(judge_own: Judge, learner: Learners) -> Judge:
     """A judge that is asked about all members and answers for those of this process.
 
     Args:
-        judge: of the learners that `own` gives.
+        judge_own: of the learners that `own` gives.
         learner: of all members.
     """
     if jax.process_count() == 1:
-        return judge
+        return judge_own
     rows, count = learner.rows, len(learner.members)
 
-    def judge_own(states, evaluated, final):
+    def judge_shared(states, evaluated, final):
         asked = np.array([row < count and evaluated[row] for row in rows])
-        judged = judge(processes.own(states, learner.mesh), asked, final)
+        judged = yield from judge_own(spread.own(states, learner.mesh), asked, final)
         return [each for i, each in enumerate(judged) if rows[i % len(rows)] < count]
 
-    return judge_own
+    return judge_shared
