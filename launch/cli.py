@@ -281,4 +281,10 @@ def use_all_cores() -> None:
 
     Without effect on a machine with an accelerator, whose devices come first.
     """
-    jax.config.update('jax_num_cpu_devices', os.cpu_count())
+    jax.config.update('jax_num_cpu_devices', num_cores())
+
+
+def num_cores() -> int:
+    """Those that this process may use, fewer than the machine has if it is bound to some."""
+    # macOS binds no process to cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()

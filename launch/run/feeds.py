@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count, cycle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data import sampling
-from launch.run import learners, mapping
+from data import sampling, splitting
+from launch.run import learners, mapping, spread
 from launch.run.learners import Learners
 from launch.run.loop import Advance
 
-# Bytes of batches that the host puts on the devices at a time.
+# Bytes of batches that the host sends to each device at a time.
 _FEED_BYTES = 16 * 2**20
 # Of a piece of an accelerator's.
 _QUEUED_UPDATES = 20
@@ -25,14 +26,32 @@ _Train = Callable[[Any, int], Any]
 _Piece = Callable[[_Train, Any, int, float], tuple[Any, int]]
 
 
+def of(where: str, learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+    """Batches of data that lie where a config says, the same wherever that is.
+
+    Args:
+        where: as config.dataset_on.
+        learner: whose they are.
+        data: the arrays, or memory maps, of transitions or of data.sequences.Steps.
+        batch_size: rows of a batch, or windows.
+        context: steps of a window; None for rows.
+    """
+    match where:
+        case 'device':
+            return on_device(learner, data)
+        case 'split':
+            return _drawn(learner, splitting.split(data, _over_members(learner)))
+        case 'host':
+            return _from_host(learner, data, batch_size, context)
+
+
 def on_device(learner: Learners, data: Any) -> Advance:
     """Batches are drawn where the learners are, from a copy of the data on every device."""
     return _drawn(learner, learners.place(data, learner.mesh))
 
 
-def over_devices(learner: Learners, data: Any) -> Advance:
-    """The same batches, from data of which every device has a part."""
-    return _drawn(learner, learners.split(data, learner.mesh))
+def _over_members(learner: Learners) -> NamedSharding:
+    return NamedSharding(learner.mesh, PartitionSpec('member'))
 
 
 def _drawn(learner: Learners, placed: Any) -> Advance:
@@ -92,14 +111,12 @@ def _queued() -> _Piece:
     return piece
 
 
-def from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
-    """The same batches, gathered from the host's arrays or memory maps and sent ahead to the devices.
-
-    Of `batch_size` rows, or of windows of `context` steps (learners.gatherer).
-    """
-    own = learners.own_rows(len(learner.seeds), learner.mesh)
-    row_bytes = (context or 1) * sum(array[0].nbytes for array in data)
-    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds[own])), 1)
+def _from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+    """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
+    seeds, gather = learner.seeds[learner.rows], learners.gatherer(context)
+    put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
+    update_bytes = batch_size * (context or 1) * sum(array[0].nbytes for array in data)
+    affordable = max(_FEED_BYTES * learner.mesh.size // (update_bytes * len(learner.seeds)), 1)
     piece, feeds, expected = _pieces(learner.mesh), iter(()), None
 
     def begin(step: int, num_updates: int) -> Iterator[tuple[Any, int]]:
@@ -107,11 +124,8 @@ def from_host(learner: Learners, data: Any, batch_size: int, context: int | None
         # All of one length, which is compiled once, even where a chunk is at its end before them.
         size = -(-num_updates // -(-num_updates // affordable))
         firsts = range(0, num_updates, size)
-        batches = sampling.host_batches(
-            data, learner.seeds[own], batch_size,
-            (chunk + first for chunk in count(step, num_updates) for first in firsts), size,
-            learners.gatherer(context), lambda batches: learners.spread(batches, learner.mesh),
-        )  # fmt: skip
+        steps = (chunk + first for chunk in count(step, num_updates) for first in firsts)
+        batches = sampling.host_batches(data, seeds, batch_size, steps, size, gather, put)
         return zip(batches, cycle(min(size, num_updates - first) for first in firsts))
 
     def advance(carry, step, num_updates, alive, tick):

@@ -1,9 +1,10 @@
 """All members of a run as one compiled computation.
 
-States carry a leading member axis, which is sharded over the local devices: members never talk to
-each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
-of updates at a time. If the members do not divide evenly, the last one is repeated to fill the mesh:
-states, and what an algorithm remembers while it acts, have mesh_members rows, all else has members.
+States carry a leading member axis, which is sharded over devices, of this process or of all that train
+the run: members never talk to each other, so each device runs its own, vmapped (a CPU core: one after
+another), for many updates at a time. If the members do not divide evenly, the last one is repeated to
+fill the mesh: states, and what an algorithm remembers while it acts, have mesh_members rows, all else
+has members.
 """
 
 from collections.abc import Callable
@@ -21,11 +22,10 @@ from data import sampling, sequences, splitting
 from data.problem import Preprocessing
 from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
-from launch.run import mapping
+from launch.run import mapping, spread
 from launch.run.members import Member, stack_hparams
 
-_AXIS = 'member'
-_MEMBERS = PartitionSpec(_AXIS)
+_MEMBERS = PartitionSpec('member')
 _SHARED = PartitionSpec()
 
 
@@ -43,8 +43,8 @@ class Learners(NamedTuple):
             (members,), the states stay.
         train_on_batches: (states, batches, first, num_updates, alive) -> states; batches (mesh_members,
             updates, batch, ...), of which num_updates are used, from the number `first` on.
-        metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
-            that are not made: means over as many batches of data on the device, the same for all.
+        metrics_on: (states, batches) -> the algorithm's metrics, each (members,), of updates that are
+            not made: means over batches on every device (updates, batch, ...), the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
             (members, environments, ...) as the environment gives them, keys of `keys`, which the step
             sets apart.
@@ -63,11 +63,18 @@ class Learners(NamedTuple):
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
     train_on_batches: Callable[[Any, Any, int, int, np.ndarray], Any]
-    metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
+    metrics_on: Callable[[Any, Any], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
     explore: Callable | None
     claimed_value: Callable | None
+
+    @property
+    def rows(self) -> range:
+        """Which of the mesh_members are on the devices of this process."""
+        here = [device.process_index == jax.process_index() for device in self.mesh.devices.flat]
+        each = len(self.seeds) // len(here)
+        return range(here.index(True) * each, (here.index(True) + sum(here)) * each)
 
     def keys(self, stream: int | None = None) -> jax.Array:
         """The members' keys, (mesh_members,); a stream sets them apart from those of others."""
@@ -81,9 +88,8 @@ class Learners(NamedTuple):
 
 
 def make_mesh(num_members: int) -> Mesh:
-    """As many local devices as there are members to occupy them."""
-    devices = jax.local_devices()
-    return Mesh(np.array(devices[: min(num_members, len(devices))]), (_AXIS,))
+    """As many devices of this process as there are members to occupy them."""
+    return Mesh(np.array(jax.local_devices()[:num_members]), ('member',))
 
 
 def build(
@@ -94,6 +100,7 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
+    mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
 
@@ -104,12 +111,15 @@ def build(
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
         batch_size: rows, or windows, of a batch.
+        mesh: of the devices to lay them over; None for this process's own.
     """
-    mesh = make_mesh(len(members))
+    mesh = mesh or make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
+    sharding = NamedSharding(mesh, _MEMBERS)
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
+    seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
     over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
@@ -127,7 +137,7 @@ def build(
     def draw(data, key):
         if not isinstance(data, Split):
             return sampling.sample(data, key, batch_size, gather=gather)
-        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis=_AXIS))
+        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis='member'))
         return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
 
     def train_one(state, seed, data, num_updates):
@@ -142,15 +152,14 @@ def build(
 
     @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
     def train_all(states, seeds, data, num_updates, alive, width):
-        together = isinstance(data, Split) and mapping.on_cpu(mesh)
+        in_parts = isinstance(data, Split)
+        over = mapping.in_step if in_parts and mapping.on_cpu(mesh) else over_members
 
         def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            over = mapping.in_step if together else over_members
             return over(one, width)(alive, states, seeds)
 
-        where = _MEMBERS if isinstance(data, Split) else _SHARED
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, where, _SHARED
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _MEMBERS if in_parts else _SHARED, _SHARED
         return shard(train, in_specs=specs, out_specs=_MEMBERS)(
             states, seeds, alive, data, num_updates
         )
@@ -173,22 +182,17 @@ def build(
             states, batches, alive, first, num_updates
         )
 
-    @partial(jax.jit, static_argnums=2)
-    def measure_all(states, data, num_batches):
-        def measure_one(state, data):
-            def metrics(number):
-                key = sampling.batch_key(0, number)
-                batch = sampling.sample(data, key, batch_size, gather=gather)
-                return algorithm.update(state, prepared(batch)).metrics
-
-            each = jax.lax.map(metrics, jnp.arange(num_batches))
+    @jax.jit
+    def measure_all(states, batches):
+        def measure_one(state, batches):
+            each = jax.lax.map(lambda batch: algorithm.update(state, prepared(batch)).metrics, batches)
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
-        def measure(states, data):
-            one = partial(measure_one, data=data)
+        def measure(states, batches):
+            one = partial(measure_one, batches=batches)
             return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
-        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
+        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, batches)
 
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
@@ -216,19 +220,21 @@ def build(
 
     def train_on_device(states, data, num_updates, alive):
         alive = learner.fill(alive)
-        return train_all(states, seeds, data, num_updates, alive, mapping.width(alive, mesh))
+        width = mapping.width(alive, mesh)
+        alive = spread.out(alive, sharding)
+        return train_all(states, seeds_spread, data, num_updates, alive, width)
 
     def train_on_batches(states, batches, first, num_updates, alive):
         alive = learner.fill(alive)
-        return train_all_on_batches(
-            states, batches, first, num_updates, alive, mapping.width(alive, mesh)
-        )
+        width = mapping.width(alive, mesh)
+        alive = spread.out(alive, sharding)
+        return train_all_on_batches(states, batches, first, num_updates, alive, width)
 
     def own(array):
         return np.asarray(array)[: len(members)]
 
-    def metrics_on(states, data, num_batches):
-        return jax.tree.map(own, measure_all(states, data, num_batches))
+    def metrics_on(states, batches):
+        return jax.tree.map(own, measure_all(states, batches))
 
     def act(states, memory, observations, rewards, keys, step):
         observations, rewards = learner.fill(observations), learner.fill(np.float32(rewards))
@@ -246,7 +252,7 @@ def build(
         mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
-        init=lambda: init_all(seeds, stacked),
+        init=lambda: init_all(seeds_spread, hparams_spread),
         train_on_device=train_on_device,
         train_on_batches=train_on_batches,
         metrics_on=metrics_on,
@@ -272,13 +278,7 @@ def gatherer(
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
-    sharding = NamedSharding(mesh, _SHARED)
-    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
-
-
-def split(data: Any, mesh: Mesh) -> Split:
-    """Lays each step of a dataset on one of the devices of a mesh."""
-    return splitting.split(data, NamedSharding(mesh, _MEMBERS))
+    return spread.out(data, NamedSharding(mesh, _SHARED))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:
@@ -286,7 +286,7 @@ def all_finite(states: Any, num_members: int) -> np.ndarray:
 
     Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
     """
-    return np.asarray(_all_finite(states.replace(hparams=None)))[:num_members]
+    return spread.whole(_all_finite(states.replace(hparams=None)))[:num_members]
 
 
 @jax.jit

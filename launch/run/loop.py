@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import checkpoints, learners
+from launch.run import checkpoints, learners, processes, spread
 from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
-from launch.run.metrics import MetricsLog, row
+from launch.run.metrics import MetricsLog, Unwritten, row
 from launch.run.turns import Turns, Wait
 
 # What the progress bar shows of an evaluation: the first that it has.
@@ -93,7 +93,9 @@ class _Reporter:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of a chunk."""
-        if self._evaluation is not None and self._evaluation.judged is not None:
+        if self._evaluation is not None and all(
+            processes.gather(self._evaluation.judged is not None)
+        ):
             self.conclude()
         if self._evaluation is not None:
             self._evaluation.later += rows
@@ -115,7 +117,7 @@ class _Reporter:
             if time.monotonic() > said + _WORD_SECONDS:
                 self._progress.set_postfix_str(f'evaluated: {share:.0%}')
                 said = time.monotonic()
-        judged = evaluation.judged
+        judged = _collected(evaluation.judged, len(self._members))
         self._record.log.write([
             row('evaluation', index, member, evaluation.step, measured)
             for index, (member, measured) in enumerate(judged)
@@ -172,12 +174,13 @@ def train(
         (diverged,) = carry.pop('diverged')
         # A run that is extended may have others.
         carry['states'] = carry['states'].replace(hparams=hparams)
+        processes.agree({'the last checkpoint': step})
         print(f'Resuming {record.path} after {step:,} of {num_steps:,} {unit}s.')
     with tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
     ) as progress:
         reporter = _Reporter(record, members, progress)
-        if record and record.log.judged < step:
+        if record and processes.by_first(lambda: record.log.judged) < step:
             reporter.judge(step, carry['states'], diverged, step == num_steps)
         while step < num_steps:
             began = time.perf_counter()
@@ -194,7 +197,7 @@ def train(
                 break
             if not record:
                 continue
-            own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
+            own = {f'learner/{name}': v for name, v in spread.whole(states.metrics).items()}
             measures = own | measures
             due = step % record.interval == 0 or step == num_steps
             if due:
@@ -213,6 +216,27 @@ def train(
     return carry['states']
 
 
+def _collected(
+    judged: list[tuple[Member, dict[str, float]]], num_members: int
+) -> list[tuple[Member, dict[str, float]]]:
+    """What all processes found, in the order in which one process judges: the members, once or again.
+
+    Args:
+        judged: what this process found.
+        num_members: in all processes.
+    """
+    parts = processes.gather([
+        (member.setting, member.seed, measured) for member, measured in judged
+    ])  # fmt: skip
+    times = sum(map(len, parts)) // num_members
+    return [
+        (Member(setting, seed), measured)
+        for time in range(times)
+        for part in parts
+        for setting, seed, measured in part[time * len(part) // times :][: len(part) // times]
+    ]
+
+
 @contextmanager
 def recording(
     path: Path,
@@ -229,5 +253,7 @@ def recording(
         interval: steps between evaluations.
         wandb_config: to log to Weights & Biases too; None for not.
     """
-    with MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log:
-        yield Record(path, log, judge, interval, checkpoints)
+    with processes.in_first(
+        lambda: MetricsLog(path, checkpoints.latest() or 0, wandb_config)
+    ) as log:
+        yield Record(path, log or Unwritten(), judge, interval, checkpoints)
