@@ -19,7 +19,7 @@ _TRIAL = 1 << 16
 _BLOCK = 1 << 22
 _ZEROS = bytes(_BLOCK)
 # Of an array that stays in memory.
-_SMALL = 1 << 28
+_SMALL = 1 << 26
 # What is the matter with a disk, when it is no matter of names: full, too large a file, too large a map.
 _OF_DISKS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.ENOLCK,

@@ -135,7 +135,7 @@ def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
     lengths = dataset.episode_lengths
     best_first = np.argsort(-dataset.episode_returns, kind='stable')
     enough = np.searchsorted(np.cumsum(lengths[best_first]), fraction * lengths.sum())
-    return _episodes(dataset, np.sort(best_first[: enough + 1]))
+    return select(dataset, np.sort(best_first[: enough + 1]))
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -164,7 +164,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dat
         )
     number = min(max(round(fraction * episodes), 1), episodes - 1)
     order = np.random.default_rng(seed).permutation(episodes)
-    return tuple(_episodes(dataset, np.sort(part)) for part in (order[number:], order[:number]))
+    return tuple(select(dataset, np.sort(part)) for part in (order[number:], order[:number]))
 
 
 def thin(dataset: Dataset, most_steps: int) -> Dataset:
@@ -173,7 +173,7 @@ def thin(dataset: Dataset, most_steps: int) -> Dataset:
     if steps <= most_steps:
         return dataset
     number = max(episodes * most_steps // steps, 1)
-    return _episodes(dataset, np.linspace(0, episodes - 1, number).astype(int))
+    return select(dataset, np.linspace(0, episodes - 1, number).astype(int))
 
 
 def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
@@ -190,7 +190,7 @@ def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
     return dataset._replace(transitions=dataset.transitions._replace(discount=discount))
 
 
-def _episodes(dataset: Dataset, kept: np.ndarray) -> Dataset:
+def select(dataset: Dataset, kept: np.ndarray) -> Dataset:
     """A copy of the episodes of these numbers."""
     return _steps(dataset, dataset.episode_offsets[kept], dataset.episode_lengths[kept])
 

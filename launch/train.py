@@ -224,6 +224,7 @@ def load_data(config: ConfigDict) -> Data:
     log = estimates.of_log(dataset, gamma) if judges.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
+        held = held_out.judged_from(held)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
     dataset = transforms.preprocess(
         dataset,

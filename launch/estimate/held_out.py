@@ -3,6 +3,7 @@
 None of it is what a policy earns: that is estimated once, after the last update (estimate/judging.py).
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,20 @@ from launch.run.policies import Policies, Restored
 from launch.run.turns import Turns, Wait
 
 _METRICS_BATCHES = 16
+# What is estimated of every policy at every step has to be in memory.
+_MOST_STEPS = 2_000_000
+
+
+def judged_from(held: Dataset) -> Dataset:
+    """Of a large log's held-out episodes, as many as policies are judged from."""
+    few = transforms.thin(held, _MOST_STEPS)
+    if few is not held:
+        print(
+            f'WARNING: dataset {held.problem.name}: policies are judged from '
+            f'{few.episode_offsets[-1]:,} of the {held.episode_offsets[-1]:,} steps that are held out.',
+            file=sys.stderr,
+        )
+    return few
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def of(where: str, learner: Learners, data: Any, batch_size: int, context: int |
         case 'device':
             return on_device(learner, data)
         case 'split':
-            return _drawn(learner, splitting.split(data, _over_members(learner)))
+            split = splitting.split(data, _over_members(learner))
+            # Whose devices ask each other for data make the same pieces, however fast they are.
+            return _drawn(learner, split, _queued() if jax.process_count() > 1 else None)
         case 'host':
             return _from_host(learner, data, batch_size, context)
 
@@ -54,8 +56,8 @@ def _over_members(learner: Learners) -> NamedSharding:
     return NamedSharding(learner.mesh, PartitionSpec('member'))
 
 
-def _drawn(learner: Learners, placed: Any) -> Advance:
-    piece = _pieces(learner.mesh)
+def _drawn(learner: Learners, placed: Any, piece: _Piece | None = None) -> Advance:
+    piece = piece or _pieces(learner.mesh)
 
     def advance(carry, step, num_updates, alive, tick):
         del step
