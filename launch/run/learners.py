@@ -109,9 +109,10 @@ def build(
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
-    init_all = jax.jit(
-        shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
-    )
+    @jax.jit
+    def init_all(seeds, hparams):
+        init = shard(over_members(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
+        return init(seeds, hparams)
 
     context = context_of(algorithm, network)
     gather = gatherer(context)
@@ -221,9 +222,12 @@ def build(
     return learner
 
 
-def _one_after_another(train: Callable) -> Callable:
-    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones."""
-    return lambda *members: jax.lax.map(lambda member: train(*member), members)
+def _one_after_another(one: Callable) -> Callable:
+    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones.
+
+    And what is not batched is compiled sooner.
+    """
+    return lambda *members: jax.lax.map(lambda member: one(*member), members)
 
 
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
