@@ -22,8 +22,7 @@ from data import disk
 _MOST, _LEAST = 1 << 29, 0.1
 # What JAX says of an entry that it cannot read or write; it compiles then.
 _TROUBLE = re.compile(
-    r"Error (?P<what>read|writ)ing persistent compilation cache entry for '(?P<name>[^']*)': (?P<why>.*)",
-    re.DOTALL,
+    r"Error (reading|writing) persistent compilation cache entry for '(.*?)': (.*)", re.DOTALL
 )
 
 
@@ -73,14 +72,14 @@ def _mend(path: Path) -> None:
         if trouble is None:
             show(message, *where)
             return
-        # JAX names the computation alone; its other entries are made again too.
+        doing, name, reason = trouble.groups()
+        # Its entries of other shapes are made again too: which it was is not said.
         with contextlib.suppress(OSError):
-            for entry in path.glob(f'{trouble["name"]}-*'):
+            for entry in path.glob(f'{name}-*'):
                 entry.unlink(missing_ok=True)
-        if trouble['what'] not in said:
-            said.add(trouble['what'])
-            done = {'read': 'read', 'writ': 'written'}[trouble['what']]
-            _warn(f'an entry of {path} cannot be {done} ({" ".join(trouble["why"].split())})')
+        if doing not in said:
+            said.add(doing)
+            _warn(f'{doing} an entry of {path} failed ({" ".join(reason.split())})')
 
     warnings.showwarning = showwarning
 
