@@ -108,9 +108,7 @@ def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> No
     packages = flags.DEFINE_multi_string(
         'import', [], 'package to import first, such as one that registers environments'
     )
-    cached = flags.DEFINE_bool(
-        'compilation_cache', True, "keep what is compiled in the user's cache directory"
-    )
+    cached = flags.DEFINE_bool('compilation_cache', True, 'keep what is compiled for later programs')
 
     def begin(argv: list[str]) -> None:
         if len(argv) > 1 and not with_arguments:
