@@ -80,14 +80,13 @@ def measure(
         config.network, batch_size,
     )  # fmt: skip
     context = learners.context_of(algorithm, config.network)
-    data = learners.place(random_data(context, spec, _DATASET_STEPS), num_members)
+    data = learners.place(random_data(context, spec, _DATASET_STEPS), learner.mesh)
     states = learner.init()
 
     def chunk(states):
-        return learner.train_on_device(states, data, updates)
+        return learner.train_on_device(states, data, updates, np.ones(num_members, bool))
 
     seconds = time_chunks(chunk, states, chunks)
-    mesh = learners.make_mesh(num_members)
     rate = num_members * updates / seconds
     flops = update_flops(algorithm, config, spec, batch_size)
     rows, width = matmul_shape(config)
@@ -100,7 +99,7 @@ def measure(
         'batch_size': batch_size,
         'members': num_members,
         'device': device_name(),
-        'devices': mesh.size,
+        'devices': learner.mesh.size,
         'jax': jax.__version__,
         'updates_per_second': rate,
         'updates_per_second_per_member': rate / num_members,

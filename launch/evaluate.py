@@ -23,6 +23,7 @@ from launch.run import documents, drawing, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
+from launch.run.turns import finish
 
 _EXACT = 'evaluation-exact.json'
 _VIDEOS = ('.mp4', '.gif')
@@ -50,9 +51,9 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     run = policies.restore(path)
     task = _judged(run)
     with Lanes(task, len(run.learner.members), num_episodes) as lanes:
-        judged = rollouts.judge(
+        judged = finish(rollouts.judge(
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
-        )
+        ))  # fmt: skip
     how = f'{num_episodes} episodes per member, seed {seed}'
     _report(run, judged, how, name, {'episodes': num_episodes})
 

@@ -117,27 +117,26 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     model = None if data.held_out is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
     metrics.rewind(path, checkpoints)
-    if (checkpoints.latest() or 0) < config.num_updates:
-        learner = learners.build(
-            algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
-            config.network, config.batch_size,
+    learner = learners.build(
+        algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
+        config.network, config.batch_size,
+    )  # fmt: skip
+    context = learners.context_of(algorithm, config.network)
+    steps = dataset.transitions if context is None else sequences.steps(dataset)
+    if config.dataset_on == 'device':
+        advance = feeds.on_device(learner, steps)
+    else:
+        advance = feeds.from_host(learner, steps, config.batch_size, context)
+    episodes = config.eval_episodes, config.final_eval_episodes
+    wandb = directory.identity(config) if config.wandb else None
+    with (
+        _judge(learner, task, data, episodes, model, context, targets) as judge,
+        loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
+    ):
+        loop.train(
+            {'states': learner.init()}, advance, members, config.num_updates,
+            config.log_interval, config.algorithm, record,
         )  # fmt: skip
-        context = learners.context_of(algorithm, config.network)
-        steps = dataset.transitions if context is None else sequences.steps(dataset)
-        if config.dataset_on == 'device':
-            advance = feeds.on_device(learner, steps)
-        else:
-            advance = feeds.from_host(learner, steps, config.batch_size, context)
-        episodes = config.eval_episodes, config.final_eval_episodes
-        wandb = directory.identity(config) if config.wandb else None
-        with (
-            _judge(learner, task, data, episodes, model, context, targets) as judge,
-            loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
-        ):
-            loop.train(
-                {'states': learner.init()}, advance, members, config.num_updates,
-                config.log_interval, config.algorithm, record,
-            )  # fmt: skip
     if data.held_out is not None:
         _estimate(path, data, method, model, config)
     finished.finish(path, title, task, config.num_updates, data.log)

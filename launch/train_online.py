@@ -121,9 +121,9 @@ def _train(
             _, before = Checkpoints(source, len(members)).restore_latest(states=states)
             states = before['states'].replace(hparams=states.hparams)
         if dataset:
-            offline = learners.place(dataset.transitions, len(members))
+            offline = learners.place(dataset.transitions, learner.mesh)
         buffers = replays.build(
-            task.spec, len(members), config.replay_capacity, config.batch_size, offline,
+            task.spec, learner, config.replay_capacity, config.batch_size, offline,
             config.offline_share,
         )  # fmt: skip
         actors = Actors(task, learner, config.random_steps)
@@ -165,17 +165,18 @@ def _acting(
         each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(learner.members)}
         policies.write(path / 'actors' / f'{step:09d}.npz', each)
 
-    def advance(carry, step, num_steps):
+    def advance(carry, step, num_steps, alive, tick):
         states, buffer = carry['states'], carry['replay']
         keep_actors(states, step)
         # A run that was extended may go on between two evaluations.
         if step % eval_interval == 0 or not actors.running:
             actors.restart(step)
         for now in range(step, step + num_steps):
-            buffer = buffers.append(buffer, actors.step(states, now))
+            buffer = buffers.append(buffer, actors.step(states, now, alive))
             if now >= random_steps:
                 batches = buffers.sample(buffer, learner.seeds, states.step)
-                states = learner.train_on_batches(states, batches)
+                states = learner.train_on_batches(states, batches, alive)
+            tick(1)
         if step + num_steps == last_step:
             keep_actors(states, last_step)
         measures = {'online_return': actors.mean_returns()}

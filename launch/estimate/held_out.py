@@ -18,6 +18,7 @@ from launch.run.learners import Learners
 from launch.run.loop import Judge
 from launch.run.members import Member
 from launch.run.policies import Policies, Restored
+from launch.run.turns import Turns, Wait
 
 _METRICS_BATCHES = 16
 
@@ -37,11 +38,12 @@ def judging(
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
     steps = held.transitions if context is None else sequences.steps(held)
-    data = learners.place(steps, len(learner.members))
+    data = learners.place(steps, learner.mesh)
     few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):
         del final
+
         return rollouts.for_each_target(
             lambda asked: _judge(learner, asked, evaluated, held, few, data, supported),
             states, targets,
@@ -53,11 +55,12 @@ def judging(
 def _judge(
     learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, data: Any,
     supported: Support,
-) -> list[tuple[Member, dict[str, float]]]:  # fmt: skip
+) -> Turns[list[tuple[Member, dict[str, float]]]]:  # fmt: skip
     columns = {
         f'learner/held_out_{name}': values
         for name, values in learner.metrics_on(states, data, _METRICS_BATCHES).items()
     }
+    yield Wait(lambda: True, 1 / 2)
     maps = held.problem.preprocessing
     if 'learner/held_out_td_error' in columns:
         # A difference of values, which a shift of all rewards does not change.

@@ -22,6 +22,7 @@ from launch.report import figures, tables
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.policies import Policies
+from launch.run.turns import finish
 
 _EPISODES = 20
 
@@ -63,8 +64,8 @@ def measure(judged: Policies, gamma: float) -> np.ndarray:
     run = judged.run
     learner = run.learner._replace(gammas=np.full(len(run.finite), gamma, np.float32))
     with Lanes(run.problem, len(run.finite), _EPISODES) as lanes:
-        episodes = rollouts.evaluate(
-            learner, run.states, lanes, run.finite, _EPISODES, stream=1
+        episodes = finish(
+            rollouts.evaluate(learner, run.states, lanes, run.finite, _EPISODES, stream=1)
         )
     return episodes.discounted[judged.indices].mean(axis=1)
 

@@ -19,6 +19,7 @@ from launch.report import figures, tables
 from launch.report.summary import interval
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
+from launch.run.turns import finish
 
 _TARGETS = 13
 _EPISODES = 5
@@ -50,8 +51,8 @@ def achieve(path: Path, targets: tuple[float, ...], num_episodes: int) -> dict[f
     """Intervals over seeds of the mean returns of a run's policies, for each target."""
     run = policies.restore(path)
     with Lanes(run.problem, len(run.finite), num_episodes) as lanes:
-        judged = rollouts.judge(
-            run.learner, run.states, lanes, run.finite, num_episodes, 1, targets
+        judged = finish(
+            rollouts.judge(run.learner, run.states, lanes, run.finite, num_episodes, 1, targets)
         )
     returns = np.reshape([measured['return'] for _, measured in judged], (len(targets), -1))
     return {target: interval(each) for target, each in zip(targets, returns)}

@@ -44,10 +44,16 @@ class Actors:
         """Whether episodes have begun."""
         return bool(self._observations)
 
-    def step(self, states: Any, step: int) -> Transition:
-        """Acts once in every environment; transitions with a leading axis of mesh members."""
+    def step(self, states: Any, step: int, alive: np.ndarray) -> Transition:
+        """Acts once in every environment; transitions with a leading axis of mesh members.
+
+        Those of members that are not alive, bool (members,), stand still.
+        """
         actions = self._actions(states, step)
-        rows = [self._act(index, action) for index, action in enumerate(actions)]
+        rows = [
+            self._act(index, action) if alive[index] else self._stay(index, action)
+            for index, action in enumerate(actions)
+        ]
         columns = [np.stack(column) for column in zip(*rows)]
         return jax.tree.map(self._learner.fill, Transition(*columns))
 
@@ -73,7 +79,7 @@ class Actors:
 
     def _act(self, index: int, action: np.ndarray) -> tuple:
         observation, lane = self._observations[index], self._lanes[index]
-        # A member that has diverged, which the loop reports, shall not break its environment.
+        # A member that has just diverged, which the loop reports, shall not break its environment.
         following, reward, terminated, truncated = lane.step(
             np.where(np.isfinite(action), action, 0).astype(action.dtype)
         )
@@ -85,3 +91,7 @@ class Actors:
             self._observations[index] = lane.reset()
         discount = np.float32(0.0 if terminated else 1.0)
         return observation, action, np.float32(reward), discount, following
+
+    def _stay(self, index: int, action: np.ndarray) -> tuple:
+        there = self._observations[index]
+        return there, np.zeros_like(action), np.float32(0), np.float32(0), there

@@ -148,22 +148,37 @@ class Lanes:
                 worker.kill()
                 worker.join()
 
-    def advance(self, actions: np.ndarray, seeds: list[int | None], active: np.ndarray):
-        """_Group.advance over all lanes.
+    def send(self, actions: np.ndarray, seeds: list[int | None], active: np.ndarray) -> None:
+        """Has all lanes begin with what _Group.advance does; `receive` gives the results.
+
+        Raises:
+            UserError: a worker has died.
+        """
+        if not self._workers:
+            self._request = actions, seeds, active
+            return
+        try:
+            for connection, share in zip(self._connections, self._shares):
+                begin, end = share[0], share[-1] + 1
+                connection.send((actions[begin:end], seeds[begin:end], active[begin:end]))
+        except ConnectionError:
+            self._say_who_died()
+
+    def ready(self) -> bool:
+        """Whether `receive` has not to wait for a worker."""
+        return all(connection.poll() for connection in self._connections)
+
+    def receive(self):
+        """The results of _Group.advance over all lanes.
 
         Raises:
             UserError: an environment fails, or returns what it should not, or a worker has died.
             DatasetError: an environment cannot be made.
         """
         if not self._workers:
-            return self._group.advance(actions, seeds, active)
-        results = []
+            return self._group.advance(*self._request)
         try:
-            for connection, share in zip(self._connections, self._shares):
-                begin, end = share[0], share[-1] + 1
-                connection.send((actions[begin:end], seeds[begin:end], active[begin:end]))
-            for connection in self._connections:
-                results.append(connection.recv())
+            results = [connection.recv() for connection in self._connections]
         except (EOFError, ConnectionError):
             self._say_who_died()
         for result in results:

@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from data import sampling, sequences
 from data.problem import Preprocessing
 from data.types import Array, Sequence, Spec, Transition
+from launch.run import mapping
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -31,12 +32,14 @@ class Learners(NamedTuple):
 
     Attributes:
         members: whose they are.
+        mesh: of the devices that they are laid over.
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
-        train_on_device: (states, data, num_updates) -> states; data on the device: transitions, or
-            data.sequences.Steps.
-        train_on_batches: (states, batches) -> states; batches (mesh_members, updates, batch, ...).
+        train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
+            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
+        train_on_batches: (states, batches, alive) -> states; batches (mesh_members, updates, batch,
+            ...).
         metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
             that are not made: means over as many batches of data on the device, the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -51,11 +54,12 @@ class Learners(NamedTuple):
     """
 
     members: list[Member]
+    mesh: Mesh
     seeds: np.ndarray
     gammas: np.ndarray
     init: Callable[[], Any]
-    train_on_device: Callable[[Any, Any, int], Any]
-    train_on_batches: Callable[[Any, Any], Any]
+    train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
+    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
     metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
@@ -104,36 +108,43 @@ def build(
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
-    over_members = _one_after_another if mesh.devices.flat[0].platform == 'cpu' else jax.vmap
+    over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
-    @jax.jit
-    def init_all(seeds, hparams):
-        init = shard(over_members(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
-        return init(seeds, hparams)
+    def init_members(seeds, hparams):
+        if mapping.on_cpu(mesh):
+            # The same numbers, compiled in two thirds of the time.
+            return jax.lax.map(lambda member: init_one(*member), (seeds, hparams))
+        return jax.vmap(init_one)(seeds, hparams)
+
+    init_all = jax.jit(shard(init_members, in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS))
 
     context = context_of(algorithm, network)
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
     def train_one(state, seed, data, num_updates):
-        def body(state, _):
+        def body(_, state):
             key = sampling.batch_key(seed, state.step)
             batch = sampling.sample(data, key, batch_size, gather=gather)
-            return algorithm.update(state, prepared(batch)), None
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, None, length=num_updates)[0]
+        return jax.lax.fori_loop(0, num_updates, body, state)
 
-    @partial(jax.jit, donate_argnums=0, static_argnums=3)
-    def train_all(states, seeds, data, num_updates):
-        def train(states, seeds, data):
+    # A loop of unknown length costs an accelerator a word with the host in every round.
+    lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
+
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all(states, seeds, data, num_updates, alive, width):
+        def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one)(states, seeds)
+            return over_members(one, width)(alive, states, seeds)
 
-        return shard(train, in_specs=(_MEMBERS, _MEMBERS, _SHARED), out_specs=_MEMBERS)(
-            states, seeds, data
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, seeds, alive, data, num_updates
         )
 
     def train_one_on_batches(state, batches):
@@ -142,10 +153,13 @@ def build(
 
         return jax.lax.scan(body, state, batches)[0]
 
-    train_on_batches = jax.jit(
-        shard(over_members(train_one_on_batches), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS),
-        donate_argnums=0,
-    )
+    @partial(jax.jit, donate_argnames='states', static_argnames='width')
+    def train_all_on_batches(states, batches, alive, width):
+        def train(states, batches, alive):
+            return over_members(train_one_on_batches, width)(alive, states, batches)
+
+        specs = _MEMBERS, _MEMBERS, _MEMBERS
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
 
     @partial(jax.jit, static_argnums=2)
     def measure_all(states, data, num_batches):
@@ -159,7 +173,8 @@ def build(
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
         def measure(states, data):
-            return over_members(partial(measure_one, data=data))(states)
+            one = partial(measure_one, data=data)
+            return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
         return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
 
@@ -187,6 +202,14 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
+    def train_on_device(states, data, num_updates, alive):
+        alive = learner.fill(alive)
+        return train_all(states, seeds, data, num_updates, alive, mapping.width(alive, mesh))
+
+    def train_on_batches(states, batches, alive):
+        alive = learner.fill(alive)
+        return train_all_on_batches(states, batches, alive, mapping.width(alive, mesh))
+
     def own(array):
         return np.asarray(array)[: len(members)]
 
@@ -206,12 +229,11 @@ def build(
 
     learner = Learners(
         members=members,
+        mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
         init=lambda: init_all(seeds, stacked),
-        train_on_device=lambda states, data, num_updates: train_all(
-            states, seeds, data, num_updates
-        ),
+        train_on_device=train_on_device,
         train_on_batches=train_on_batches,
         metrics_on=metrics_on,
         act=act,
@@ -220,14 +242,6 @@ def build(
         claimed_value=claimed_value if hasattr(algorithm, 'claimed_value') else None,
     )
     return learner
-
-
-def _one_after_another(one: Callable) -> Callable:
-    """jax.vmap's results: on a CPU core, batched matrix products are slower than single ones.
-
-    And what is not batched is compiled sooner.
-    """
-    return lambda *members: jax.lax.map(lambda member: one(*member), members)
 
 
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
@@ -240,9 +254,9 @@ def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
     return sampling.rows if context is None else partial(sequences.windows, context=context)
 
 
-def place(data: Any, num_members: int) -> Any:
-    """Copies a dataset to every device of the mesh."""
-    sharding = NamedSharding(make_mesh(num_members), _SHARED)
+def place(data: Any, mesh: Mesh) -> Any:
+    """Copies a dataset to every device of a mesh."""
+    sharding = NamedSharding(mesh, _SHARED)
     return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
 
 

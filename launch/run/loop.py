@@ -1,4 +1,4 @@
-"""The one training loop: advance, watch for divergence, log, evaluate, save."""
+"""The one training loop: advance, watch for divergence, log, save; and judge the policies beside it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -14,14 +15,24 @@ from launch.run import checkpoints, learners
 from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
 from launch.run.metrics import MetricsLog, row
+from launch.run.turns import Turns, Wait
 
 # What the progress bar shows of an evaluation: the first that it has.
 _HEADLINES = ('score', 'return', 'support')
-# (carry, step, number of steps) -> carry, and measures (members,) to be logged.
-Advance = Callable[[dict[str, Any], int, int], tuple[dict[str, Any], dict[str, np.ndarray]]]
+# How long a piece of training may take: the bar moves after each, and environments wait for its end.
+_PIECE_SECONDS, _PIECE_SECONDS_BESIDE = 0.5, 0.01
+# Between two words on how far an evaluation is that nothing else goes on beside.
+_WORD_SECONDS = 1.0
+# (steps that were made) -> seconds that the next piece of training may take.
+Tick = Callable[[int], float]
+# (carry, step, number of steps, alive bool (members,), tick) -> carry, and measures (members,) to be
+# logged. It ticks after each of the pieces that it makes; members that are not alive stay as they are.
+Advance = Callable[
+    [dict[str, Any], int, int, np.ndarray, Tick], tuple[dict[str, Any], dict[str, np.ndarray]]
+]
 # (states, evaluated bool (members,), whether it is the last time) -> members as they were evaluated,
 # with their measures.
-Judge = Callable[[Any, np.ndarray, bool], list[tuple[Member, dict[str, float]]]]
+Judge = Callable[[Any, np.ndarray, bool], Turns[list[tuple[Member, dict[str, float]]]]]
 
 
 class Record(NamedTuple):
@@ -40,6 +51,82 @@ class Record(NamedTuple):
     judge: Judge
     interval: int
     checkpoints: Checkpoints
+
+
+class _Evaluation:
+    """A judgement that is made in turns, and the rows that are to follow its own."""
+
+    def __init__(self, step: int, turns: Turns[list[tuple[Member, dict[str, float]]]]):
+        self.step, self.later = step, []
+        self.judged: list[tuple[Member, dict[str, float]]] | None = None
+        self._turns, self._wait = turns, Wait(lambda: True, 0.0)
+
+    def take_turn(self, patient: bool) -> float:
+        """One turn, if it has not to wait or is to wait for it; the share that is done."""
+        if self.judged is None and (patient or self._wait.over()):
+            try:
+                self._wait = next(self._turns)
+            except StopIteration as end:
+                self.judged = end.value
+        return self._wait.share
+
+
+class _Reporter:
+    """Shows, writes and judges what a training reports.
+
+    A policy is judged while the training goes on, from a copy of its state. Rows stand in the order of
+    their steps nevertheless, those of an evaluation after the training's at the same step: later ones
+    wait for it. A checkpoint does not wait; whoever goes on from it makes its evaluation again.
+    """
+
+    def __init__(self, record: Record | None, members: list[Member], progress: tqdm):
+        self._record, self._members, self._progress = record, members, progress
+        self._evaluation: _Evaluation | None = None
+
+    def tick(self, steps: int) -> float:
+        """A piece of training is done; the evaluation, if there is one, has its turn."""
+        self._progress.update(steps)
+        if self._evaluation is None or self._evaluation.judged is not None:
+            return _PIECE_SECONDS
+        self._evaluation.take_turn(patient=False)
+        return _PIECE_SECONDS_BESIDE
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Rows of a chunk."""
+        if self._evaluation is not None and self._evaluation.judged is not None:
+            self.conclude()
+        if self._evaluation is not None:
+            self._evaluation.later += rows
+        else:
+            self._record.log.write(rows)
+
+    def judge(self, step: int, states: Any, diverged: np.ndarray, final: bool) -> None:
+        """Begins an evaluation; those before are concluded."""
+        turns = self._record.judge(jax.tree.map(jnp.copy, states), ~diverged, final)
+        self._evaluation = _Evaluation(step, turns)
+
+    def conclude(self) -> None:
+        """Ends the evaluation, if there is one, and writes its rows and those that waited for them."""
+        evaluation, said = self._evaluation, time.monotonic()
+        if evaluation is None:
+            return
+        while evaluation.judged is None:
+            share = evaluation.take_turn(patient=True)
+            if time.monotonic() > said + _WORD_SECONDS:
+                self._progress.set_postfix_str(f'evaluated: {share:.0%}')
+                said = time.monotonic()
+        judged = evaluation.judged
+        self._record.log.write([
+            row('evaluation', index, member, evaluation.step, measured)
+            for index, (member, measured) in enumerate(judged)
+        ])  # fmt: skip
+        if evaluation.later:
+            self._record.log.write(evaluation.later)
+        self._evaluation = None
+        name = next(name for name in _HEADLINES if name in judged[0][1])
+        values = [measured[name] for _, measured in judged]
+        if not np.isnan(values).all():
+            self._progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
 
 
 def standing(path: Path, num_steps: int) -> str:
@@ -89,13 +176,15 @@ def train(
     with tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
     ) as progress:
+        reporter = _Reporter(record, members, progress)
+        if record and record.log.judged < step:
+            reporter.judge(step, carry['states'], diverged, step == num_steps)
         while step < num_steps:
             began = time.perf_counter()
             chunk = min(interval, num_steps - step)
-            carry, measures = advance(carry, step, chunk)
+            carry, measures = advance(carry, step, chunk, ~diverged, reporter.tick)
             states = jax.block_until_ready(carry['states'])
             step += chunk
-            progress.update(chunk)
             rate = chunk / (time.perf_counter() - began)
             finite = learners.all_finite(states, len(members))
             for index in np.flatnonzero(~finite & ~diverged):
@@ -107,24 +196,20 @@ def train(
                 continue
             own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
             measures = own | measures
-            record.log.write([
+            due = step % record.interval == 0 or step == num_steps
+            if due:
+                reporter.conclude()
+            reporter.write([
                 row('training', index, member, step,
                     {name: values[index] for name, values in measures.items()}
                     | {f'{unit}s_per_second': rate})
                 for index, member in enumerate(members)
             ])  # fmt: skip
-            if step % record.interval == 0 or step == num_steps:
-                judged = record.judge(states, ~diverged, step == num_steps)
-                record.log.write([
-                    row('evaluation', index, member, step, measured)
-                    for index, (member, measured) in enumerate(judged)
-                ])  # fmt: skip
+            if due:
                 # orbax 0.11 takes no tree that is an array itself.
                 record.checkpoints.save(step, record.log.mark, diverged=[diverged], **carry)
-                name = next(name for name in _HEADLINES if name in judged[0][1])
-                values = [measured[name] for _, measured in judged]
-                if not np.isnan(values).all():
-                    progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
+                reporter.judge(step, states, diverged, step == num_steps)
+        reporter.conclude()
     return carry['states']
 
 

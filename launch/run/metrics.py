@@ -128,7 +128,11 @@ def curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class MetricsLog:
-    """metrics.jsonl and TensorBoard, and W&B if asked for."""
+    """metrics.jsonl and TensorBoard, and W&B if asked for.
+
+    Attributes:
+        judged: step of the last evaluation that was there when it was opened; 0 without any.
+    """
 
     def __init__(self, path: Path, first_step: int, wandb_config: dict[str, Any] | None = None):
         """Args: the run, the steps done (rows of later ones are gone: `rewind`), W&B's config."""
@@ -136,6 +140,8 @@ class MetricsLog:
 
         self._file = path / _FILE
         self._mark = _mark(self._file.read_bytes() if self._file.exists() else b'')
+        evaluations = (each['step'] for each in read(path) if each['event'] == 'evaluation')
+        self.judged = max(evaluations, default=0)
         self._writer = SummaryWriter(str(path / 'tensorboard'), purge_step=first_step + 1)
         self._wandb = None
         if wandb_config is not None:

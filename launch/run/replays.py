@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 from data import replay, sampling
 from data.replay import Replay
 from data.types import Spec, Transition
-from launch.run import learners
+from launch.run.learners import Learners
 
 
 class Replays(NamedTuple):
@@ -32,7 +32,7 @@ class Replays(NamedTuple):
 
 def build(
     spec: Spec,
-    num_members: int,
+    learner: Learners,
     capacity: int,
     batch_size: int,
     offline: Transition | None,
@@ -42,16 +42,14 @@ def build(
 
     Args:
         spec: of the problem.
-        num_members: of the run.
+        learner: of the run.
         capacity: transitions that a buffer holds.
         batch_size: rows of a batch.
         offline: a dataset on the devices (learners.place), or None.
         offline_share: of each batch, that comes from it.
     """
-    mesh = learners.make_mesh(num_members)
-    mesh_members = num_members + -num_members % mesh.size
     own = PartitionSpec('member')
-    shard = partial(jax.shard_map, mesh=mesh, out_specs=own, check_vma=False)
+    shard = partial(jax.shard_map, mesh=learner.mesh, out_specs=own, check_vma=False)
     from_offline = 0 if offline is None else round(offline_share * batch_size)
 
     def sample_one(buffer, seed, step, offline):
@@ -71,7 +69,7 @@ def build(
         )
     )
     return Replays(
-        empty=partial(jax.jit(shard(empty, in_specs=own)), jnp.arange(mesh_members)),
+        empty=partial(jax.jit(shard(empty, in_specs=own)), jnp.arange(len(learner.seeds))),
         append=jax.jit(shard(jax.vmap(replay.append), in_specs=own), donate_argnums=0),
         sample=lambda buffer, seeds, steps: sample_all(buffer, seeds, steps, offline),
     )

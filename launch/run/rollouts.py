@@ -23,6 +23,7 @@ from launch.run.lanes import Lanes
 from launch.run.learners import Learners
 from launch.run.loop import Judge
 from launch.run.members import Member
+from launch.run.turns import Turns, Wait, finish
 
 
 class Episodes(NamedTuple):
@@ -51,8 +52,8 @@ def evaluate(
     evaluated: np.ndarray,
     num_episodes: int,
     stream: int = 0,
-) -> Episodes:
-    """Runs every member's policy for `num_episodes` episodes.
+) -> Turns[Episodes]:
+    """Runs every member's policy for `num_episodes` episodes; a turn ends while environments step.
 
     Args:
         learner, states: of the run.
@@ -72,7 +73,8 @@ def evaluate(
     lengths = np.zeros((members, num_episodes), np.int64)
     initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
     # Lane l of a member runs its episodes l, l + width, l + 2 width, ...
-    episode = np.tile(np.arange(width), (members, 1))
+    first = np.arange(width)
+    episode = np.tile(first, (members, 1))
     active = evaluated[:, None] & (episode < num_episodes)
     starting = active.copy()
     returns[evaluated] = discounted[evaluated] = discounted_steps[evaluated] = 0.0
@@ -88,7 +90,10 @@ def evaluate(
             for l in range(width)
         ]
         flat_actions = actions.reshape(members * width, *actions.shape[2:])
-        stepped = lanes.advance(flat_actions, lane_seeds, active.reshape(-1))
+        lanes.send(flat_actions, lane_seeds, active.reshape(-1))
+        played = ((episode - first) // width)[evaluated].sum()
+        yield Wait(lanes.ready, played / (evaluated.sum() * num_episodes))
+        stepped = lanes.receive()
         observations, rewards, done = (
             each.reshape(members, width, *each.shape[1:]) for each in stepped
         )
@@ -167,7 +172,7 @@ def judge(
     num_episodes: int,
     stream: int = 0,
     target_returns: tuple[float, ...] = (),
-) -> list[tuple[Member, dict[str, float]]]:
+) -> Turns[list[tuple[Member, dict[str, float]]]]:
     """What every member's policy earns, and claims, with the member as it was evaluated.
 
     Args:
@@ -177,7 +182,7 @@ def judge(
     """
 
     def judge_one(states):
-        episodes = evaluate(learner, states, lanes, evaluated, num_episodes, stream)
+        episodes = yield from evaluate(learner, states, lanes, evaluated, num_episodes, stream)
         claimed = claimed_values(learner, states, lanes.problem, episodes, evaluated)
         return list(zip(learner.members, measures(episodes, claimed, lanes.problem), strict=True))
 
@@ -185,18 +190,19 @@ def judge(
 
 
 def for_each_target(
-    judge_one: Callable[[Any], list[tuple[Member, dict[str, float]]]],
+    judge_one: Callable[[Any], Turns[list[tuple[Member, dict[str, float]]]]],
     states: Any,
     target_returns: tuple[float, ...],
-) -> list[tuple[Member, dict[str, float]]]:
+) -> Turns[list[tuple[Member, dict[str, float]]]]:
     """Judges states once for each return that they are asked for, which is part of the settings then."""
     if not target_returns:
-        return judge_one(states)
-    return [
-        (member._replace(setting=member.setting | {'target_return': target}), measured)
-        for target in target_returns
-        for member, measured in judge_one(asked_for(states, target))
-    ]
+        return (yield from judge_one(states))
+    judged = []
+    for target in target_returns:
+        for member, measured in (yield from judge_one(asked_for(states, target))):
+            setting = member.setting | {'target_return': target}
+            judged.append((member._replace(setting=setting), measured))
+    return judged
 
 
 @contextmanager
@@ -254,7 +260,7 @@ def film(
     images = Film()
     try:
         with Lanes(problem, len(evaluated), 1, images) as lanes:
-            evaluate(learner, states, lanes, evaluated, 1, stream)
+            finish(evaluate(learner, states, lanes, evaluated, 1, stream))
     except DatasetError as error:
         raise UserError(f'no video of {problem.env_spec.id}: {error}') from error
     return images

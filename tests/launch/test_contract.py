@@ -12,6 +12,7 @@ from launch import train
 from launch.report import summary
 from launch.run import learners, metrics, policies, rollouts
 from launch.run.lanes import Lanes
+from launch.run.turns import finish
 from tests.conftest import collect, store
 from tests.launch.helpers import algorithms_and_actions, small_config
 
@@ -78,9 +79,9 @@ def test_its_policies_are_restored_as_they_were_judged(run):
     assert restored.finite.all() and restored.updates == 20
     assert learners.all_finite(restored.states, SEEDS).all()
     with Lanes(restored.problem, SEEDS, 2) as lanes:
-        judged = rollouts.judge(
+        judged = finish(rollouts.judge(
             restored.learner, restored.states, lanes, restored.finite, 2, 0, restored.target_returns
-        )
+        ))  # fmt: skip
     final = [row for row in metrics.read(restored.path) if row['event'] == 'evaluation'][-SEEDS:]
     for (member, measured), row in zip(judged, final, strict=True):
         assert (member.setting, member.seed) == (row['setting'], row['seed'])

@@ -16,6 +16,7 @@ from launch.estimate.estimators import ESTIMATORS, Estimate
 from launch.experiments import fqe_on_hopper, off_policy_evaluation
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
+from launch.run.turns import finish
 from tests.launch.estimate.helpers import SEPSIS, config_for, judged_as
 from tests.launch.helpers import program, small_config
 
@@ -201,7 +202,8 @@ def test_exact_values_are_what_is_earned(clinical):
     judged = policies.stateless(clinical)
     run = judged.run
     with Lanes(run.problem, 2, 200) as lanes:
-        episodes = rollouts.evaluate(run.learner, run.states, lanes, np.ones(2, bool), 200)
+        played = rollouts.evaluate(run.learner, run.states, lanes, np.ones(2, bool), 200)
+        episodes = finish(played)
     error = episodes.returns.std(axis=1) / np.sqrt(200) + 1e-3
     assert np.all(np.abs(exact.values(judged) - episodes.returns.mean(axis=1)) < 4 * error)
     evaluate.evaluate_exactly(clinical)
@@ -267,8 +269,8 @@ def test_measured_returns_are_of_raw_rewards(pendulum, tmp_path, monkeypatch):
     judged = policies.stateless(train.train(config))
     run = judged.run
     with Lanes(run.problem, 2, 2) as lanes:
-        episodes = rollouts.evaluate(
-            run.learner, run.states, lanes, np.ones(2, bool), 2, stream=1
+        episodes = finish(
+            rollouts.evaluate(run.learner, run.states, lanes, np.ones(2, bool), 2, stream=1)
         )
     np.testing.assert_allclose(
         fqe_on_hopper.measure(judged, 1.0), episodes.returns.mean(axis=1), rtol=1e-5

@@ -11,7 +11,8 @@ import pytest
 from data.types import DatasetError
 from launch import train, train_online
 from launch.cli import UserError
-from launch.run import directory, metrics, policies
+from launch.run import checkpoints, directory, loop, metrics, policies
+from launch.run.metrics import MetricsLog
 from tests.conftest import collect, store
 from tests.launch.helpers import small_config
 from tests.launch.test_train import final_states, timeless
@@ -113,7 +114,9 @@ def test_an_extended_run_is_that_of_as_many_updates_from_the_start(finished, tmp
     assert json.loads((path / 'config.json').read_text())['num_updates'] == 40
     assert json.loads((path / 'summary.json').read_text())['updates'] == 40
     config.run_dir, config.extend = str(tmp_path / 'whole'), False
-    assert_same_states(path, train.train(config))
+    whole = train.train(config)
+    assert_same_states(path, whole)
+    assert timeless(metrics.read(path)) == timeless(metrics.read(whole))
     # As it is now it needs no flag, and goes back for none.
     config.run_dir = str(path)
     train.train(config)
@@ -126,6 +129,33 @@ def test_an_extended_run_is_that_of_as_many_updates_from_the_start(finished, tmp
     config.run_dir = ''
     with pytest.raises(UserError, match='config.extend: which run'):
         train.train(config)
+
+
+def test_evaluations_beside_training_are_those_alone_and_are_made_again_after_a_kill(
+    pendulum, tmp_path, monkeypatch
+):
+    """The checkpoint is there; rows of the training that went on wait for those of the evaluation."""
+    config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'whole'), log_interval=5)
+    write, judge, killed = MetricsLog.write, loop._Reporter.judge, tmp_path / 'killed'
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Reporter, 'judge', lambda self, *args: (judge(self, *args), self.conclude()))
+        whole = train.train(config)
+    config.run_dir = str(killed)
+    for at in (20, 40):
+
+        def interrupted(self, rows, at=at):
+            if (rows[0]['event'], rows[0]['step']) == ('evaluation', at):
+                raise KeyboardInterrupt
+            write(self, rows)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(MetricsLog, 'write', interrupted)
+            train.train(config)
+        last = metrics.read(killed)[-1]
+        assert (last['event'], last['step'], *checkpoints.steps(killed)) == ('training', at, at)
+    train.train(config)
+    assert timeless(metrics.read(killed)) == timeless(metrics.read(whole))
+    assert_same_states(killed, whole)
 
 
 def test_a_finished_run_without_checkpoints_is_not_extended(finished):
@@ -196,7 +226,7 @@ def test_episodes_begin_where_an_extended_run_goes_on_between_two_evaluations(tm
     monkeypatch.setattr('data.policies.write', lambda *_: None)
     for running, step in ((False, 30), (True, 40), (True, 50)):
         actors.running = running
-        advance(carry, step, 10)
+        advance(carry, step, 10, np.ones(1, bool), lambda steps: 0.0)
     assert begun == [30, 40]
 
 

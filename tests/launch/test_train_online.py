@@ -14,7 +14,7 @@ from launch.cli import UserError
 from launch.configs import online
 from launch.run import metrics, replays
 from launch.run.checkpoints import Checkpoints
-from tests.launch.helpers import program, small_config
+from tests.launch.helpers import learner_of, program, small_config
 from tests.launch.test_train import final_states, timeless
 
 SCHEDULE = {
@@ -39,7 +39,7 @@ def online_config(path, algorithm='sac', **values):
 def buffer_of(path, config):
     task = problem.load(path / 'problem.json')
     buffers = replays.build(
-        task.spec, config.num_seeds, config.replay_capacity, config.batch_size, None, 0.0
+        task.spec, learner_of(config, task), config.replay_capacity, config.batch_size, None, 0.0
     )
     kept = Checkpoints(path, config.num_seeds)
     return kept.restore_latest(replay=buffers.empty())[1]['replay']

@@ -18,6 +18,7 @@ from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
 MARK = {'bytes': 0, 'crc32': 0}
+EVERYONE = np.ones(3, bool)
 
 
 def tree(rows: int, devices: int) -> dict:
@@ -148,7 +149,7 @@ def test_members_go_on_on_another_number_of_devices(tmp_path, monkeypatch):
     def trained(states, updates):
         learner = learner_of(small_config('', 'bc', num_seeds=3), problem(spec))
         states = learner.init() if states is None else states
-        return learner.train_on_device(states, learners.place(data, 3), updates)
+        return learner.train_on_device(states, learners.place(data, learner.mesh), updates, EVERYONE)
 
     begun = trained(None, 10)
     Checkpoints(tmp_path, 3).save(10, MARK, states=begun)

@@ -160,14 +160,18 @@ def test_what_fails_does_so_before_anything_is_trained(strange, storage, tmp_pat
 def test_workers_that_fail_or_die_are_told_and_hang_nobody(strange, tmp_path, monkeypatch):
     monkeypatch.setattr('os.cpu_count', lambda: 2)
     monkeypatch.setattr('launch.run.lanes._LANES_WORTH_A_PROCESS', 2)
-    actions, every = np.zeros(4, np.int32), np.ones(4, bool)
+
+    def advance(lanes, seeds):
+        lanes.send(np.zeros(4, np.int32), seeds, np.ones(4, bool))
+        lanes.receive()
+
     with Lanes(strange(fails='far away', died=str(tmp_path / 'died')), 1, 4) as lanes:
         assert len(lanes._workers) == 2
-        lanes.advance(actions, [0, 1, 2, 3], every)
+        advance(lanes, [0, 1, 2, 3])
         with pytest.raises(UserError, match=r"^environment mine/Strange-v0: step .*'far away'"):
-            lanes.advance(actions, [None] * 4, every)
+            advance(lanes, [None] * 4)
         with pytest.raises(UserError, match='Strange-v0: a process .* ended with exit code 3'):
-            lanes.advance(actions, [None] * 4, every)
+            advance(lanes, [None] * 4)
     assert not any(worker.is_alive() for worker in lanes._workers)
 
 

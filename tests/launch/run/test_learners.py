@@ -8,7 +8,7 @@ from data import sampling
 from data.problem import Preprocessing
 from data.types import Spec
 from launch import benchmark
-from launch.run import learners
+from launch.run import learners, mapping
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
@@ -23,9 +23,14 @@ def build(algorithm, spec, preprocessing=None, **values):
     return learner_of(config, task), config
 
 
-def train(learner, spec, num_members, updates=30, context=None):
+def train(learner, spec, updates=30, context=None):
     data = benchmark.random_data(context, spec, 500)
-    return learner.train_on_device(learner.init(), learners.place(data, num_members), updates)
+    return trained(learner, learner.init(), data, updates)
+
+
+def trained(learner, states, data, updates, alive=None):
+    alive = np.ones(len(learner.members), bool) if alive is None else alive
+    return learner.train_on_device(states, learners.place(data, learner.mesh), updates, alive)
 
 
 def leaves(states, member):
@@ -50,18 +55,18 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     learner, config = build(algorithm, spec, num_seeds=3)
     assert list(learner.seeds) == [0, 1, 2, 2]
     context = learners.context_of(ALGORITHMS[algorithm], config.network)
-    states = train(learner, spec, 3, updates=12, context=context)
+    states = train(learner, spec, updates=12, context=context)
     assert len(states.step.sharding.device_set) == 2
     assert_members_equal(states, 2, states, 3, rtol=0, atol=0)
 
     alone, _ = build(algorithm, spec, seed=1)
-    assert_members_equal(states, 1, train(alone, spec, 1, updates=12, context=context), 0)
+    assert_members_equal(states, 1, train(alone, spec, updates=12, context=context), 0)
 
     fed, data = learner.init(), benchmark.random_data(context, spec, 500)
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, 0, 12, 4, learners.gatherer(context)
     ):
-        fed = learner.train_on_batches(fed, batches)
+        fed = learner.train_on_batches(fed, batches, np.ones(3, bool))
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
 
@@ -69,10 +74,40 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
 def test_an_absurd_learning_rate_ruins_its_own_member_only():
     values = {'sweep.critic_learning_rate': (3e-4, 1e30)}
     spec = SPECS[0]
-    states = train(build('iql', spec, **values)[0], spec, 2)
+    states = train(build('iql', spec, **values)[0], spec)
     assert list(learners.all_finite(states, 2)) == [True, False]
-    alone = train(build('iql', spec)[0], spec, 1)
+    alone = train(build('iql', spec)[0], spec)
     assert_members_equal(states, 0, alone, 0)
+
+
+@pytest.mark.parametrize('on_cpu', [True, False], ids=['one after another', 'side by side'])
+def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, monkeypatch):
+    """Eight over two devices; the first device has one that is alive, the second two."""
+    monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: on_cpu)
+    spec, alive = SPECS[0], np.array([0, 0, 1, 0, 1, 0, 0, 1], bool)
+    learner, config = build('bc', spec, num_seeds=8)
+    assert mapping.width(alive, learner.mesh) == (4 if on_cpu else 2)
+    data = benchmark.random_data(None, spec, 500)
+    begun, every = learner.init(), trained(learner, learner.init(), data, 12)
+    some = trained(learner, learner.init(), data, 12, alive)
+    fed, = (learner.train_on_batches(learner.init(), batches, alive) for batches in
+            sampling.host_batches(data, learner.seeds, config.batch_size, 0, 12, 12))  # fmt: skip
+    for member in range(8):
+        expected = every if alive[member] else begun
+        rtol, atol = (0, 0) if on_cpu or not alive[member] else (1e-5, 1e-6)
+        assert_members_equal(some, member, expected, member, rtol, atol)
+        assert_members_equal(fed, member, expected, member, max(rtol, 1e-6), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ('alive', 'width'),
+    [([1] * 6, 3), ([1, 1, 0, 1, 0, 0], 3), ([1, 0, 0, 1, 0, 0], 1), ([0] * 6, 0)],
+)
+def test_the_width_halves_as_members_diverge(alive, width, monkeypatch):
+    mesh = learners.make_mesh(6)
+    assert mapping.width(np.array(alive, bool), mesh) == 3
+    monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: False)
+    assert mapping.width(np.array(alive, bool), mesh) == width
 
 
 def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
@@ -82,9 +117,9 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     )
     raw = benchmark.random_transitions(spec, 500)
     learner, _ = build('iql', spec, preprocessing=maps)
-    states = learner.train_on_device(learner.init(), learners.place(raw, 1), 20)
+    states = trained(learner, learner.init(), raw, 20)
     plain, _ = build('iql', spec)
-    expected = plain.train_on_device(plain.init(), learners.place(maps.transition(raw), 1), 20)
+    expected = trained(plain, plain.init(), maps.transition(raw), 20)
     assert_members_equal(states, 0, expected, 0)
 
     observation = raw.observation[:5][None]

@@ -9,6 +9,7 @@ from data import environments
 from launch import train
 from launch.run import rollouts
 from launch.run.lanes import LANES_PER_MEMBER, Lanes
+from launch.run.turns import finish
 from tests.launch.helpers import learner_of, small_config
 
 
@@ -22,7 +23,7 @@ def set_up(dataset, algorithm='iql', **values):
 def evaluate(task, learner, states, episodes, evaluated=None, stream=0):
     evaluated = np.ones(len(learner.members), bool) if evaluated is None else evaluated
     with Lanes(task, len(evaluated), episodes) as lanes:
-        return rollouts.evaluate(learner, states, lanes, evaluated, episodes, stream)
+        return finish(rollouts.evaluate(learner, states, lanes, evaluated, episodes, stream))
 
 
 def plain_returns(task, learner, states, member, seed, episodes, stream):

@@ -1,0 +1,53 @@
+"""How a device trains its members: those that have diverged stay as they are, and cost nothing."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+
+def on_cpu(mesh: Mesh) -> bool:
+    """Whether the devices of a mesh are cores."""
+    return mesh.devices.flat[0].platform == 'cpu'
+
+
+def one_after_another(train: Callable, width: int) -> Callable:
+    """(alive, states, ...) -> states: on a core, batched matrix products are slower than single ones."""
+    del width
+
+    def train_if_alive(member):
+        alive, state, *rest = member
+        return jax.lax.cond(alive, train, lambda state, *rest: state, state, *rest)
+
+    return lambda *members: jax.lax.map(train_if_alive, members)
+
+
+def side_by_side(train: Callable, width: int) -> Callable:
+    """(alive, states, ...) -> states: vmapped over `width` of them, all that are alive among these."""
+
+    def train_if_alive(alive, state, *rest):
+        trained = train(state, *rest)
+        return jax.tree.map(lambda new, old: jnp.where(alive, new, old), trained, state)
+
+    def train_first(alive, *members):
+        first = jnp.argsort(~alive, stable=True)[:width]
+        chosen = jax.tree.map(lambda rows: rows[first], (alive, *members))
+        trained = jax.vmap(train_if_alive)(*chosen)
+        return jax.tree.map(lambda rows, new: rows.at[first].set(new), members[0], trained)
+
+    return train_first
+
+
+def width(alive: np.ndarray, mesh: Mesh) -> int:
+    """How many of its members each device trains at once, given who is alive, bool (mesh_members,).
+
+    Every width is compiled anew: it is halved when half of them have diverged, on whichever device most
+    are alive. Cores take their members one after another, and compile once.
+    """
+    found = len(alive) // mesh.size
+    most = alive.reshape(mesh.size, found).sum(axis=1).max()
+    while found and 2 * most <= found and not on_cpu(mesh):
+        found //= 2
+    return found

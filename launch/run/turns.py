@@ -1,0 +1,32 @@
+"""Work done in turns: a generator that yields while others work for it, and returns its result."""
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
+
+Result = TypeVar('Result')
+
+
+class Wait(NamedTuple):
+    """What a turn ends with.
+
+    Attributes:
+        over: () -> whether the next turn has not to wait.
+        share: of the work that is done.
+    """
+
+    over: Callable[[], bool]
+    share: float
+
+
+Turns = Generator[Wait, None, Result]
+
+
+def finish(turns: Turns[Result], watch: Callable[[float], Any] | None = None) -> Result:
+    """The result of all turns, one after the other; watch sees the share that is done after each."""
+    while True:
+        try:
+            wait = next(turns)
+        except StopIteration as end:
+            return end.value
+        if watch:
+            watch(wait.share)
