@@ -75,9 +75,10 @@ def joined() -> Iterator[None]:
         said = str(error) if isinstance(error, UserError | DatasetError) else repr(error)
         try:
             failures = [each.get('failure') for each in _exchange({'failure': said})]
-        except _Lost:
+        except _Lost as lost:
             _leave_at_exit(1)
-            raise error from None
+            # What jax says of those who are gone comes to the same.
+            raise (lost if isinstance(error, jax.errors.JaxRuntimeError) else error) from None
         # What several find wrong is said by one of them.
         if said in failures[: jax.process_index()]:
             sys.exit(1)
