@@ -1,7 +1,6 @@
 """Where a chunk of updates gets its batches from: the device, or the host's memory map."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +15,8 @@ from launch.run.loop import Advance
 
 # Bytes of batches that the host puts on the devices at a time.
 _FEED_BYTES = 64 * 2**20
-# Of a piece of an accelerator's, and pieces that wait for it, so that it never waits for the host.
-_QUEUED_UPDATES, _QUEUE = 20, 2
+# Of a piece of an accelerator's.
+_QUEUED_UPDATES = 20
 # (states, updates that are left, seconds allowed, alive) -> states, and how many updates were made.
 _Piece = Callable[[Any, int, float, np.ndarray], tuple[Any, int]]
 
@@ -54,17 +53,20 @@ def _timed(learner: Learners, placed: Any) -> _Piece:
 
 
 def _queued(learner: Learners, placed: Any) -> _Piece:
-    """Pieces of an accelerator, which compiles each length anew: of one length, and asynchronous."""
-    queue = deque()
+    """Pieces of an accelerator, which compiles each length anew: of one length.
+
+    One waits for it while it works on another, so that it never waits for the host.
+    """
+    before = None
 
     def piece(states, left, allowed, alive):
+        nonlocal before
         del allowed
         updates = min(left, _QUEUED_UPDATES)
         states = learner.train_on_device(states, placed, updates, alive)
+        jax.block_until_ready(before)
         # Of the states themselves nothing stays: the next piece is made in their place.
-        queue.append(jnp.copy(states.step))
-        if len(queue) > _QUEUE:
-            jax.block_until_ready(queue.popleft())
+        before = jnp.copy(states.step)
         return states, updates
 
     return piece

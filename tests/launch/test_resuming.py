@@ -11,7 +11,7 @@ import pytest
 from data.types import DatasetError
 from launch import train, train_online
 from launch.cli import UserError
-from launch.run import checkpoints, directory, metrics, policies
+from launch.run import checkpoints, directory, loop, metrics, policies
 from launch.run.metrics import MetricsLog
 from tests.conftest import collect, store
 from tests.launch.helpers import small_config
@@ -131,10 +131,15 @@ def test_an_extended_run_is_that_of_as_many_updates_from_the_start(finished, tmp
         train.train(config)
 
 
-def test_an_evaluation_that_a_kill_cut_off_is_made_again(pendulum, tmp_path, monkeypatch):
-    """Its checkpoint is there; rows of the training that goes on beside it wait for its own."""
+def test_evaluations_beside_training_are_those_alone_and_are_made_again_after_a_kill(
+    pendulum, tmp_path, monkeypatch
+):
+    """The checkpoint is there; rows of the training that went on wait for those of the evaluation."""
     config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'whole'), log_interval=5)
-    whole, write, killed = train.train(config), MetricsLog.write, tmp_path / 'killed'
+    write, judge, killed = MetricsLog.write, loop._Reporter.judge, tmp_path / 'killed'
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Reporter, 'judge', lambda self, *args: (judge(self, *args), self.conclude()))
+        whole = train.train(config)
     config.run_dir = str(killed)
     for at in (20, 40):
 
