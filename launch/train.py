@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
@@ -85,7 +84,7 @@ def train(config: ConfigDict) -> Path:
     """
     validate(config)
     config = _measured(directory.extended(config))
-    processes.agree(flatten_dict(json.loads(config.to_json_best_effort()), sep='.'))
+    processes.agree({'config': json.loads(config.to_json_best_effort())})
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
     title = directory.title(config.algorithm, config.top_fraction)
@@ -114,7 +113,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     targets = tuple(config.get('target_returns', ()))
     data = load_data(config)
     dataset = data.learned_from
-    processes.agree({f'the content of dataset {config.dataset}': dataset.fingerprint})
+    processes.agree({f'dataset {config.dataset}': dataset.fingerprint})
     task = dataset.problem
     validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope)

@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.types import DatasetError
@@ -118,36 +119,40 @@ def _check(detected: bool, given: dict[str, Any]) -> None:
 
 
 def _meet(detected: bool, given: dict[str, Any]) -> None:
-    coordinator, number, index = given.values()
+    same = '' if detected else f' with this --coordinator={given["coordinator"]} and --num_processes'
     # In jax, whoever waits for too long is aborted in C++.
     waiting = threading.Timer(_MEETING, _leave, [1, (
-        f'error: not all processes were there within {_MEETING} seconds; have all been started'
-        f'{"" if detected else f" with the same --coordinator={coordinator} and --num_processes"}, and '
-        'can they reach process 0?'
+        f'error: not all processes were there within {_MEETING} seconds; have all been started{same}, '
+        'and can they reach process 0?'
     )])  # fmt: skip
     waiting.daemon = True
     waiting.start()
     try:
-        jax.distributed.initialize(
-            coordinator, number, index, initialization_timeout=10 * _MEETING,
-            cluster_detection_method=None if detected else 'deactivate',
-        )  # fmt: skip
-        # Taken by jax for its notice of preemption, which would be the end of ours.
+        _initialize(detected, given)
+        # jax has taken it for notices of preemption, and nobody would end by it.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         # gloo says at its first exchange that it has met the others.
         with _silence():
             gather(None)
-    # Each kind of cluster fails in ways of its own where it is not what it seems.
-    except (ValueError, KeyError, RuntimeError, ImportError, OSError) as error:
-        if not detected:
-            raise
-        raise UserError(
-            '--distributed: jax detects no cluster here (SLURM, a TPU pod, GKE, Open MPI): '
-            f'{type(error).__name__}: {error} --coordinator=HOST:PORT, --num_processes and --process_id '
-            'do without one.'
-        ) from error
     finally:
         waiting.cancel()
+
+
+def _initialize(detected: bool, given: dict[str, Any]) -> None:
+    try:
+        jax.distributed.initialize(
+            *given.values(), initialization_timeout=10 * _MEETING,
+            cluster_detection_method=None if detected else 'deactivate',
+        )  # fmt: skip
+    # Each kind of cluster fails in ways of its own where it is not what it seems.
+    except (ValueError, KeyError, RuntimeError, ImportError, OSError) as error:
+        said = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        if not detected:
+            raise UserError(f'--coordinator={given["coordinator"]}: {said}') from error
+        raise UserError(
+            f'--distributed: jax detects no SLURM, TPU pod, GKE or Open MPI here ({said}); '
+            '--coordinator, --num_processes and --process_id do without.'
+        ) from error
 
 
 @contextlib.contextmanager
@@ -210,15 +215,16 @@ def in_first(
 
 
 def agree(facts: dict[str, Any]) -> None:
-    """Raises UserError unless all processes have the same facts, given by name."""
-    first, *others = gather(facts)
+    """Raises UserError unless all processes have the same facts, JSON by name."""
+    first, *others = (flatten_dict(each, sep='.') for each in gather(facts))
     for number, each in enumerate(others, 1):
-        for name in first.keys() | each.keys():
-            if first.get(name) != each.get(name):
-                raise UserError(
-                    f'{name} is {first.get(name)} in process 0, {each.get(name)} in process {number}; '
-                    'all take one command, and find the same files.'
-                )
+        names = first.keys() | each.keys()
+        different = sorted(name for name in names if first.get(name) != each.get(name))
+        if different:
+            raise UserError(
+                f'not the same in process 0 and in process {number}: {", ".join(different)}; '
+                'all take one command, and find the same files.'
+            )
 
 
 def _exchange(content: dict[str, Any]) -> list[dict[str, Any]]:
