@@ -64,7 +64,6 @@ def joined() -> Iterator[None]:
     try:
         with contextlib.nullcontext() if is_first() else _silence():
             yield
-            gather(None)
     except _Elsewhere:
         if is_first():
             raise
@@ -205,6 +204,18 @@ def gather(content: Any) -> list[Any]:
 def by_first(function: Callable[[], Any]) -> Any:
     """What a function returns in the first process, which alone calls it, for all: as for gather."""
     return gather(function() if is_first() else None)[0]
+
+
+def part() -> None:
+    """Ends what all processes do together: the first goes on alone, and the others end here.
+
+    That may take long, and those who wait at a `gather` are told after half an hour that it failed.
+    """
+    if jax.process_count() > 1:
+        gather(None)
+        jax.distributed.shutdown()
+    if not is_first():
+        sys.exit()
 
 
 def in_first(

@@ -13,6 +13,7 @@ from launch import train
 from launch.configs import as_python
 from launch.run import checkpoints, metrics
 from tests.launch.helpers import ROOT, command, small_config
+from tests.launch.test_log import SMALL_ESTIMATES
 from tests.launch.test_train import final_states, timeless
 
 
@@ -65,11 +66,7 @@ def test_four_processes_train_as_one_does_and_one_goes_on(pendulum, tmp_path):
 
 def test_two_processes_are_judged_from_the_log_as_one_is(cartpole, tmp_path):
     """Three members, of which one process has two, or one and a copy."""
-    values = {
-        'evaluate_in': 'log', 'num_seeds': 3, 'ope.num_updates': 20, 'ope.log_interval': 10,
-        'ope.batch_size': 32, 'ope.num_refits': 2, 'ope.behaviour_model.num_updates': 20,
-        'ope.network.hidden_sizes': (16,), 'ope.behaviour_model.network.hidden_sizes': (16,),
-    }  # fmt: skip
+    values = SMALL_ESTIMATES | {'evaluate_in': 'log', 'num_seeds': 3, 'num_updates': 20}
     config = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'two'), **values)
     ended = ends(launch(config, tmp_path, 2))
     assert [code for _, _, code in ended] == [0, 0] and ended[1][:2] == ('', ''), ended
