@@ -255,8 +255,9 @@ def exchange(content: bytes) -> list[bytes]:
 
 def _stacked(array: np.ndarray) -> np.ndarray:
     """An array of each process, all of one shape, (processes, ...)."""
-    # One device of each: jax's own gathering wants as many in every process.
-    devices = [jax.local_devices(number)[0] for number in range(jax.process_count())]
+    # Of the hosts, where it is noticed at once who is gone. jax's own gathering wants as many devices in
+    # every process.
+    devices = [jax.local_devices(number, 'cpu')[0] for number in range(jax.process_count())]
     mesh = Mesh(np.array(devices), ('process',))
     laid = jax.make_array_from_process_local_data(
         NamedSharding(mesh, PartitionSpec('process')), array[None], (len(devices), *array.shape)
