@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
@@ -85,16 +84,18 @@ def train(config: ConfigDict) -> Path:
     """
     validate(config)
     config = _measured(directory.extended(config))
-    processes.agree(flatten_dict(json.loads(config.to_json_best_effort()), sep='.'))
+    processes.agree({'config': json.loads(config.to_json_best_effort())})
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
     title = directory.title(config.algorithm, config.top_fraction)
-    if not processes.by_first(lambda: _is_finished(path, config)):
+    if processes.by_first(lambda: _is_finished(path, config)):
+        processes.part()
+    else:
         processes.by_first(lambda: disk.check_directory(path))
         standing = partial(loop.standing, path, config.num_updates)
         with processes.in_first(partial(owner.alone, path)), cli.interruptible(standing):
             _train(path, config, title, members)
-    processes.by_first(lambda: finished.show(path, title))
+    finished.show(path, title)
     return path
 
 
@@ -114,7 +115,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     targets = tuple(config.get('target_returns', ()))
     data = load_data(config)
     dataset = data.learned_from
-    processes.agree({f'the content of dataset {config.dataset}': dataset.fingerprint})
+    processes.agree({f'dataset {config.dataset}': dataset.fingerprint})
     task = dataset.problem
     validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope)
@@ -147,13 +148,10 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
             {'states': learner.init()}, advance, members, config.num_updates,
             config.log_interval, config.algorithm, record,
         )  # fmt: skip
-
-    def finish():
-        if data.held_out is not None:
-            _estimate(path, data, method, model, config)
-        finished.finish(path, title, task, config.num_updates, data.log)
-
-    processes.by_first(finish)
+    processes.part()
+    if data.held_out is not None:
+        _estimate(path, data, method, model, config)
+    finished.finish(path, title, task, config.num_updates, data.log)
 
 
 def _judge(

@@ -23,6 +23,8 @@ _HEADLINES = ('score', 'return', 'support')
 _PIECE_SECONDS, _PIECE_SECONDS_BESIDE = 0.5, 0.01
 # Between two words on how far an evaluation is that nothing else goes on beside.
 _WORD_SECONDS = 1.0
+# After which processes ask each other whether they have judged; none waits for long without a word.
+_ROUND_SECONDS = 60.0
 # (steps that were made) -> seconds that the next piece of training may take.
 Tick = Callable[[int], float]
 # (carry, step, number of steps, alive bool (members,), tick) -> carry, and measures (members,) to be
@@ -93,9 +95,7 @@ class _Reporter:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of a chunk."""
-        if self._evaluation is not None and all(
-            processes.gather(self._evaluation.judged is not None)
-        ):
+        if self._evaluation is not None and self._judged_by_all():
             self.conclude()
         if self._evaluation is not None:
             self._evaluation.later += rows
@@ -112,11 +112,13 @@ class _Reporter:
         evaluation, said = self._evaluation, time.monotonic()
         if evaluation is None:
             return
-        while evaluation.judged is None:
-            share = evaluation.take_turn(patient=True)
-            if time.monotonic() > said + _WORD_SECONDS:
-                self._progress.set_postfix_str(f'evaluated: {share:.0%}')
-                said = time.monotonic()
+        while not self._judged_by_all():
+            until = time.monotonic() + _ROUND_SECONDS
+            while evaluation.judged is None and time.monotonic() < until:
+                share = evaluation.take_turn(patient=True)
+                if time.monotonic() > said + _WORD_SECONDS:
+                    self._progress.set_postfix_str(f'evaluated: {share:.0%}')
+                    said = time.monotonic()
         judged = _collected(evaluation.judged, len(self._members))
         self._record.log.write([
             row('evaluation', index, member, evaluation.step, measured)
@@ -129,6 +131,9 @@ class _Reporter:
         values = [measured[name] for _, measured in judged]
         if not np.isnan(values).all():
             self._progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
+
+    def _judged_by_all(self) -> bool:
+        return all(processes.gather(self._evaluation.judged is not None))
 
 
 def standing(path: Path, num_steps: int) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.types import DatasetError
@@ -63,7 +64,6 @@ def joined() -> Iterator[None]:
     try:
         with contextlib.nullcontext() if is_first() else _silence():
             yield
-            gather(None)
     except _Elsewhere:
         if is_first():
             raise
@@ -75,9 +75,10 @@ def joined() -> Iterator[None]:
         said = str(error) if isinstance(error, UserError | DatasetError) else repr(error)
         try:
             failures = [each.get('failure') for each in _exchange({'failure': said})]
-        except _Lost:
+        except _Lost as lost:
             _leave_at_exit(1)
-            raise error from None
+            # What jax says of those who are gone comes to the same.
+            raise (lost if isinstance(error, jax.errors.JaxRuntimeError) else error) from None
         # What several find wrong is said by one of them.
         if said in failures[: jax.process_index()]:
             sys.exit(1)
@@ -117,36 +118,40 @@ def _check(detected: bool, given: dict[str, Any]) -> None:
 
 
 def _meet(detected: bool, given: dict[str, Any]) -> None:
-    coordinator, number, index = given.values()
+    same = '' if detected else f' with this --coordinator={given["coordinator"]} and --num_processes'
     # In jax, whoever waits for too long is aborted in C++.
     waiting = threading.Timer(_MEETING, _leave, [1, (
-        f'error: not all processes were there within {_MEETING} seconds; have all been started'
-        f'{"" if detected else f" with the same --coordinator={coordinator} and --num_processes"}, and '
-        'can they reach process 0?'
+        f'error: not all processes were there within {_MEETING} seconds; have all been started{same}, '
+        'and can they reach process 0?'
     )])  # fmt: skip
     waiting.daemon = True
     waiting.start()
     try:
-        jax.distributed.initialize(
-            coordinator, number, index, initialization_timeout=10 * _MEETING,
-            cluster_detection_method=None if detected else 'deactivate',
-        )  # fmt: skip
-        # Taken by jax for its notice of preemption, which would be the end of ours.
+        _initialize(detected, given)
+        # jax has taken it for notices of preemption, and nobody would end by it.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         # gloo says at its first exchange that it has met the others.
         with _silence():
             gather(None)
-    # Each kind of cluster fails in ways of its own where it is not what it seems.
-    except (ValueError, KeyError, RuntimeError, ImportError, OSError) as error:
-        if not detected:
-            raise
-        raise UserError(
-            '--distributed: jax detects no cluster here (SLURM, a TPU pod, GKE, Open MPI): '
-            f'{type(error).__name__}: {error} --coordinator=HOST:PORT, --num_processes and --process_id '
-            'do without one.'
-        ) from error
     finally:
         waiting.cancel()
+
+
+def _initialize(detected: bool, given: dict[str, Any]) -> None:
+    try:
+        jax.distributed.initialize(
+            *given.values(), initialization_timeout=10 * _MEETING,
+            cluster_detection_method=None if detected else 'deactivate',
+        )  # fmt: skip
+    # Each kind of cluster fails in ways of its own where it is not what it seems.
+    except (ValueError, KeyError, RuntimeError, ImportError, OSError) as error:
+        said = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        if not detected:
+            raise UserError(f'--coordinator={given["coordinator"]}: {said}') from error
+        raise UserError(
+            f'--distributed: jax detects no SLURM, TPU pod, GKE or Open MPI here ({said}); '
+            '--coordinator, --num_processes and --process_id do without.'
+        ) from error
 
 
 @contextlib.contextmanager
@@ -201,6 +206,18 @@ def by_first(function: Callable[[], Any]) -> Any:
     return gather(function() if is_first() else None)[0]
 
 
+def part() -> None:
+    """Ends what all processes do together: the first goes on alone, and the others end here.
+
+    That may take long, and those who wait at a `gather` are told after half an hour that it failed.
+    """
+    if jax.process_count() > 1:
+        gather(None)
+        jax.distributed.shutdown()
+    if not is_first():
+        sys.exit()
+
+
 def in_first(
     context: Callable[[], contextlib.AbstractContextManager[Any]],
 ) -> contextlib.AbstractContextManager[Any]:
@@ -209,15 +226,16 @@ def in_first(
 
 
 def agree(facts: dict[str, Any]) -> None:
-    """Raises UserError unless all processes have the same facts, given by name."""
-    first, *others = gather(facts)
+    """Raises UserError unless all processes have the same facts, JSON by name."""
+    first, *others = (flatten_dict(each, sep='.') for each in gather(facts))
     for number, each in enumerate(others, 1):
-        for name in first.keys() | each.keys():
-            if first.get(name) != each.get(name):
-                raise UserError(
-                    f'{name} is {first.get(name)} in process 0, {each.get(name)} in process {number}; '
-                    'all take one command, and find the same files.'
-                )
+        names = first.keys() | each.keys()
+        different = sorted(name for name in names if first.get(name) != each.get(name))
+        if different:
+            raise UserError(
+                f'not the same in process 0 and in process {number}: {", ".join(different)}; '
+                'all take one command, and find the same files.'
+            )
 
 
 def _exchange(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -237,8 +255,9 @@ def exchange(content: bytes) -> list[bytes]:
 
 def _stacked(array: np.ndarray) -> np.ndarray:
     """An array of each process, all of one shape, (processes, ...)."""
-    # One device of each: jax's own gathering wants as many in every process.
-    devices = [jax.local_devices(number)[0] for number in range(jax.process_count())]
+    # Of the hosts, where it is noticed at once who is gone. jax's own gathering wants as many devices in
+    # every process.
+    devices = [jax.local_devices(number, 'cpu')[0] for number in range(jax.process_count())]
     mesh = Mesh(np.array(devices), ('process',))
     laid = jax.make_array_from_process_local_data(
         NamedSharding(mesh, PartitionSpec('process')), array[None], (len(devices), *array.shape)
