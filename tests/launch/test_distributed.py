@@ -33,7 +33,8 @@ def launch(config, tmp_path, number, *others, cluster=False):
             'SLURM_JOB_ID': '1', 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': str(number),
             'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i), 'JAX_COORDINATOR_PORT': port,
         }  # fmt: skip
-        arguments = command('launch.train', f'--config={file}', *flags, *(others if i == number - 1 else ()))
+        flags += others if i == number - 1 else ()
+        arguments = command('launch.train', f'--config={file}', *flags)
         started.append(subprocess.Popen(
             arguments, cwd=ROOT, env=os.environ | (slurm if cluster else {}), stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
