@@ -122,12 +122,12 @@ def build(
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
     def train_one(state, seed, data, num_updates):
-        def body(_, state):
+        def update(_, state):
             key = sampling.batch_key(seed, state.step)
             batch = sampling.sample(data, key, batch_size, gather=gather)
             return algorithm.update(state, prepared(batch))
 
-        return jax.lax.fori_loop(0, num_updates, body, state)
+        return _repeated(update, state, num_updates)
 
     # A loop of unknown length costs an accelerator a word with the host in every round.
     lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
@@ -144,10 +144,11 @@ def build(
         )
 
     def train_one_on_batches(state, batches):
-        def body(state, batch):
-            return algorithm.update(state, prepared(batch)), None
+        def update(index, state):
+            batch = jax.tree.map(lambda array: array[index], batches)
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, batches)[0]
+        return _repeated(update, state, len(batches.action))
 
     @partial(jax.jit, donate_argnames='states', static_argnames='width')
     def train_all_on_batches(states, batches, alive, width):
@@ -238,6 +239,17 @@ def build(
         claimed_value=claimed_value if hasattr(algorithm, 'claimed_value') else None,
     )
     return learner
+
+
+def _repeated(update: Callable[[Any, Any], Any], state: Any, num_updates: Any) -> Any:
+    """The state after so many updates (index, state) -> state."""
+
+    def body(index, state):
+        # Metrics are read after the last update: of all others XLA leaves out what only they need.
+        return update(index, state).replace(metrics=state.metrics)
+
+    last = num_updates - 1
+    return update(last, jax.lax.fori_loop(0, last, body, state))
 
 
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
