@@ -7,8 +7,7 @@ from algorithms import ALGORITHMS
 from data import sampling
 from data.problem import Preprocessing
 from data.types import Spec
-from launch import benchmark
-from launch.run import learners, mapping
+from launch.run import learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
@@ -24,7 +23,7 @@ def build(algorithm, spec, preprocessing=None, **values):
 
 
 def train(learner, spec, updates=30, context=None):
-    data = benchmark.random_data(context, spec, 500)
+    data = speed.random_data(context, spec, 500)
     return trained(learner, learner.init(), data, updates)
 
 
@@ -62,7 +61,7 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     alone, _ = build(algorithm, spec, seed=1)
     assert_members_equal(states, 1, train(alone, spec, updates=12, context=context), 0)
 
-    fed, data = learner.init(), benchmark.random_data(context, spec, 500)
+    fed, data = learner.init(), speed.random_data(context, spec, 500)
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, 0, 12, 4, learners.gatherer(context)
     ):
@@ -87,7 +86,7 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     spec, alive = SPECS[0], np.array([0, 0, 1, 0, 1, 0, 0, 1], bool)
     learner, config = build('bc', spec, num_seeds=8)
     assert mapping.width(alive, learner.mesh) == (4 if on_cpu else 2)
-    data = benchmark.random_data(None, spec, 500)
+    data = speed.random_data(None, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
     fed, = (learner.train_on_batches(learner.init(), batches, alive) for batches in
@@ -115,7 +114,7 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     maps = Preprocessing(
         jnp.array([1.0, -2, 0, 3]), jnp.array([2.0, 1, 0.5, 4]), jnp.float32(3), jnp.float32(-1)
     )
-    raw = benchmark.random_transitions(spec, 500)
+    raw = speed.random_transitions(spec, 500)
     learner, _ = build('iql', spec, preprocessing=maps)
     states = trained(learner, learner.init(), raw, 20)
     plain, _ = build('iql', spec)
