@@ -137,14 +137,11 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     own = sharing.own(learner, build)
     context = learners.context_of(algorithm, config.network)
     steps = dataset.transitions if context is None else sequences.steps(dataset)
-    if config.dataset_on == 'device':
-        advance = feeds.on_device(learner, steps)
-    else:
-        advance = feeds.from_host(learner, steps, config.batch_size, context)
+    advance = feeds.of(config.dataset_on, learner, steps, config.batch_size, context)
     episodes = config.eval_episodes, config.final_eval_episodes
     wandb = directory.identity(config) if config.wandb else None
     with (
-        _judge(own, task, data, episodes, model, context, targets) as judge_own,
+        _judge(own, task, data, episodes, model, config.batch_size, context, targets) as judge_own,
         loop.recording(
             path, checkpoints, sharing.judge(judge_own, learner), config.eval_interval, wandb
         ) as record,
@@ -161,12 +158,12 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
 
 def _judge(
     learner: Learners, task: Problem, data: Data, episodes: tuple[int, int], model: Model | None,
-    context: int | None, targets: tuple[float, ...],
+    batch_size: int, context: int | None, targets: tuple[float, ...],
 ) -> AbstractContextManager[Judge]:  # fmt: skip
     if data.held_out is None:
         return rollouts.judging(learner, task, *episodes, targets)
     supported = support.measure(model, data.held_out)
-    return held_out.judging(learner, data.held_out, supported, context, targets)
+    return held_out.judging(learner, data.held_out, supported, batch_size, context, targets)
 
 
 def _behaviour_model(data: Data, method: Method) -> Model:
@@ -227,6 +224,7 @@ def load_data(config: ConfigDict) -> Data:
     log = estimates.of_log(dataset, gamma) if judges.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
+        held = held_out.judged_from(held)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
     dataset = transforms.preprocess(
         dataset,

@@ -18,8 +18,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from data import sampling, sequences
+from data import sampling, sequences, splitting
 from data.problem import Preprocessing
+from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
 from launch.run import mapping, spread
 from launch.run.members import Member, stack_hparams
@@ -38,11 +39,12 @@ class Learners(NamedTuple):
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
         train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
-            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
-        train_on_batches: (states, batches, alive) -> states; batches of this process's `rows`,
-            (rows, updates, batch, ...).
-        metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
-            that are not made: means over as many batches of data on the device, the same for all.
+            or data.sequences.Steps, or a Split of either; of members that are not alive, bool
+            (members,), the states stay.
+        train_on_batches: (states, batches, first, num_updates, alive) -> states; batches (mesh_members,
+            updates, batch, ...), of which num_updates are used, from the number `first` on.
+        metrics_on: (states, batches) -> the algorithm's metrics, each (members,), of updates that are
+            not made: means over batches on every device (updates, batch, ...), the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
             (members, environments, ...) as the environment gives them, keys of `keys`, which the step
             sets apart.
@@ -60,8 +62,8 @@ class Learners(NamedTuple):
     gammas: np.ndarray
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
-    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
-    metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
+    train_on_batches: Callable[[Any, Any, int, int, np.ndarray], Any]
+    metrics_on: Callable[[Any, Any], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
     explore: Callable | None
@@ -136,10 +138,15 @@ def build(
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
+    def draw(data, key):
+        if not isinstance(data, Split):
+            return sampling.sample(data, key, batch_size, gather=gather)
+        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis='member'))
+        return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
+
     def train_one(state, seed, data, num_updates):
         def body(_, state):
-            key = sampling.batch_key(seed, state.step)
-            batch = sampling.sample(data, key, batch_size, gather=gather)
+            batch = draw(data, sampling.batch_key(seed, state.step))
             return algorithm.update(state, prepared(batch))
 
         return jax.lax.fori_loop(0, num_updates, body, state)
@@ -149,45 +156,47 @@ def build(
 
     @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
     def train_all(states, seeds, data, num_updates, alive, width):
+        in_parts = isinstance(data, Split)
+        over = mapping.in_step if in_parts and mapping.on_cpu(mesh) else over_members
+
         def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one, width)(alive, states, seeds)
+            return over(one, width)(alive, states, seeds)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _MEMBERS if in_parts else _SHARED, _SHARED
         return shard(train, in_specs=specs, out_specs=_MEMBERS)(
             states, seeds, alive, data, num_updates
         )
 
-    def train_one_on_batches(state, batches):
-        def body(state, batch):
-            return algorithm.update(state, prepared(batch)), None
+    def train_one_on_batches(state, batches, first, num_updates):
+        def body(number, state):
+            batch = jax.tree.map(lambda each: each[first + number], batches)
+            return algorithm.update(state, prepared(batch))
 
-        return jax.lax.scan(body, state, batches)[0]
+        return jax.lax.fori_loop(0, num_updates, body, state)
 
-    @partial(jax.jit, donate_argnames='states', static_argnames='width')
-    def train_all_on_batches(states, batches, alive, width):
-        def train(states, batches, alive):
-            return over_members(train_one_on_batches, width)(alive, states, batches)
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all_on_batches(states, batches, first, num_updates, alive, width):
+        def train(states, batches, alive, first, num_updates):
+            one = partial(train_one_on_batches, first=first, num_updates=num_updates)
+            return over_members(one, width)(alive, states, batches)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS
-        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, batches, alive, first, num_updates
+        )
 
-    @partial(jax.jit, static_argnums=2)
-    def measure_all(states, data, num_batches):
-        def measure_one(state, data):
-            def metrics(number):
-                key = sampling.batch_key(0, number)
-                batch = sampling.sample(data, key, batch_size, gather=gather)
-                return algorithm.update(state, prepared(batch)).metrics
-
-            each = jax.lax.map(metrics, jnp.arange(num_batches))
+    @jax.jit
+    def measure_all(states, batches):
+        def measure_one(state, batches):
+            each = jax.lax.map(lambda batch: algorithm.update(state, prepared(batch)).metrics, batches)
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
-        def measure(states, data):
-            one = partial(measure_one, data=data)
+        def measure(states, batches):
+            one = partial(measure_one, batches=batches)
             return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
-        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
+        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, batches)
 
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
@@ -219,17 +228,17 @@ def build(
         alive = spread.out(alive, sharding)
         return train_all(states, seeds_spread, data, num_updates, alive, width)
 
-    def train_on_batches(states, batches, alive):
+    def train_on_batches(states, batches, first, num_updates, alive):
         alive = learner.fill(alive)
         width = mapping.width(alive, mesh)
-        batches = spread.joint(batches, len(filled), sharding)
-        return train_all_on_batches(states, batches, spread.out(alive, sharding), width)
+        alive = spread.out(alive, sharding)
+        return train_all_on_batches(states, batches, first, num_updates, alive, width)
 
     def own(array):
         return np.asarray(array)[: len(members)]
 
-    def metrics_on(states, data, num_batches):
-        return jax.tree.map(own, measure_all(states, data, num_batches))
+    def metrics_on(states, batches):
+        return jax.tree.map(own, measure_all(states, batches))
 
     def act(states, memory, observations, rewards, keys, step):
         observations, rewards = learner.fill(observations), learner.fill(np.float32(rewards))
@@ -264,9 +273,11 @@ def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
     return network.context if getattr(algorithm, 'BATCH', Transition) is Sequence else None
 
 
-def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
+def gatherer(
+    context: int | None, rows: Callable[[Any, Array], Any] = sampling.rows
+) -> Callable[[Any, Array], Any]:
     """(data, indices) -> a batch: the rows at these indices, or the windows that begin there."""
-    return sampling.rows if context is None else partial(sequences.windows, context=context)
+    return rows if context is None else partial(sequences.windows, context=context, rows=rows)
 
 
 def place(data: Any, mesh: Mesh) -> Any:

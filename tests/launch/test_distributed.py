@@ -74,12 +74,12 @@ def test_four_processes_train_as_one_does_and_one_goes_on(pendulum, tmp_path):
 
 
 def test_two_processes_are_judged_from_the_log_as_one_is(cartpole, tmp_path):
-    """Three members, of which one process has two, or one and a copy."""
+    """Three members, of which one process has two, or one and a copy; and each half of the steps."""
     values = SMALL_ESTIMATES | {'evaluate_in': 'log', 'num_seeds': 3, 'num_updates': 20}
-    config = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'two'), **values)
+    config = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'two'), dataset_on='split', **values)
     ended = ends(launch(config, tmp_path, 2))
     assert [code for _, _, code in ended] == [0, 0] and ended[1][:2] == ('', ''), ended
-    config.run_dir = str(tmp_path / 'one')
+    config.run_dir, config.dataset_on = str(tmp_path / 'one'), 'device'
     train.train(config)
     assert_same(tmp_path / 'two', tmp_path / 'one')
 
