@@ -264,7 +264,7 @@ def _stacked(array: np.ndarray) -> np.ndarray:
     # NumPy passes on what jax raises as a ValueError.
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise _Lost(
-            'another process of this run has ended, or is not heard of for half an hour; the same '
+            'another process of this run has ended, or has said nothing for half an hour; the same '
             'command, in all of them, goes on from the last checkpoint.'
         ) from error
 
