@@ -116,6 +116,8 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     data = load_data(config)
     dataset = data.learned_from
     processes.agree({f'dataset {config.dataset}': dataset.fingerprint})
+    # The first holds it by now: who does not see that is on another file system.
+    processes.agree({f'run directory {path}': owner.holder(path)})
     task = dataset.problem
     validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope)

@@ -192,7 +192,7 @@ def gather(content: Any) -> list[Any]:
     """What each process has to say, in their order: whatever JSON can hold; floats are exact.
 
     Raises:
-        UserError: a process has failed, or is gone.
+        UserError: a process has failed, or is gone, or does not come for half an hour.
     """
     found = _exchange({'content': content})
     failures = [(number, each['failure']) for number, each in enumerate(found) if 'failure' in each]
@@ -207,10 +207,7 @@ def by_first(function: Callable[[], Any]) -> Any:
 
 
 def part() -> None:
-    """Ends what all processes do together: the first goes on alone, and the others end here.
-
-    That may take long, and those who wait at a `gather` are told after half an hour that it failed.
-    """
+    """Ends what all processes do together: the first goes on alone, for however long, the others end."""
     if jax.process_count() > 1:
         gather(None)
         jax.distributed.shutdown()
@@ -267,8 +264,8 @@ def _stacked(array: np.ndarray) -> np.ndarray:
     # NumPy passes on what jax raises as a ValueError.
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise _Lost(
-            'another process of this run has ended; the same command, in all of them, goes on from the '
-            'last checkpoint.'
+            'another process of this run has ended, or is not heard of for half an hour; the same command, '
+            'in all of them, goes on from the last checkpoint.'
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Runs that several processes train together, over loopback: they end as those of one process."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -17,20 +18,28 @@ from tests.launch.test_log import SMALL_ESTIMATES
 from tests.launch.test_train import final_states, timeless
 
 
-def launch(config, tmp_path, number, *others):
+def launch(config, tmp_path, number, *others, cluster=False):
     """The processes that train a config; others are arguments of the last one alone."""
     file = tmp_path / f'{number}.py'
     file.write_text(as_python(config))
     with socket.create_server(('127.0.0.1', 0)) as free:
-        where = f'127.0.0.1:{free.getsockname()[1]}'
-    every = [f'--config={file}', f'--coordinator={where}', f'--num_processes={number}']
-    return [
-        subprocess.Popen(
-            command('launch.train', *every, f'--process_id={i}', *(others if i == number - 1 else ())),
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for i in range(number)
-    ]  # fmt: skip
+        port = str(free.getsockname()[1])
+    started = []
+    for i in range(number):
+        flags = [f'--coordinator=127.0.0.1:{port}', f'--num_processes={number}', f'--process_id={i}']
+        if cluster:
+            flags = ['--distributed']
+        slurm = {
+            'SLURM_JOB_ID': '1', 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': str(number),
+            'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i), 'JAX_COORDINATOR_PORT': port,
+        }  # fmt: skip
+        flags += others if i == number - 1 else ()
+        arguments = command('launch.train', f'--config={file}', *flags)
+        started.append(subprocess.Popen(
+            arguments, cwd=ROOT, env=os.environ | (slurm if cluster else {}), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        ))  # fmt: skip
+    return started
 
 
 def ends(processes):
@@ -77,7 +86,7 @@ def test_two_processes_are_judged_from_the_log_as_one_is(cartpole, tmp_path):
 
 def test_what_one_process_finds_wrong_ends_all_and_is_said_once(cartpole, tmp_path):
     config = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), num_seeds=2)
-    first, second = ends(launch(config, tmp_path, 2, '--config.seed=1'))
+    first, second = ends(launch(config, tmp_path, 2, '--config.seed=1', cluster=True))
     assert first[2] == second[2] == 1 and second[:2] == ('', '')
     assert first[1].splitlines()[-1] == (
         'error: not the same in process 0 and in process 1: config.ope.seed, config.seed; all take one '
