@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data import sampling, splitting
+from data import disk, sampling, splitting
 from launch.run import learners, mapping, spread
 from launch.run.learners import Learners
 from launch.run.loop import Advance
@@ -117,6 +117,7 @@ def _queued() -> _Piece:
 
 def _from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
     """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
+    disk.expect_random_reads(jax.tree.leaves(data))
     seeds, gather = learner.seeds[learner.rows], learners.gatherer(context)
     put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
     update_bytes = batch_size * (context or 1) * sum(array[0].nbytes for array in data)
