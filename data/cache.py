@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import platformdirs
 
 from data import disk
 from data.locking import exclusive
@@ -82,7 +81,7 @@ def obtain(
 def _own(path: Path) -> Path:
     """Where a user keeps what belongs to a directory."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return platformdirs.user_cache_path('offline-rl-jax') / f'{path.name}-{digest}'
+    return disk.own() / f'{path.name}-{digest}'
 
 
 def _writable(homes: tuple[Path, ...], what: str) -> Path:

@@ -1,6 +1,7 @@
 """What is written: tried before the work that it is for, and given its space before it is mapped."""
 
 import errno
+import math
 import os
 import re
 import tempfile
@@ -10,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from numpy.typing import DTypeLike
 
 # More than file systems keep within their own records, so that a full one shows.
 _TRIAL = 1 << 16
 _BLOCK = 1 << 22
 _ZEROS = bytes(_BLOCK)
+# Of an array that stays in memory.
+_SMALL = 1 << 26
 # What is the matter with a disk, when it is no matter of names: full, too large a file, too large a map.
 _OF_DISKS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.ENOLCK,
@@ -143,6 +147,29 @@ def new_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap
         with file.open('r+b') as stream:
             _allocate(stream.fileno(), array.offset, array.offset + array.nbytes)
     return array
+
+
+def own() -> Path:
+    """The user's directory for what can be made again."""
+    return platformdirs.user_cache_path('offline-rl-jax')
+
+
+def scratch(dtype: DTypeLike, shape: tuple[int, ...]) -> np.ndarray:
+    """A new array of any numbers, in memory if it is small, else on disk, for this process alone.
+
+    The file has no name, so that nothing of it is left however the process ends.
+
+    Raises:
+        OSError: with the path of its directory, `own`; the disk has no space for it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= _SMALL:
+        return np.empty(shape, dtype)
+    directory = own()
+    directory.mkdir(parents=True, exist_ok=True)
+    with writing(directory), tempfile.TemporaryFile(dir=directory) as file:
+        _allocate(file.fileno(), 0, size)
+        return np.memmap(file, dtype, 'r+', shape=shape)
 
 
 def _allocate(descriptor: int, begin: int, end: int) -> None:

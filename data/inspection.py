@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data import judges
+from data import blocks, judges
 from data.loading import Dataset
 from data.problem import Problem
 
@@ -110,7 +110,8 @@ def _action_shares(dataset: Dataset) -> np.ndarray:
 
 
 def _action_counts(dataset: Dataset) -> np.ndarray:
-    return np.bincount(dataset.transitions.action, minlength=dataset.problem.spec.action_size)
+    taken, size = dataset.transitions.action, dataset.problem.spec.action_size
+    return sum(np.bincount(taken[steps], minlength=size) for steps in blocks.of_steps(len(taken)))
 
 
 def _ranges(dataset: Dataset) -> np.ndarray:
@@ -120,7 +121,12 @@ def _ranges(dataset: Dataset) -> np.ndarray:
 
 
 def _at_bounds(dataset: Dataset) -> np.ndarray:
-    return np.mean(np.abs(dataset.transitions.action) >= 1 - _BOUND_MARGIN, axis=0)
+    taken = dataset.transitions.action
+    there = sum(
+        np.sum(np.abs(taken[steps]) >= 1 - _BOUND_MARGIN, axis=0)
+        for steps in blocks.of_steps(len(taken))
+    )
+    return there / len(taken)
 
 
 def _measured_bounds(dataset: Dataset) -> str | None:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from data import (
     actions,
+    blocks,
     border,
     cache,
     columns,
@@ -73,8 +74,11 @@ class Dataset(NamedTuple):
     @property
     def episode_returns(self) -> np.ndarray:
         """Undiscounted sum of rewards of each episode, float64 (E,)."""
-        rewards = np.asarray(self.transitions.reward, np.float64)
-        return np.add.reduceat(rewards, self.episode_offsets[:-1])
+        reward, offsets = self.transitions.reward, self.episode_offsets
+        return np.concatenate([
+            np.add.reduceat(np.asarray(reward[steps], np.float64), offsets[episodes] - steps.start)
+            for episodes, steps in blocks.of_episodes(offsets)
+        ])  # fmt: skip
 
 
 def load(dataset_id: str) -> Dataset:

@@ -5,12 +5,14 @@ get_batch), a window begins at a step drawn uniformly from all of the dataset's 
 from there on, or as many as the episode still has.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data import blocks, disk, sampling
 from data.loading import Dataset
 from data.types import Array, Sequence
 
@@ -36,34 +38,49 @@ class Steps(NamedTuple):
 def steps(dataset: Dataset) -> Steps:
     """Measures every step's place in its episode."""
     offsets, lengths = dataset.episode_offsets, dataset.episode_lengths
-    numbers = np.arange(offsets[-1])
-    so_far = np.concatenate([[0.0], np.cumsum(dataset.transitions.reward, dtype=np.float64)])
-    return Steps(
+    reward = dataset.transitions.reward
+    made = Steps(
         observation=dataset.transitions.observation,
         action=dataset.transitions.action,
-        return_to_go=(np.repeat(so_far[offsets[1:]], lengths) - so_far[:-1]).astype(np.float32),
-        timestep=(numbers - np.repeat(offsets[:-1], lengths)).astype(np.int32),
-        remaining=(np.repeat(offsets[1:], lengths) - numbers).astype(np.int32),
+        return_to_go=disk.scratch(np.float32, reward.shape),
+        timestep=disk.scratch(np.int32, reward.shape),
+        remaining=disk.scratch(np.int32, reward.shape),
     )
+    # The sum of all rewards before a block.
+    before = 0.0
+    for episodes, rows in blocks.of_episodes(offsets):
+        numbers = np.arange(rows.start, rows.stop)
+        begins, ends = (
+            np.repeat(each[episodes], lengths[episodes]) for each in (offsets[:-1], offsets[1:])
+        )
+        so_far = np.cumsum(np.append(before, reward[rows]), dtype=np.float64)
+        before = so_far[-1]
+        made.return_to_go[rows] = so_far[ends - rows.start] - so_far[:-1]
+        made.timestep[rows] = numbers - begins
+        made.remaining[rows] = ends - numbers
+    return made
 
 
-def windows(data: Steps, starts: Array, context: int) -> Sequence:
-    """The windows that begin at steps `starts` (...), as NumPy or JAX arrays like the data."""
-    xp = jnp if isinstance(data.timestep, jax.Array) else np
-    length = xp.minimum(context, data.remaining[starts])[..., None]
+def windows(
+    data: Steps, starts: Array, context: int, rows: Callable[[Any, Array], Any] = sampling.rows
+) -> Sequence:
+    """The windows that begin at steps `starts` (...), as NumPy or JAX arrays like these.
+
+    Args:
+        data: of which they are.
+        starts: int32.
+        context: steps of a window.
+        rows: (arrays, indices) -> their rows, as sampling.rows.
+    """
+    xp = jnp if isinstance(starts, jax.Array) else np
+    length = xp.minimum(context, rows(data.remaining, starts))[..., None]
     place = xp.arange(context) - (context - length)
     mask = place >= 0
-    rows = starts[..., None] + xp.maximum(place, 0)
+    steps = starts[..., None] + xp.maximum(place, 0)
 
-    def gather(array):
-        values = array[rows]
+    def hide(values):
         hidden = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
         return xp.where(hidden, values, xp.zeros((), values.dtype))
 
-    return Sequence(
-        observation=gather(data.observation),
-        action=gather(data.action),
-        return_to_go=gather(data.return_to_go),
-        timestep=gather(data.timestep),
-        mask=mask,
-    )
+    shown = data.observation, data.action, data.return_to_go, data.timestep
+    return Sequence(*map(hide, rows(shown, steps)), mask)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from data import blocks, disk
 from data.loading import Dataset
 from data.problem import identity
 from data.types import DatasetError, Transition
@@ -61,11 +62,12 @@ def _different_returns(dataset: Dataset, key: str) -> np.ndarray:
 
 
 def _moments(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over steps in float64, read in blocks: data may exceed memory."""
+    """Mean and standard deviation over steps, in float64."""
     count = len(observations)
-    blocks = [slice(begin, begin + 65_536) for begin in range(0, count, 65_536)]
-    mean = sum(np.sum(observations[rows], 0, np.float64) for rows in blocks) / count
-    variance = sum(np.sum(np.square(observations[rows] - mean), 0) for rows in blocks) / count
+    mean = sum(np.sum(observations[rows], 0, np.float64) for rows in blocks.of_steps(count)) / count
+    variance = sum(
+        np.sum(np.square(observations[rows] - mean), 0) for rows in blocks.of_steps(count)
+    ) / count
     return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
 
@@ -84,15 +86,16 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
             f'dataset {dataset.problem.name}: its environment has no goal to end at; '
             'set config.cut_at_goal=False.'
         )
-    offsets, rewards = dataset.episode_offsets, np.asarray(dataset.transitions.reward)
-    goals = np.flatnonzero(rewards > 0)
-    # The first goal at or after each episode's first step; none is the end of the data.
-    first = np.append(goals, len(rewards))[np.searchsorted(goals, offsets[:-1])]
+    offsets, first = dataset.episode_offsets, []
+    for episodes, steps in blocks.of_episodes(offsets):
+        goals = steps.start + np.flatnonzero(dataset.transitions.reward[steps] > 0)
+        # The first goal at or after each episode's first step; none is the end of the block.
+        found = np.searchsorted(goals, offsets[episodes])
+        first.append(np.append(goals, steps.stop)[found])
+    first = np.concatenate(first)
     reached = first < offsets[1:]
     lengths = np.where(reached, first - offsets[:-1] + 1, dataset.episode_lengths)
-    cut = _steps(
-        dataset, np.concatenate([np.arange(b, b + n) for b, n in zip(offsets, lengths)]), lengths
-    )
+    cut = _steps(dataset, offsets[:-1], lengths)
     last = cut.episode_offsets[1:][reached] - 1
     cut.transitions.discount[last] = 0.0
     cut.truncation[last] = False
@@ -103,7 +106,9 @@ def cut_at_goal(dataset: Dataset) -> Dataset:
 
 def delay_rewards(dataset: Dataset) -> Dataset:
     """Pays each episode's return with its last step, nothing before (Chen et al. 2021, section 5.6)."""
-    reward = np.zeros_like(dataset.transitions.reward)
+    before = dataset.transitions.reward
+    reward = disk.scratch(before.dtype, before.shape)
+    reward[:] = 0
     reward[dataset.episode_offsets[1:] - 1] = dataset.episode_returns
     return dataset._replace(
         problem=dataset.problem._replace(delayed_rewards=True),
@@ -130,7 +135,7 @@ def top_episodes(dataset: Dataset, fraction: float) -> Dataset:
     lengths = dataset.episode_lengths
     best_first = np.argsort(-dataset.episode_returns, kind='stable')
     enough = np.searchsorted(np.cumsum(lengths[best_first]), fraction * lengths.sum())
-    return _episodes(dataset, np.sort(best_first[: enough + 1]))
+    return select(dataset, np.sort(best_first[: enough + 1]))
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -159,7 +164,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dat
         )
     number = min(max(round(fraction * episodes), 1), episodes - 1)
     order = np.random.default_rng(seed).permutation(episodes)
-    return tuple(_episodes(dataset, np.sort(part)) for part in (order[number:], order[:number]))
+    return tuple(select(dataset, np.sort(part)) for part in (order[number:], order[:number]))
 
 
 def thin(dataset: Dataset, most_steps: int) -> Dataset:
@@ -168,7 +173,7 @@ def thin(dataset: Dataset, most_steps: int) -> Dataset:
     if steps <= most_steps:
         return dataset
     number = max(episodes * most_steps // steps, 1)
-    return _episodes(dataset, np.linspace(0, episodes - 1, number).astype(int))
+    return select(dataset, np.linspace(0, episodes - 1, number).astype(int))
 
 
 def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
@@ -178,27 +183,36 @@ def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
     """
     if dataset.duration is None:
         return dataset
-    steps = dataset.transitions
-    lasting = np.where(steps.discount == 0, 0.0, gamma ** (dataset.duration - 1))
-    discount = lasting.astype(np.float32)
-    return dataset._replace(transitions=steps._replace(discount=discount))
+    before, duration = dataset.transitions.discount, dataset.duration
+    discount = disk.scratch(np.float32, before.shape)
+    for steps in blocks.of_steps(len(before)):
+        discount[steps] = np.where(before[steps] == 0, 0.0, gamma ** (duration[steps] - 1))
+    return dataset._replace(transitions=dataset.transitions._replace(discount=discount))
 
 
-def _episodes(dataset: Dataset, kept: np.ndarray) -> Dataset:
+def select(dataset: Dataset, kept: np.ndarray) -> Dataset:
     """A copy of the episodes of these numbers."""
-    offsets = dataset.episode_offsets
-    steps = np.concatenate([np.arange(offsets[e], offsets[e + 1]) for e in kept])
-    return _steps(dataset, steps, dataset.episode_lengths[kept])
+    return _steps(dataset, dataset.episode_offsets[kept], dataset.episode_lengths[kept])
 
 
-def _steps(dataset: Dataset, steps: np.ndarray, lengths: np.ndarray) -> Dataset:
-    """A copy of some steps, which make episodes of the given lengths."""
+def _steps(dataset: Dataset, begins: np.ndarray, lengths: np.ndarray) -> Dataset:
+    """A copy of so many steps from each of these on, which make an episode each."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    shifts = begins - offsets[:-1]
+
+    def copy(array: np.ndarray | None) -> np.ndarray | None:
+        if array is None:
+            return None
+        copied = disk.scratch(array.dtype, (int(offsets[-1]), *array.shape[1:]))
+        for episodes, steps in blocks.of_episodes(offsets):
+            shift = np.repeat(shifts[episodes], lengths[episodes])
+            copied[steps] = array[np.arange(steps.start, steps.stop) + shift]
+        return copied
+
     return dataset._replace(
-        transitions=Transition(*(np.array(array[steps]) for array in dataset.transitions)),
-        truncation=np.array(dataset.truncation[steps]),
-        episode_offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        **{
-            name: None if values is None else np.array(values[steps])
-            for name, values in (('log_prob', dataset.log_prob), ('duration', dataset.duration))
-        },
+        transitions=Transition(*map(copy, dataset.transitions)),
+        truncation=copy(dataset.truncation),
+        episode_offsets=offsets,
+        log_prob=copy(dataset.log_prob),
+        duration=copy(dataset.duration),
     )

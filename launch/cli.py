@@ -17,6 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data.types import DatasetError
 from launch.configs import UnknownDomainError, as_python, register_parsers
+from launch.run import compilations
 
 _CONFIGS = Path(__file__).parent / 'configs'
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -107,10 +108,15 @@ def start(main: Callable[[list[str]], None], with_arguments: bool = False) -> No
     packages = flags.DEFINE_multi_string(
         'import', [], 'package to import first, such as one that registers environments'
     )
+    cached = flags.DEFINE_bool('compilation_cache', True, 'keep what is compiled for later programs')
 
     def begin(argv: list[str]) -> None:
         if len(argv) > 1 and not with_arguments:
             raise UserError(f'unexpected argument {argv[1]!r}: values are given as --flag=value.')
+        if cached.value:
+            compilations.keep()
+        else:
+            jax.config.update('jax_enable_compilation_cache', False)
         for name in packages.value:
             _import(name)
         main(argv)
@@ -286,4 +292,10 @@ def use_all_cores() -> None:
 
     Without effect on a machine with an accelerator, whose devices come first.
     """
-    jax.config.update('jax_num_cpu_devices', os.cpu_count())
+    jax.config.update('jax_num_cpu_devices', num_cores())
+
+
+def num_cores() -> int:
+    """Those that this process may use, fewer than the machine has if it is bound to some."""
+    # macOS binds no process to cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()

@@ -4,7 +4,7 @@
     python -m launch.train --config=launch/configs/iql.py:log --config.dataset=clinic/visits-v0
 
 They are judged in the dataset's environment, or, where there is none, from episodes of the log that
-they do not learn from.
+they do not learn from. Several processes, here or on many machines, may train them (run/processes.py).
 """
 
 import json
@@ -39,8 +39,11 @@ from launch.run import (
     metrics,
     owner,
     policies,
+    processes,
     ranges,
     rollouts,
+    sharing,
+    spread,
     validation,
 )  # fmt: skip
 from launch.run.checkpoints import Checkpoints
@@ -69,7 +72,8 @@ class Data(NamedTuple):
 def main(config: ConfigDict) -> None:
     """Trains and prints the table."""
     cli.use_all_cores()
-    train(config)
+    with processes.joined():
+        train(config)
 
 
 def train(config: ConfigDict) -> Path:
@@ -80,12 +84,16 @@ def train(config: ConfigDict) -> Path:
     """
     validate(config)
     config = _measured(directory.extended(config))
+    processes.agree({'config': json.loads(config.to_json_best_effort())})
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
     title = directory.title(config.algorithm, config.top_fraction)
-    if not _is_finished(path, config):
-        disk.check_directory(path)
-        with owner.alone(path), cli.interruptible(partial(loop.standing, path, config.num_updates)):
+    if processes.by_first(lambda: _is_finished(path, config)):
+        processes.part()
+    else:
+        processes.by_first(lambda: disk.check_directory(path))
+        standing = partial(loop.standing, path, config.num_updates)
+        with processes.in_first(partial(owner.alone, path)), cli.interruptible(standing):
             _train(path, config, title, members)
     finished.show(path, title)
     return path
@@ -102,10 +110,14 @@ def _is_finished(path: Path, config: ConfigDict) -> bool:
 
 
 def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) -> None:
+    mesh = spread.mesh(len(members))
     algorithm, hparams = ALGORITHMS[config.algorithm], config.hparams.to_dict()
     targets = tuple(config.get('target_returns', ()))
     data = load_data(config)
     dataset = data.learned_from
+    processes.agree({f'dataset {config.dataset}': dataset.fingerprint})
+    # The first holds it by now: who does not see that is on another file system.
+    processes.agree({f'run directory {path}': owner.holder(path)})
     task = dataset.problem
     validation.actions(config.algorithm, task)
     method = judging.method_of(config.ope)
@@ -113,48 +125,45 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
         for doubt in judges.check(task, data.not_held_out):
             print(f'WARNING: {doubt}.', file=sys.stderr)
         task = judges.limited(task, data.not_held_out)
-    directory.begin(path, config, task, dataset)
+    processes.by_first(lambda: directory.begin(path, config, task, dataset))
     model = None if data.held_out is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
-    metrics.rewind(path, checkpoints)
-    learner = learners.build(
-        algorithm, task.spec, task.preprocessing, members, with_target(hparams, targets),
-        config.network, config.batch_size,
+    processes.by_first(lambda: metrics.rewind(path, checkpoints))
+    build = partial(
+        learners.build, algorithm, task.spec, task.preprocessing,
+        hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
     )  # fmt: skip
+    learner = build(members, mesh=mesh)
+    own = sharing.own(learner, build)
     context = learners.context_of(algorithm, config.network)
     steps = dataset.transitions if context is None else sequences.steps(dataset)
-    if config.dataset_on == 'device':
-        advance = feeds.on_device(learner, steps)
-    else:
-        advance = feeds.from_host(learner, steps, config.batch_size, context)
+    advance = feeds.of(config.dataset_on, learner, steps, config.batch_size, context)
     episodes = config.eval_episodes, config.final_eval_episodes
     wandb = directory.identity(config) if config.wandb else None
     with (
-        _judge(learner, task, data, episodes, model, context, targets) as judge,
-        loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
+        _judge(own, task, data, episodes, model, config.batch_size, context, targets) as judge_own,
+        loop.recording(
+            path, checkpoints, sharing.judge(judge_own, learner), config.eval_interval, wandb
+        ) as record,
     ):
         loop.train(
             {'states': learner.init()}, advance, members, config.num_updates,
             config.log_interval, config.algorithm, record,
         )  # fmt: skip
+    processes.part()
     if data.held_out is not None:
         _estimate(path, data, method, model, config)
     finished.finish(path, title, task, config.num_updates, data.log)
 
 
 def _judge(
-    learner: Learners,
-    task: Problem,
-    data: Data,
-    episodes: tuple[int, int],
-    model: Model | None,
-    context: int | None,
-    targets: tuple[float, ...],
-) -> AbstractContextManager[Judge]:
+    learner: Learners, task: Problem, data: Data, episodes: tuple[int, int], model: Model | None,
+    batch_size: int, context: int | None, targets: tuple[float, ...],
+) -> AbstractContextManager[Judge]:  # fmt: skip
     if data.held_out is None:
         return rollouts.judging(learner, task, *episodes, targets)
     supported = support.measure(model, data.held_out)
-    return held_out.judging(learner, data.held_out, supported, context, targets)
+    return held_out.judging(learner, data.held_out, supported, batch_size, context, targets)
 
 
 def _behaviour_model(data: Data, method: Method) -> Model:
@@ -215,6 +224,7 @@ def load_data(config: ConfigDict) -> Data:
     log = estimates.of_log(dataset, gamma) if judges.comparable(dataset) else None
     if judged_from_log(config, dataset.problem):
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
+        held = held_out.judged_from(held)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
     dataset = transforms.preprocess(
         dataset,
@@ -283,4 +293,5 @@ def validate(config: ConfigDict) -> None:
 
 
 if __name__ == '__main__':
+    processes.define_flags()
     cli.start_with_config(main, 'iql.py:sepsis')

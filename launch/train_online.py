@@ -175,7 +175,7 @@ def _acting(
             buffer = buffers.append(buffer, actors.step(states, now, alive))
             if now >= random_steps:
                 batches = buffers.sample(buffer, learner.seeds, states.step)
-                states = learner.train_on_batches(states, batches, alive)
+                states = learner.train_on_batches(states, batches, 0, 1, alive)
             tick(1)
         if step + num_steps == last_step:
             keep_actors(states, last_step)

@@ -73,7 +73,7 @@ CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze
 RANGES = {
     'algorithm': 'text',
     'dataset': 'text',
-    'dataset_on': "'device' or 'host'",
+    'dataset_on': "'device', 'split' or 'host'",
     'seed': 'int [0, 2**32)',
     'num_seeds': 'int [1, 1e5]',
     'num_updates': 'int [1, 2**31)',
@@ -115,7 +115,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     config = ConfigDict()
     config.algorithm = algorithm
     config.dataset = 'local/icu-sepsis/clinician-v0'
-    # 'device' keeps the dataset on the accelerator; 'host' streams batches from the memory map.
+    # 'device' keeps the dataset on every accelerator, 'split' a part on each that has members; 'host'
+    # streams batches from the memory map.
     config.dataset_on = 'device'
 
     # Members of the run: seeds seed, ..., seed + num_seeds - 1 for every combination of the values

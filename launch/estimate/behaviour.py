@@ -8,16 +8,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import bc
-from data import behaviour
+from data import behaviour, transforms
 from data.loading import Dataset
 from data.problem import Preprocessing
-from data.types import Transition
 from launch.estimate import fitting
 from launch.estimate.fitting import Schedule
 from launch.run.members import make_members
 
 # One of so many episodes says when a model is fitted well enough; so often it is asked.
 _FOLDS, _CHECKS = 5, 30
+# Of a large log's episodes of that kind, those that hold so many steps.
+_MOST_UNSEEN = 1_000_000
 
 
 class Behaviour(NamedTuple):
@@ -97,7 +98,11 @@ def fit(
     """
     validated = np.zeros_like(learned_from)
     validated[np.flatnonzero(learned_from)[_FOLDS - 1 :: _FOLDS]] = True
-    rows, unseen = (_steps(dataset, which) for which in (learned_from & ~validated, validated))
+    rows, unseen = (
+        transforms.select(dataset, np.flatnonzero(which))
+        for which in (learned_from & ~validated, validated)
+    )
+    unseen = transforms.thin(unseen, _MOST_UNSEEN).transitions
     best, model = -np.inf, None
 
     def stop(states: Any) -> bool:
@@ -114,10 +119,7 @@ def fit(
 
     members = make_members(hparams, {}, seed, num_seeds=1)
     schedule = schedule._replace(log_interval=max(schedule.num_updates // _CHECKS, 1))
-    fitting.fit(bc, dataset.problem, rows, members, hparams, network, schedule, stop)
+    fitting.fit(
+        bc, dataset.problem, rows.transitions, members, hparams, network, schedule, stop, data_on='host'
+    )
     return model
-
-
-def _steps(dataset: Dataset, episodes: np.ndarray) -> Transition:
-    kept = np.repeat(episodes, dataset.episode_lengths)
-    return jax.tree.map(lambda array: np.asarray(array)[kept], dataset.transitions)

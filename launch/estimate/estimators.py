@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from algorithms import importance_sampling
 from algorithms.importance_sampling import Episodes
@@ -160,7 +160,8 @@ def of_refits(values: np.ndarray) -> list[Estimate]:
             continue
         spread = np.nan
         if len(refits):
-            spread = np.std(refits, ddof=1) * scipy.stats.t.ppf(0.975, len(refits) - 1)
+            # Student's t: that of scipy.stats is the same, and takes long to import.
+            spread = np.std(refits, ddof=1) * scipy.special.stdtrit(len(refits) - 1, 0.975)
         estimates.append(Estimate(float(value), float(value - spread), float(value + spread)))
     return estimates
 

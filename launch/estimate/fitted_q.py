@@ -97,4 +97,5 @@ def fit(
         # The fill of the mesh is dropped.
         return leaf[: len(members)].reshape(num_policies, num_resamples, *leaf.shape[1:])
 
-    return FittedQ(jax.device_get(jax.tree.map(split, states.replace(key=None))), task.preprocessing)
+    # On the host: devices would talk to each other.
+    return FittedQ(jax.tree.map(split, jax.device_get(states.replace(key=None))), task.preprocessing)

@@ -28,15 +28,16 @@ def fit(
     network: ConfigDict,
     schedule: Schedule,
     stop: Callable[[Any], bool] | None = None,
+    data_on: str = 'device',
 ) -> Any:
     """The members' states (learners.build) after their last update on data; nothing else is kept.
 
-    `stop` is as in loop.train.
+    `stop` is as in loop.train, `data_on` as config.dataset_on.
     """
     learner = learners.build(
         algorithm, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
     )
     return loop.train(
-        {'states': learner.init()}, feeds.on_device(learner, data), members, schedule.num_updates,
-        schedule.log_interval, algorithm.NAME, stop=stop,
+        {'states': learner.init()}, feeds.of(data_on, learner, data, schedule.batch_size, None), members,
+        schedule.num_updates, schedule.log_interval, algorithm.NAME, stop=stop,
     )  # fmt: skip

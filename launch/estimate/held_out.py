@@ -3,13 +3,15 @@
 None of it is what a policy earns: that is estimated once, after the last update (estimate/judging.py).
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 import numpy as np
 
-from data import sequences, transforms
+from data import sampling, sequences, transforms
 from data.loading import Dataset
 from launch.estimate import support
 from launch.estimate.support import Support
@@ -21,11 +23,25 @@ from launch.run.policies import Policies, Restored
 from launch.run.turns import Turns, Wait
 
 _METRICS_BATCHES = 16
+# What is estimated of every policy at every step has to be in memory.
+_MOST_STEPS = 2_000_000
+
+
+def judged_from(held: Dataset) -> Dataset:
+    """Of a large log's held-out episodes, as many as policies are judged from."""
+    few = transforms.thin(held, _MOST_STEPS)
+    if few is not held:
+        print(
+            f'WARNING: dataset {held.problem.name}: policies are judged from '
+            f'{few.episode_offsets[-1]:,} of the {held.episode_offsets[-1]:,} steps that are held out.',
+            file=sys.stderr,
+        )
+    return few
 
 
 @contextmanager
 def judging(
-    learner: Learners, held: Dataset, supported: Support, context: int | None,
+    learner: Learners, held: Dataset, supported: Support, batch_size: int, context: int | None,
     targets: tuple[float, ...],
 ) -> Iterator[Judge]:  # fmt: skip
     """The judge of a run's members.
@@ -34,31 +50,39 @@ def judging(
         learner: theirs.
         held: episodes that they do not learn from, preprocessed as those are.
         supported: by the log.
-        context: of the windows that they learn from; None for transitions.
+        batch_size, context: of what they learn from: rows, or windows of so many steps.
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
     steps = held.transitions if context is None else sequences.steps(held)
-    data = learners.place(steps, learner.mesh)
+    batches = fixed_batches(steps, batch_size, _METRICS_BATCHES, context)
+    batches = learners.place(batches, learner.mesh)
     few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):
         del final
 
         return rollouts.for_each_target(
-            lambda asked: _judge(learner, asked, evaluated, held, few, data, supported),
+            lambda asked: _judge(learner, asked, evaluated, held, few, batches, supported),
             states, targets,
         )  # fmt: skip
 
     yield judge
 
 
+def fixed_batches(steps: Any, batch_size: int, number: int, context: int | None) -> Any:
+    """The first batches of seed 0, (number, batch, ...), of rows or of windows of `context` steps."""
+    seed, gather = np.zeros(1, np.uint32), learners.gatherer(context)
+    (batches,) = sampling.host_batches(steps, seed, batch_size, [0], number, gather)
+    return jax.tree.map(lambda array: array[0], batches)
+
+
 def _judge(
-    learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, data: Any,
+    learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, batches: Any,
     supported: Support,
 ) -> Turns[list[tuple[Member, dict[str, float]]]]:  # fmt: skip
     columns = {
         f'learner/held_out_{name}': values
-        for name, values in learner.metrics_on(states, data, _METRICS_BATCHES).items()
+        for name, values in learner.metrics_on(states, batches).items()
     }
     yield Wait(lambda: True, 1 / 2)
     maps = held.problem.preprocessing

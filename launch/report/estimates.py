@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
+import scipy
 
+from data import blocks
 from data.loading import Dataset
 from launch.run import documents
 
@@ -38,14 +39,19 @@ def of_log(dataset: Dataset, gamma: float) -> dict[str, Any]:
         dataset: the episodes.
         gamma: the discount of a step, or of a unit of time where steps have durations.
     """
-    lengths, first = dataset.episode_lengths, dataset.episode_offsets[:-1]
-    if dataset.duration is None:
-        passed = np.arange(len(dataset.transitions.reward)) - np.repeat(first, lengths)
-    else:
-        before = np.concatenate([[0.0], np.cumsum(dataset.duration)])[:-1]
-        passed = before - np.repeat(before[first], lengths)
-    rewards = np.asarray(dataset.transitions.reward, np.float64)
-    discounted = np.add.reduceat(gamma**passed * rewards, first)
+    lengths, offsets = dataset.episode_lengths, dataset.episode_offsets
+    discounted, before = [], 0.0
+    for episodes, steps in blocks.of_episodes(offsets):
+        first = offsets[episodes] - steps.start
+        if dataset.duration is None:
+            time = np.arange(steps.stop - steps.start)
+        else:
+            time = np.cumsum(np.append(before, dataset.duration[steps]))
+            time, before = time[:-1], time[-1]
+        passed = time - np.repeat(time[first], lengths[episodes])
+        rewards = np.asarray(dataset.transitions.reward[steps], np.float64)
+        discounted.append(np.add.reduceat(gamma**passed * rewards, first))
+    discounted = np.concatenate(discounted)
     return {
         'episodes': len(lengths),
         'steps': int(lengths.sum()),
@@ -59,7 +65,9 @@ def _interval(values: np.ndarray) -> dict[str, float]:
     mean, spread = float(values.mean()), np.nan
     # Of equal values, how far the next may be from them cannot be seen.
     if np.ptp(values) > 1e-9 * np.abs(values).max():
-        spread = scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, len(values) - 1)
+        error = np.std(values, ddof=1) / len(values) ** 0.5
+        # Student's t: that of scipy.stats is the same, and takes long to import.
+        spread = error * scipy.special.stdtrit(len(values) - 1, 0.975)
     return {'mean': mean, 'mean_low': float(mean - spread), 'mean_high': float(mean + spread)}
 
 

@@ -1,13 +1,12 @@
 """What a run amounts to, over its seeds."""
 
-import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from data.problem import Problem
 from launch.cli import UserError
@@ -16,7 +15,6 @@ from launch.run import directory, documents
 from launch.run.members import Member, by_setting
 
 _BOOTSTRAP_SAMPLES = 5_000
-_interquartile_mean = functools.partial(scipy.stats.trim_mean, proportiontocut=0.25)
 # Of an evaluation in an environment: what is earned, what a critic claims, and what it should have; from
 # the log: how near the policies are to it. Each where it was measured.
 MEASURES = (
@@ -54,6 +52,10 @@ def interval(scores: np.ndarray) -> dict[str, Any]:
         value = aggregate(scores) if len(scores) else np.nan
         result |= {name: float(value), f'{name}_low': float(low), f'{name}_high': float(high)}
     return result
+
+
+def _interquartile_mean(scores: np.ndarray, axis: int = 0) -> np.ndarray:
+    return scipy.stats.trim_mean(scores, 0.25, axis)
 
 
 def summarize(

@@ -3,10 +3,12 @@
 Every array has a leading axis of members, each of them once: what fills the mesh of a machine's devices
 (learners) is added where a checkpoint is restored, on however many devices of whatever kind. Beside the
 arrays, a checkpoint says which part of metrics.jsonl it was made after (metrics.Mark), and
-checkpoints/STEP/files.json how long its files are and what their checksums were.
+checkpoints/STEP/files.json how long its files are and what their checksums were. Several processes save
+one checkpoint together, each the rows that are on its devices, and all read the whole of it.
 """
 
 import time
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import LatestN
+from orbax.checkpoint.options import MultiprocessingOptions
 
 from data import disk
+from data.types import Array
 from launch.cli import UserError
-from launch.run import documents
+from launch.run import documents, processes, spread
 
 _FOLDER, _FILES, _MARK = 'checkpoints', 'files.json', 'mark'
 # Seconds in which the removal of a save comes to its end.
@@ -50,12 +54,17 @@ class Checkpoints:
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
         # Made by whoever writes alone: it removes what it takes for the leftovers of another.
+        self._path.mkdir(parents=True, exist_ok=True)
+        return self._managed_by(range(jax.process_count()))
+
+    def _managed_by(self, numbers: Iterable[int]) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
             self._path.absolute(),
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=LatestN(self._keep), enable_async_checkpointing=False
+                preservation_policy=LatestN(self._keep), enable_async_checkpointing=False, create=False,
+                multiprocessing_options=MultiprocessingOptions(active_processes=set(numbers)),
             ),
-        )
+        )  # fmt: skip
 
     def latest(self) -> int | None:
         """Updates done at the last save, None before the first."""
@@ -68,27 +77,39 @@ class Checkpoints:
     def save(self, step: int, mark: dict[str, int], **trees: Any) -> None:
         """Saves named trees of arrays, `states` among them, after `step` updates or steps.
 
+        All processes of a run do so at once.
+
         Args:
             step: done by each member.
             mark: what to know of the run's metrics at this step.
             trees: of arrays with a leading axis of members, and of what fills the mesh after them.
         """
-        own = {
-            name: jax.tree.map(lambda x: np.asarray(x)[: self._num_members], _storable(tree))
+        items = {
+            name: ocp.args.StandardSave(jax.tree.map(self._members, _storable(tree)))
             for name, tree in trees.items()
         }
-        items = {name: ocp.args.StandardSave(tree) for name, tree in own.items()}
         items[_MARK] = ocp.args.JsonSave(mark)
         with disk.writing(self._path):
             self._manager.save(step, args=ocp.args.Composite(**items))
+        if not processes.is_first():
+            return
         folder = self._path / str(step)
         files = sorted(file for file in folder.rglob('*') if file.is_file())
         measured = {str(file.relative_to(folder)): _measure(file) for file in files}
         documents.write(folder / _FILES, measured)
 
+    def _members(self, array: Array) -> Array:
+        """An array without what fills the mesh."""
+        if isinstance(array, jax.Array) and not array.is_fully_addressable:
+            # Of one that is divided evenly, each process writes what it has.
+            if len(array) == self._num_members:
+                return array
+            array = spread.whole(array)
+        return np.asarray(array)[: self._num_members]
+
     def delete(self, step: int) -> None:
-        """Removes a save."""
-        self._manager.delete(step)
+        """Removes a save; done by one process alone."""
+        self._managed_by([jax.process_index()]).delete(step)
 
     def mark(self, step: int) -> dict[str, int] | None:
         """What a save knows of the run's metrics; None if it was made before they were marked."""
@@ -251,5 +272,5 @@ def _placed(like: Any, rows: np.ndarray) -> Any:
     if not isinstance(like, jax.Array):
         return filled
     data = jax.random.key_data(like) if _is_key(like) else like
-    placed = jax.device_put(filled, data.sharding, may_alias=False)
+    placed = spread.out(filled, data.sharding)
     return jax.random.wrap_key_data(placed) if _is_key(like) else placed

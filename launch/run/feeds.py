@@ -1,36 +1,73 @@
-"""Where a chunk of updates gets its batches from: the device, or the host's memory map."""
+"""Where a chunk of updates gets its batches from: the devices, or the host's memory map."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count, cycle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data import sampling
-from launch.run import learners, mapping
+from data import sampling, splitting
+from launch.run import learners, mapping, spread
 from launch.run.learners import Learners
 from launch.run.loop import Advance
 
-# Bytes of batches that the host puts on the devices at a time.
-_FEED_BYTES = 64 * 2**20
+# Bytes of batches that the host sends to each device at a time.
+_FEED_BYTES = 16 * 2**20
 # Of a piece of an accelerator's.
 _QUEUED_UPDATES = 20
-# (states, updates that are left, seconds allowed, alive) -> states, and how many updates were made.
-_Piece = Callable[[Any, int, float, np.ndarray], tuple[Any, int]]
+# (states, updates) -> states after so many.
+_Train = Callable[[Any, int], Any]
+# (train, states, updates that are left, seconds allowed) -> states, and how many updates were made.
+_Piece = Callable[[_Train, Any, int, float], tuple[Any, int]]
+
+
+def of(where: str, learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+    """Batches of data that lie where a config says, the same wherever that is.
+
+    Args:
+        where: as config.dataset_on.
+        learner: whose they are.
+        data: the arrays, or memory maps, of transitions or of data.sequences.Steps.
+        batch_size: rows of a batch, or windows.
+        context: steps of a window; None for rows.
+    """
+    match where:
+        case 'device':
+            return on_device(learner, data)
+        case 'split':
+            split = splitting.split(data, _over_members(learner))
+            # Whose devices ask each other for data make the same pieces, however fast they are.
+            return _drawn(learner, split, _queued() if jax.process_count() > 1 else None)
+        case 'host':
+            return _from_host(learner, data, batch_size, context)
 
 
 def on_device(learner: Learners, data: Any) -> Advance:
     """Batches are drawn where the learners are, from a copy of the data on every device."""
-    placed = learners.place(data, learner.mesh)
-    piece = (_timed if mapping.on_cpu(learner.mesh) else _queued)(learner, placed)
+    return _drawn(learner, learners.place(data, learner.mesh))
+
+
+def _over_members(learner: Learners) -> NamedSharding:
+    return NamedSharding(learner.mesh, PartitionSpec('member'))
+
+
+def _drawn(learner: Learners, placed: Any, piece: _Piece | None = None) -> Advance:
+    piece = piece or _pieces(learner.mesh)
 
     def advance(carry, step, num_updates, alive, tick):
         del step
+
+        def train(states, updates):
+            return learner.train_on_device(states, placed, updates, alive)
+
         states, allowed = carry['states'], tick(0)
         while num_updates:
-            states, updates = piece(states, num_updates, allowed, alive)
+            states, updates = piece(train, states, num_updates, allowed)
             num_updates -= updates
             allowed = tick(updates)
         return {'states': states}, {}
@@ -38,32 +75,36 @@ def on_device(learner: Learners, data: Any) -> Advance:
     return advance
 
 
-def _timed(learner: Learners, placed: Any) -> _Piece:
+def _pieces(mesh: Mesh) -> _Piece:
+    return _timed() if mapping.on_cpu(mesh) else _queued()
+
+
+def _timed() -> _Piece:
     """Pieces of a CPU, of as many updates as the time allows by what the last ones took."""
     seconds = np.inf
 
-    def piece(states, left, allowed, alive):
+    def piece(train, states, left, allowed):
         nonlocal seconds
         updates, began = min(left, max(int(allowed / seconds), 1)), time.perf_counter()
-        states = jax.block_until_ready(learner.train_on_device(states, placed, updates, alive))
+        states = jax.block_until_ready(train(states, updates))
         seconds = (time.perf_counter() - began) / updates
         return states, updates
 
     return piece
 
 
-def _queued(learner: Learners, placed: Any) -> _Piece:
+def _queued() -> _Piece:
     """Pieces of an accelerator, which compiles each length anew: of one length.
 
     One waits for it while it works on another, so that it never waits for the host.
     """
     before = None
 
-    def piece(states, left, allowed, alive):
+    def piece(train, states, left, allowed):
         nonlocal before
         del allowed
         updates = min(left, _QUEUED_UPDATES)
-        states = learner.train_on_device(states, placed, updates, alive)
+        states = train(states, updates)
         jax.block_until_ready(before)
         # Of the states themselves nothing stays: the next piece is made in their place.
         before = jnp.copy(states.step)
@@ -72,23 +113,40 @@ def _queued(learner: Learners, placed: Any) -> _Piece:
     return piece
 
 
-def from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
-    """The same batches, gathered from the host's arrays or memory maps a few updates ahead.
+def _from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+    """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
+    seeds, gather = learner.seeds[learner.rows], learners.gatherer(context)
+    put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
+    update_bytes = batch_size * (context or 1) * sum(array[0].nbytes for array in data)
+    affordable = max(_FEED_BYTES * learner.mesh.size // (update_bytes * len(learner.seeds)), 1)
+    piece, feeds, expected = _pieces(learner.mesh), iter(()), None
 
-    Of `batch_size` rows, or of windows of `context` steps (learners.gatherer).
-    """
-    row_bytes = (context or 1) * sum(array[0].nbytes for array in data)
-    affordable = max(_FEED_BYTES // (row_bytes * batch_size * len(learner.seeds)), 1)
-    gather = learners.gatherer(context)
+    def begin(step: int, num_updates: int) -> Iterator[tuple[Any, int]]:
+        """Batches, and how many of them are used, chunk after chunk of num_updates from a step on."""
+        # All of one length, which is compiled once, even where a chunk is at its end before them.
+        size = -(-num_updates // -(-num_updates // affordable))
+        firsts = range(0, num_updates, size)
+        steps = (chunk + first for chunk in count(step, num_updates) for first in firsts)
+        batches = sampling.host_batches(data, seeds, batch_size, steps, size, gather, put)
+        return zip(batches, cycle(min(size, num_updates - first) for first in firsts))
 
     def advance(carry, step, num_updates, alive, tick):
-        states = carry['states']
-        feed = max(n for n in range(1, num_updates + 1) if num_updates % n == 0 and n <= affordable)
-        for batches in sampling.host_batches(
-            data, learner.seeds, batch_size, step, step + num_updates, feed, gather
-        ):
-            states = learner.train_on_batches(states, batches, alive)
-            tick(feed)
+        nonlocal feeds, expected
+        if expected != (step, num_updates):
+            feeds = begin(step, num_updates)
+        expected = step + num_updates, num_updates
+
+        def train(states, updates):
+            return learner.train_on_batches(states, batches, first, updates, alive)
+
+        states, allowed = carry['states'], tick(0)
+        while num_updates:
+            (batches, used), first = next(feeds), 0
+            num_updates -= used
+            while first < used:
+                states, updates = piece(train, states, used - first, allowed)
+                first += updates
+                allowed = tick(updates)
         return {'states': states}, {}
 
     return advance

@@ -1,9 +1,10 @@
 """All members of a run as one compiled computation.
 
-States carry a leading member axis, which is sharded over the local devices: members never talk to
-each other, so each device runs its own, vmapped (a CPU core: one after another), for a whole chunk
-of updates at a time. If the members do not divide evenly, the last one is repeated to fill the mesh:
-states, and what an algorithm remembers while it acts, have mesh_members rows, all else has members.
+States carry a leading member axis, which is sharded over devices, of this process or of all that train
+the run: members never talk to each other, so each device runs its own, vmapped (a CPU core: one after
+another), for many updates at a time. If the members do not divide evenly, the last one is repeated to
+fill the mesh: states, and what an algorithm remembers while it acts, have mesh_members rows, all else
+has members.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from data import sampling, sequences
+from data import sampling, sequences, splitting
 from data.problem import Preprocessing
+from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
-from launch.run import mapping
+from launch.run import mapping, spread
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -37,11 +39,12 @@ class Learners(NamedTuple):
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
         train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
-            or data.sequences.Steps; of members that are not alive, bool (members,), the states stay.
-        train_on_batches: (states, batches, alive) -> states; batches (mesh_members, updates, batch,
-            ...).
-        metrics_on: (states, data, num_batches) -> the algorithm's metrics, each (members,), of updates
-            that are not made: means over as many batches of data on the device, the same for all.
+            or data.sequences.Steps, or a Split of either; of members that are not alive, bool
+            (members,), the states stay.
+        train_on_batches: (states, batches, first, num_updates, alive) -> states; batches (mesh_members,
+            updates, batch, ...), of which num_updates are used, from the number `first` on.
+        metrics_on: (states, batches) -> the algorithm's metrics, each (members,), of updates that are
+            not made: means over batches on every device (updates, batch, ...), the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
             (members, environments, ...) as the environment gives them, keys of `keys`, which the step
             sets apart.
@@ -59,12 +62,19 @@ class Learners(NamedTuple):
     gammas: np.ndarray
     init: Callable[[], Any]
     train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
-    train_on_batches: Callable[[Any, Any, np.ndarray], Any]
-    metrics_on: Callable[[Any, Any, int], dict[str, np.ndarray]]
+    train_on_batches: Callable[[Any, Any, int, int, np.ndarray], Any]
+    metrics_on: Callable[[Any, Any], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
     explore: Callable | None
     claimed_value: Callable | None
+
+    @property
+    def rows(self) -> range:
+        """Which of the mesh_members are on the devices of this process."""
+        here = [device.process_index == jax.process_index() for device in self.mesh.devices.flat]
+        each = len(self.seeds) // len(here)
+        return range(here.index(True) * each, (here.index(True) + sum(here)) * each)
 
     def keys(self, stream: int | None = None) -> jax.Array:
         """The members' keys, (mesh_members,); a stream sets them apart from those of others."""
@@ -78,9 +88,8 @@ class Learners(NamedTuple):
 
 
 def make_mesh(num_members: int) -> Mesh:
-    """As many local devices as there are members to occupy them."""
-    devices = jax.local_devices()
-    return Mesh(np.array(devices[: min(num_members, len(devices))]), ('member',))
+    """As many devices of this process as there are members to occupy them."""
+    return Mesh(np.array(jax.local_devices()[:num_members]), ('member',))
 
 
 def build(
@@ -91,6 +100,7 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
+    mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
 
@@ -101,79 +111,92 @@ def build(
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
         batch_size: rows, or windows, of a batch.
+        mesh: of the devices to lay them over; None for this process's own.
     """
-    mesh = make_mesh(len(members))
+    mesh = mesh or make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
+    sharding = NamedSharding(mesh, _MEMBERS)
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
+    seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
     over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
-    init_all = jax.jit(
-        shard(jax.vmap(init_one), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
-    )
+    def init_members(seeds, hparams):
+        if mapping.on_cpu(mesh):
+            # The same numbers, compiled in two thirds of the time.
+            return jax.lax.map(lambda member: init_one(*member), (seeds, hparams))
+        return jax.vmap(init_one)(seeds, hparams)
+
+    init_all = jax.jit(shard(init_members, in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS))
 
     context = context_of(algorithm, network)
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
 
+    def draw(data, key):
+        if not isinstance(data, Split):
+            return sampling.sample(data, key, batch_size, gather=gather)
+        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis='member'))
+        return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
+
     def train_one(state, seed, data, num_updates):
         def update(_, state):
-            key = sampling.batch_key(seed, state.step)
-            batch = sampling.sample(data, key, batch_size, gather=gather)
+            batch = draw(data, sampling.batch_key(seed, state.step))
             return algorithm.update(state, prepared(batch))
 
-        return _repeated(update, state, num_updates)
+        return mapping.repeated(update, state, num_updates)
 
     # A loop of unknown length costs an accelerator a word with the host in every round.
     lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
 
     @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
     def train_all(states, seeds, data, num_updates, alive, width):
+        in_parts = isinstance(data, Split)
+        over = mapping.in_step if in_parts and mapping.on_cpu(mesh) else over_members
+
         def train(states, seeds, alive, data, num_updates):
             one = partial(train_one, data=data, num_updates=num_updates)
-            return over_members(one, width)(alive, states, seeds)
+            return over(one, width)(alive, states, seeds)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _MEMBERS if in_parts else _SHARED, _SHARED
         return shard(train, in_specs=specs, out_specs=_MEMBERS)(
             states, seeds, alive, data, num_updates
         )
 
-    def train_one_on_batches(state, batches):
-        def update(index, state):
-            batch = jax.tree.map(lambda array: array[index], batches)
+    def train_one_on_batches(state, batches, first, num_updates):
+        def update(number, state):
+            batch = jax.tree.map(lambda each: each[first + number], batches)
             return algorithm.update(state, prepared(batch))
 
-        return _repeated(update, state, len(batches.action))
+        return mapping.repeated(update, state, num_updates)
 
-    @partial(jax.jit, donate_argnames='states', static_argnames='width')
-    def train_all_on_batches(states, batches, alive, width):
-        def train(states, batches, alive):
-            return over_members(train_one_on_batches, width)(alive, states, batches)
+    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
+    def train_all_on_batches(states, batches, first, num_updates, alive, width):
+        def train(states, batches, alive, first, num_updates):
+            one = partial(train_one_on_batches, first=first, num_updates=num_updates)
+            return over_members(one, width)(alive, states, batches)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS
-        return shard(train, in_specs=specs, out_specs=_MEMBERS)(states, batches, alive)
+        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
+            states, batches, alive, first, num_updates
+        )
 
-    @partial(jax.jit, static_argnums=2)
-    def measure_all(states, data, num_batches):
-        def measure_one(state, data):
-            def metrics(number):
-                key = sampling.batch_key(0, number)
-                batch = sampling.sample(data, key, batch_size, gather=gather)
-                return algorithm.update(state, prepared(batch)).metrics
-
-            each = jax.lax.map(metrics, jnp.arange(num_batches))
+    @jax.jit
+    def measure_all(states, batches):
+        def measure_one(state, batches):
+            each = jax.lax.map(lambda batch: algorithm.update(state, prepared(batch)).metrics, batches)
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
-        def measure(states, data):
-            one = partial(measure_one, data=data)
+        def measure(states, batches):
+            one = partial(measure_one, batches=batches)
             return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
 
-        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, data)
+        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, batches)
 
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
@@ -201,17 +224,21 @@ def build(
 
     def train_on_device(states, data, num_updates, alive):
         alive = learner.fill(alive)
-        return train_all(states, seeds, data, num_updates, alive, mapping.width(alive, mesh))
+        width = mapping.width(alive, mesh)
+        alive = spread.out(alive, sharding)
+        return train_all(states, seeds_spread, data, num_updates, alive, width)
 
-    def train_on_batches(states, batches, alive):
+    def train_on_batches(states, batches, first, num_updates, alive):
         alive = learner.fill(alive)
-        return train_all_on_batches(states, batches, alive, mapping.width(alive, mesh))
+        width = mapping.width(alive, mesh)
+        alive = spread.out(alive, sharding)
+        return train_all_on_batches(states, batches, first, num_updates, alive, width)
 
     def own(array):
         return np.asarray(array)[: len(members)]
 
-    def metrics_on(states, data, num_batches):
-        return jax.tree.map(own, measure_all(states, data, num_batches))
+    def metrics_on(states, batches):
+        return jax.tree.map(own, measure_all(states, batches))
 
     def act(states, memory, observations, rewards, keys, step):
         observations, rewards = learner.fill(observations), learner.fill(np.float32(rewards))
@@ -229,7 +256,7 @@ def build(
         mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
-        init=lambda: init_all(seeds, stacked),
+        init=lambda: init_all(seeds_spread, hparams_spread),
         train_on_device=train_on_device,
         train_on_batches=train_on_batches,
         metrics_on=metrics_on,
@@ -241,31 +268,21 @@ def build(
     return learner
 
 
-def _repeated(update: Callable[[Any, Any], Any], state: Any, num_updates: Any) -> Any:
-    """The state after so many updates (index, state) -> state."""
-
-    def body(index, state):
-        # Metrics are read after the last update: of all others XLA leaves out what only they need.
-        return update(index, state).replace(metrics=state.metrics)
-
-    last = num_updates - 1
-    return update(last, jax.lax.fori_loop(0, last, body, state))
-
-
 def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
     """Steps of the windows that an algorithm learns from; None if it learns from transitions."""
     return network.context if getattr(algorithm, 'BATCH', Transition) is Sequence else None
 
 
-def gatherer(context: int | None) -> Callable[[Any, Array], Any]:
+def gatherer(
+    context: int | None, rows: Callable[[Any, Array], Any] = sampling.rows
+) -> Callable[[Any, Array], Any]:
     """(data, indices) -> a batch: the rows at these indices, or the windows that begin there."""
-    return sampling.rows if context is None else partial(sequences.windows, context=context)
+    return rows if context is None else partial(sequences.windows, context=context, rows=rows)
 
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
-    sharding = NamedSharding(mesh, _SHARED)
-    return jax.tree.map(lambda array: jax.device_put(np.asarray(array), sharding), data)
+    return spread.out(data, NamedSharding(mesh, _SHARED))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:
@@ -273,7 +290,7 @@ def all_finite(states: Any, num_members: int) -> np.ndarray:
 
     Not its hyperparameters: an infinite one may be meant, such as a decay that never ends.
     """
-    return np.asarray(_all_finite(states.replace(hparams=None)))[:num_members]
+    return spread.whole(_all_finite(states.replace(hparams=None)))[:num_members]
 
 
 @jax.jit

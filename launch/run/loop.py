@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import checkpoints, learners
+from launch.run import checkpoints, learners, processes, spread
 from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
-from launch.run.metrics import MetricsLog, row
+from launch.run.metrics import MetricsLog, Unwritten, row
 from launch.run.turns import Turns, Wait
 
 # What the progress bar shows of an evaluation: the first that it has.
@@ -23,6 +23,8 @@ _HEADLINES = ('score', 'return', 'support')
 _PIECE_SECONDS, _PIECE_SECONDS_BESIDE = 0.5, 0.01
 # Between two words on how far an evaluation is that nothing else goes on beside.
 _WORD_SECONDS = 1.0
+# After which processes ask each other whether they have judged; none waits for long without a word.
+_ROUND_SECONDS = 60.0
 # (steps that were made) -> seconds that the next piece of training may take.
 Tick = Callable[[int], float]
 # (carry, step, number of steps, alive bool (members,), tick) -> carry, and measures (members,) to be
@@ -93,7 +95,7 @@ class _Reporter:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of a chunk."""
-        if self._evaluation is not None and self._evaluation.judged is not None:
+        if self._evaluation is not None and self._judged_by_all():
             self.conclude()
         if self._evaluation is not None:
             self._evaluation.later += rows
@@ -110,12 +112,14 @@ class _Reporter:
         evaluation, said = self._evaluation, time.monotonic()
         if evaluation is None:
             return
-        while evaluation.judged is None:
-            share = evaluation.take_turn(patient=True)
-            if time.monotonic() > said + _WORD_SECONDS:
-                self._progress.set_postfix_str(f'evaluated: {share:.0%}')
-                said = time.monotonic()
-        judged = evaluation.judged
+        while not self._judged_by_all():
+            until = time.monotonic() + _ROUND_SECONDS
+            while evaluation.judged is None and time.monotonic() < until:
+                share = evaluation.take_turn(patient=True)
+                if time.monotonic() > said + _WORD_SECONDS:
+                    self._progress.set_postfix_str(f'evaluated: {share:.0%}')
+                    said = time.monotonic()
+        judged = _collected(evaluation.judged, len(self._members))
         self._record.log.write([
             row('evaluation', index, member, evaluation.step, measured)
             for index, (member, measured) in enumerate(judged)
@@ -127,6 +131,9 @@ class _Reporter:
         values = [measured[name] for _, measured in judged]
         if not np.isnan(values).all():
             self._progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
+
+    def _judged_by_all(self) -> bool:
+        return all(processes.gather(self._evaluation.judged is not None))
 
 
 def standing(path: Path, num_steps: int) -> str:
@@ -172,12 +179,13 @@ def train(
         (diverged,) = carry.pop('diverged')
         # A run that is extended may have others.
         carry['states'] = carry['states'].replace(hparams=hparams)
+        processes.agree({'the last checkpoint': step})
         print(f'Resuming {record.path} after {step:,} of {num_steps:,} {unit}s.')
     with tqdm(
         desc=f'{title} x{len(members)}', total=num_steps, initial=step, unit=unit, dynamic_ncols=True
     ) as progress:
         reporter = _Reporter(record, members, progress)
-        if record and record.log.judged < step:
+        if record and processes.by_first(lambda: record.log.judged) < step:
             reporter.judge(step, carry['states'], diverged, step == num_steps)
         while step < num_steps:
             began = time.perf_counter()
@@ -194,7 +202,7 @@ def train(
                 break
             if not record:
                 continue
-            own = {f'learner/{name}': v for name, v in jax.device_get(states.metrics).items()}
+            own = {f'learner/{name}': v for name, v in spread.whole(states.metrics).items()}
             measures = own | measures
             due = step % record.interval == 0 or step == num_steps
             if due:
@@ -213,6 +221,27 @@ def train(
     return carry['states']
 
 
+def _collected(
+    judged: list[tuple[Member, dict[str, float]]], num_members: int
+) -> list[tuple[Member, dict[str, float]]]:
+    """What all processes found, in the order in which one process judges: the members, once or again.
+
+    Args:
+        judged: what this process found.
+        num_members: in all processes.
+    """
+    parts = processes.gather([
+        (member.setting, member.seed, measured) for member, measured in judged
+    ])  # fmt: skip
+    times = sum(map(len, parts)) // num_members
+    return [
+        (Member(setting, seed), measured)
+        for time in range(times)
+        for part in parts
+        for setting, seed, measured in part[time * len(part) // times :][: len(part) // times]
+    ]
+
+
 @contextmanager
 def recording(
     path: Path,
@@ -229,5 +258,7 @@ def recording(
         interval: steps between evaluations.
         wandb_config: to log to Weights & Biases too; None for not.
     """
-    with MetricsLog(path, checkpoints.latest() or 0, wandb_config) as log:
-        yield Record(path, log, judge, interval, checkpoints)
+    with processes.in_first(
+        lambda: MetricsLog(path, checkpoints.latest() or 0, wandb_config)
+    ) as log:
+        yield Record(path, log or Unwritten(), judge, interval, checkpoints)

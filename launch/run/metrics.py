@@ -127,6 +127,15 @@ def curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(steps), np.array([[found[step, m] for m in members] for step in steps])
 
 
+class Unwritten:
+    """The log of a process that leaves it to the first."""
+
+    mark: dict[str, int] = {}
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Writes nothing."""
+
+
 class MetricsLog:
     """metrics.jsonl and TensorBoard, and W&B if asked for.
 

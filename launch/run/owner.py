@@ -38,6 +38,12 @@ def alone(path: Path) -> Iterator[None]:
             each.rmdir()
 
 
+def holder(path: Path) -> str:
+    """What is to be read of who holds a run directory; empty if nobody does."""
+    file = path / LOCK
+    return file.read_text() if file.exists() else ''
+
+
 def _locked(path: Path) -> int:
     """The descriptor of the locked file in a run directory."""
     file = path / LOCK

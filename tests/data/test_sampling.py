@@ -1,5 +1,7 @@
 """Minibatches: the same from device and host, whenever one starts, and uniform."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +30,9 @@ def transitions():
 
 def host_rewards(transitions, seeds, first_step, last_step, num_batches, **options) -> np.ndarray:
     """(members, steps, BATCH)"""
+    steps = range(first_step, last_step, num_batches)
     batches = sampling.host_batches(
-        transitions, np.array(seeds), BATCH, first_step, last_step, num_batches, **options
+        transitions, np.array(seeds), BATCH, steps, num_batches, **options
     )
     return np.concatenate([batch.reward for batch in batches], axis=1)
 
@@ -42,7 +45,7 @@ def test_host_and_device_see_the_same_batches(transitions):
         return sampling.sample(on_device, sampling.batch_key(seed, step), BATCH)
 
     seeds = np.array([0, 7])
-    for start, batch in zip((4, 7), sampling.host_batches(transitions, seeds, BATCH, 4, 10, 3)):
+    for start, batch in zip((4, 7), sampling.host_batches(transitions, seeds, BATCH, (4, 7), 3)):
         assert batch.observation.shape == (2, 3, BATCH, 2)
         for member, seed in enumerate(seeds):
             for offset in range(3):
@@ -67,12 +70,10 @@ def test_a_resumed_run_sees_the_same_batches(transitions, num_batches):
     np.testing.assert_array_equal(whole[:, 6:], resumed)
 
 
-@pytest.mark.parametrize('prefetch', [1, 2, 50])
-def test_prefetch_changes_nothing(transitions, prefetch):
+@pytest.mark.parametrize('ahead', [1, 2, 50])
+def test_what_is_made_ahead_changes_nothing(transitions, ahead):
     expected = host_rewards(transitions, [5], 0, 9, 1)
-    np.testing.assert_array_equal(
-        host_rewards(transitions, [5], 0, 9, 3, prefetch=prefetch), expected
-    )
+    np.testing.assert_array_equal(host_rewards(transitions, [5], 0, 9, 3, ahead=ahead), expected)
 
 
 def test_seeds_and_steps_differ(transitions):
@@ -93,16 +94,19 @@ def test_indices_are_uniform(transitions):
 
 
 def test_an_error_in_the_thread_reaches_the_consumer(transitions):
-    class Broken(np.ndarray):
-        def __getitem__(self, index):
-            raise OSError('the disk is gone')
+    def broken(data, indices):
+        raise OSError('the disk is gone')
 
-    broken = transitions._replace(observation=transitions.observation.view(Broken))
     with pytest.raises(OSError, match='the disk is gone'):
-        next(sampling.host_batches(broken, np.array([0]), BATCH, 0, 4, 1))
+        next(sampling.host_batches(transitions, np.array([0]), BATCH, range(4), 1, broken))
 
 
 def test_a_consumer_may_stop_early(transitions):
-    batches = sampling.host_batches(transitions, np.array([0]), BATCH, 0, 1_000_000, 1)
+    put = []
+    batches = sampling.host_batches(
+        transitions, np.array([0]), BATCH, itertools.count(), 1, put=put.append, ahead=3
+    )
     next(batches)
     batches.close()
+    # One was taken, for which another is made, and no more.
+    assert len(put) == 4

@@ -149,7 +149,8 @@ def test_held_out_metrics_are_those_of_updates_that_are_not_made(patients):
     learner = learner_of(config, data.learned_from.problem)
     states = learner.init()
     before = jax.device_get(states.critic.params)
-    measured = learner.metrics_on(states, data.held_out.transitions, 3)
+    batches = held_out.fixed_batches(data.held_out.transitions, 32, 3, None)
+    measured = learner.metrics_on(states, batches)
     for member in (0, 1):
         state = jax.tree.map(lambda leaf, m=member: leaf[m], states)
         errors = []

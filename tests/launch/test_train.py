@@ -35,15 +35,15 @@ def timeless(rows):
     return rows
 
 
-def test_host_sampling_trains_as_device_sampling_does(pendulum, tmp_path):
-    for where in ('device', 'host'):
-        train.train(small_config(pendulum, dataset_on=where, run_dir=str(tmp_path / where)))
-    on_device, on_host = (
-        timeless(metrics.read(tmp_path / where)) for where in ('device', 'host')
-    )
-    for a, b in zip(on_device, on_host, strict=True):
-        for name, value in a['measures'].items():
-            assert b['measures'][name] == pytest.approx(value, rel=1e-3)
+def test_training_is_the_same_wherever_the_dataset_is(pendulum, tmp_path):
+    paths = {where: tmp_path / where for where in ('device', 'host', 'split')}
+    for where, path in paths.items():
+        train.train(small_config(pendulum, dataset_on=where, num_seeds=2, run_dir=str(path)))
+    on_device, *others = (timeless(metrics.read(path)) for path in paths.values())
+    for other in others:
+        for a, b in zip(on_device, other, strict=True):
+            for name, value in a['measures'].items():
+                assert b['measures'][name] == pytest.approx(value, rel=1e-3)
 
 
 def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
@@ -174,7 +174,7 @@ def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch)
     [
         ('dataset', 'local/hoper/random-v0', 'local/hopper/random-v0'),
         ('dataset', 'hopper', 'dataset hopper: not a Minari id'),
-        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device' or 'host'"),
+        ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device', 'split' or 'host'"),
         ('eval_interval', 7, 'no multiple of config.log_interval'),
         ('num_updates', 0, 'config.num_updates is 0; valid: an integer in'),
     ],

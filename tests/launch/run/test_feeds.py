@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data import sampling, sequences
 from launch.run import feeds, learners
 
 
@@ -31,3 +32,38 @@ def test_a_chunk_is_made_in_pieces_as_short_as_is_asked_for(on_cpu, pieces, monk
     carry, _ = advance(carry, 0, 30, np.ones(1, bool), tick)
     assert made == pieces and ticks == [0, *pieces]
     assert carry['states'].step[0] == 30
+
+
+@pytest.mark.parametrize('on_cpu', [True, False])
+@pytest.mark.parametrize(
+    ('chunks', 'updates'), [([10, 10, 10], 4), ([10, 10, 7], 3), ([1, 1], 1), ([5], 100)]
+)
+def test_feeds_of_the_host_go_on_over_chunks(chunks, updates, on_cpu, monkeypatch):
+    """Every update has its own batch, in order, however chunks, feeds and pieces lie to each other."""
+    monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: on_cpu)
+    monkeypatch.setattr(feeds, '_QUEUED_UPDATES', 2)
+    monkeypatch.setattr(feeds, '_FEED_BYTES', updates * 2 * 4)
+    seeds, seen, shapes = np.arange(1, dtype=np.uint32), [], set()
+
+    def train(states, batches, first, number, alive):
+        shapes.add(batches.action.shape)
+        seen.append(np.asarray(batches.action)[0, first : first + number])
+        return SimpleNamespace(step=states.step + number)
+
+    learner = SimpleNamespace(
+        mesh=learners.make_mesh(1), seeds=seeds, rows=range(1), train_on_batches=train
+    )
+    data = sequences.Steps(*[np.arange(1000, dtype=np.int32)] + [np.zeros((1000, 0))] * 4)
+    data = data._replace(observation=data.action, action=data.observation)
+    advance = feeds.of('host', learner, data, 2, None)
+    carry, step, ticks = {'states': SimpleNamespace(step=jnp.zeros((1,), jnp.int32))}, 20, []
+    for chunk in chunks:
+        carry, _ = advance(carry, step, chunk, np.ones(1, bool), lambda made: ticks.append(made) or 1.0)
+        step += chunk
+        assert sum(ticks) == step - 20 and carry['states'].step[0] == step - 20
+    expected = [
+        sampling.sample_indices(sampling.batch_key(0, step), 1000, 2) for step in range(20, step)
+    ]
+    np.testing.assert_array_equal(np.concatenate(seen), expected)
+    # What is compiled depends on the shape; a chunk of another length may have another.
+    assert len(shapes) <= len(set(chunks))

@@ -7,7 +7,7 @@ from algorithms import ALGORITHMS
 from data import sampling
 from data.problem import Preprocessing
 from data.types import Spec
-from launch.run import learners, mapping, speed
+from launch.run import feeds, learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
@@ -63,11 +63,28 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
 
     fed, data = learner.init(), speed.random_data(context, spec, 500)
     for batches in sampling.host_batches(
-        data, learner.seeds, config.batch_size, 0, 12, 4, learners.gatherer(context)
+        data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
     ):
-        fed = learner.train_on_batches(fed, batches, np.ones(3, bool))
+        fed = learner.train_on_batches(fed, batches, 0, 4, np.ones(3, bool))
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize('on_cpu', [True, False], ids=['one after another', 'side by side'])
+def test_members_learn_the_same_from_data_that_lie_in_parts(on_cpu, monkeypatch):
+    """Bit for bit, and also where a device has nobody who is alive."""
+    monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: on_cpu)
+    spec, alive = SPECS[0], np.array([0, 0, 1, 1], bool)
+    learner, config = build('bc', spec, num_seeds=4)
+    data, carry = speed.random_data(None, spec, 501), {}
+    for where in ('device', 'split'):
+        advance = feeds.of(where, learner, data, config.batch_size, None)
+        states = advance({'states': learner.init()}, 0, 3, np.ones(4, bool), lambda _: 0.0)[0]
+        carry[where], _ = advance(states, 3, 3, alive, lambda _: 0.0)
+    for member in range(4):
+        one, other = carry['device']['states'], carry['split']['states']
+        assert one.step[member] == (6 if alive[member] else 3)
+        assert_members_equal(one, member, other, member, rtol=0, atol=0)
 
 
 def test_an_absurd_learning_rate_ruins_its_own_member_only():
@@ -89,8 +106,8 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     data = speed.random_data(None, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
-    fed, = (learner.train_on_batches(learner.init(), batches, alive) for batches in
-            sampling.host_batches(data, learner.seeds, config.batch_size, 0, 12, 12))  # fmt: skip
+    fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive) for batches in
+            sampling.host_batches(data, learner.seeds, config.batch_size, [0], 12))  # fmt: skip
     for member in range(8):
         expected = every if alive[member] else begun
         rtol, atol = (0, 0) if on_cpu or not alive[member] else (1e-5, 1e-6)

@@ -18,8 +18,9 @@ def test_a_run_that_is_being_trained_is_left_alone(pendulum, tmp_path):
         with pytest.raises(UserError, match=said):
             train.train(small_config(pendulum, 'bc', run_dir=str(path)))
         assert [each.name for each in path.iterdir()] == [owner.LOCK]
+        assert owner.holder(path) in said
     # Nothing came into it.
-    assert not path.parent.exists()
+    assert not path.parent.exists() and not owner.holder(path)
 
 
 def test_the_lock_of_a_killed_process_is_none(tmp_path):
