@@ -1,7 +1,6 @@
 """How a device trains its members: those that have diverged stay as they are, and cost nothing."""
 
 from collections.abc import Callable
-from typing import Any
 from functools import partial
 from typing import Any
 
