@@ -159,7 +159,7 @@ def suite(
                 )
                 yield measured | {'precision': precision}
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            if not cli.is_out_of_memory(error):
+            if not isinstance(error, MemoryError) and 'out of memory' not in str(error).lower():
                 raise
             yield row | {'device': speed.device_name(), 'out_of_memory': True}
 

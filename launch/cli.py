@@ -138,17 +138,12 @@ def _sentences() -> Iterator[None]:
     except OSError as error:
         sys.exit(f'error: {_said(error)}')
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not is_out_of_memory(error):
+        if not isinstance(error, MemoryError) and 'out of memory' not in str(error).lower():
             raise
         sys.exit(
             'error: there is not enough memory for as many members, networks and batches of these '
             f'sizes ({" ".join(str(error).split())[:200]}).'
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that there is not enough memory, the host's or a device's."""
-    return isinstance(error, MemoryError) or 'out of memory' in str(error).lower()
 
 
 def _said(error: OSError) -> str:
