@@ -15,6 +15,7 @@ As in TD3 policy and target networks move at every d-th update only. Observation
 (pi(s) - a)^2 is the mean over the action's dimensions, not their sum.
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 import chex
@@ -26,7 +27,7 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from data.types import Spec, Transition
-from networks.optimization import adam, descend, tree_where
+from networks.optimization import adam, descend
 from networks.policies import DeterministicPolicy, smoothed
 from networks.values import ActionValue, ensemble
 
@@ -132,24 +133,29 @@ def update(state: TD3BCState, batch: Transition) -> TD3BCState:
     critic = descend(state.critic, gradients, hparams.critic_learning_rate)
     state = state.replace(critic=critic)
 
-    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
-    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
-    # Computed at every update: under vmap jax.lax.cond would be computed likewise, and then select.
+    _, actor_metrics = actor_loss(state.actor.params, state, batch)
     due = (state.step + 1) % hparams.policy_delay == 0
-    actor = tree_where(due, actor, state.actor)
-    target_rate = jnp.where(due, hparams.target_rate, 0.0)
+    # Without vmap, as on a CPU, the work is done when it is due only.
+    state = jax.lax.cond(due, partial(move_policy_and_targets, batch=batch), lambda s: s, state)
 
     gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    metrics = critic_metrics | actor_metrics | {'q_gap': gap}
+    return state.replace(step=state.step + 1, metrics=metrics)
+
+
+def move_policy_and_targets(state: TD3BCState, batch: Transition) -> TD3BCState:
+    """One gradient step of the policy, and one of every target towards its network."""
+    hparams = state.hparams
+    gradients, _ = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
+    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
     return state.replace(
-        step=state.step + 1,
         actor=actor,
         target_actor_params=optax.incremental_update(
-            actor.params, state.target_actor_params, target_rate
+            actor.params, state.target_actor_params, hparams.target_rate
         ),
         target_critic_params=optax.incremental_update(
-            critic.params, state.target_critic_params, target_rate
+            state.critic.params, state.target_critic_params, hparams.target_rate
         ),
-        metrics=critic_metrics | actor_metrics | {'q_gap': gap},
     )
 
 

@@ -2,11 +2,12 @@
 
 import errno
 import math
+import mmap
 import os
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -170,6 +171,37 @@ def scratch(dtype: DTypeLike, shape: tuple[int, ...]) -> np.ndarray:
     with writing(directory), tempfile.TemporaryFile(dir=directory) as file:
         _allocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, 'r+', shape=shape)
+
+
+def expect_random_reads(arrays: Iterable[np.ndarray]) -> None:
+    """Says of memory maps that rows are read in no order, if they are too large to be kept in memory.
+
+    Else the system reads many rows around each that is needed, which is well where they are needed
+    soon, and hundreds of times as slow where they have to go before.
+    """
+    maps = [array for array in arrays if isinstance(array.base, mmap.mmap)]
+    if sum(array.nbytes for array in maps) > _memory() / 2:
+        for array in maps:
+            array.base.madvise(mmap.MADV_RANDOM)
+
+
+def _memory() -> int:
+    """Bytes that this process may have: those of the machine, or of its control group on it."""
+    limits = [os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')]
+    groups = Path('/proc/self/cgroup')
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        _, controllers, group = line.split(':', 2)
+        if not controllers:
+            root, name = Path('/sys/fs/cgroup'), 'memory.max'
+        elif 'memory' in controllers.split(','):
+            root, name = Path('/sys/fs/cgroup/memory'), 'memory.limit_in_bytes'
+        else:
+            continue
+        place = root / group.lstrip('/')
+        for file in (each / name for each in (place, *place.parents)):
+            if file.is_file() and (limit := file.read_text().strip()).isdecimal():
+                limits.append(int(limit))
+    return min(limits)
 
 
 def _allocate(descriptor: int, begin: int, end: int) -> None:

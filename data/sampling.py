@@ -85,7 +85,7 @@ def host_batches(
     num_batches: int,
     gather: Callable[[Any, Array], Any] = rows,
     put: Callable[[Any], Any] = lambda batches: batches,
-    ahead: int = 4,
+    ahead: int = 8,
 ) -> Iterator[Any]:
     """Yields the batches of num_batches steps from each of first_steps on, gathered from host arrays.
 

@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
 
 
+def num_cores() -> int:
+    """Those that this process may use, fewer than the machine has if it is bound to some."""
+    # macOS binds no process to cores.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Processes that start in this block never see Ctrl-C, which a terminal sends to all of them.

@@ -1,222 +1,167 @@
 """How fast an algorithm learns, beside what the machine can do.
 
     python -m launch.benchmark --algorithm=iql --members=1
+    python -m launch.benchmark --suite --json=rows.jsonl
 
 Reports updates/s of the compiled training loop that launch/train.py runs (sampling included), the
 floating-point work of one update (XLA's own count for the compiled update), their product, and the
 rate of plain matrix products of the networks' hidden shape, measured in the same run with as many
 members on the same devices. The ratio of the two rates is the headline: what is lost to everything
 that is not a matrix product. Medians of several chunks after warm-up.
+
+With --suite: all algorithms, 1 to 128 members, products in float32 and in bfloat16 (on a CPU: in
+float32, as there they are whatever is asked for), for so many minutes.
 """
 
 import importlib
+import itertools
 import json
-import platform
-import statistics
+import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from absl.flags import FLAGS
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
+from tqdm import tqdm
 
 from algorithms import ALGORITHMS
-from data import disk, problem
-from data.sequences import Steps
-from data.types import Spec, Transition
+from data import disk
+from data.types import Spec
 from launch import cli
 from launch.cli import UserError
-from launch.run import learners
-from launch.run.members import Member, with_target
+from launch.run import speed
 
-_DATASET_STEPS = 100_000
+# As jax_default_matmul_precision has it: of inputs that are float32.
+PRECISIONS = {'float32': 'float32', 'bfloat16': 'BF16_BF16_F32'}
+_SUITE_MEMBERS = (1, 8, 32, 128)
+# Seconds of a chunk of the suite, which holds as many updates as take that long, but five at least;
+# and of a row, beyond which it is left out.
+_CHUNK_SECONDS, _ROW_SECONDS = 0.5, 30.0
+_FEWEST_UPDATES = 5
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints one row."""
+    """Measures and prints one row, or a suite's."""
     del argv
     cli.use_all_cores()
+    if FLAGS.json:
+        disk.check_file(Path(FLAGS.json))
+    if FLAGS.suite:
+        run_suite()
+        return
     spec = Spec(FLAGS.observation_size, FLAGS.action_size, FLAGS.discrete)
     kind = 'discrete' if spec.discrete else 'continuous'
     if kind not in ALGORITHMS[FLAGS.algorithm].ACTIONS:
         flag = '--nodiscrete' if spec.discrete else '--discrete'
         raise UserError(f'--algorithm={FLAGS.algorithm} takes no {kind} actions; give {flag}.')
-    if FLAGS.json:
-        disk.check_file(Path(FLAGS.json))
-    row = measure(
-        FLAGS.algorithm, spec, FLAGS.members, FLAGS.batch_size, FLAGS.updates, FLAGS.chunks
+    config = config_of(FLAGS.algorithm, FLAGS.batch_size)
+    if FLAGS.hidden_sizes:
+        config.network.hidden_sizes = hidden_sizes(FLAGS.hidden_sizes, FLAGS.algorithm, config)
+    flops = speed.update_flops(ALGORITHMS[FLAGS.algorithm], config, spec, config.batch_size)
+    matmul = speed.matmul_rate(FLAGS.members, *speed.matmul_shape(config), FLAGS.chunks)
+    row = speed.measure(
+        FLAGS.algorithm, spec, FLAGS.members, config, FLAGS.updates, FLAGS.chunks, flops, matmul
     )
     width = max(map(len, row))
     for name, value in row.items():
         shown = f'{value:,.4g}' if isinstance(value, float) else value
         print(f'{name:{width}}  {shown}')
+    keep(row)
+
+
+def keep(row: dict) -> None:
+    """Appends a row to the file of --json."""
     if FLAGS.json:
         with disk.writing(Path(FLAGS.json)), Path(FLAGS.json).open('a') as file:
             file.write(json.dumps(row) + '\n')
 
 
-def measure(
-    algorithm_name: str,
-    spec: Spec,
-    num_members: int,
-    batch_size: int | None,
-    updates: int,
-    chunks: int,
-) -> dict[str, str | int | float]:
-    """One row: rates in 1/s and FLOP/s, work in FLOP; batch_size None: the config's."""
-    algorithm = ALGORITHMS[algorithm_name]
+def config_of(algorithm_name: str, batch_size: int | None = None) -> ConfigDict:
+    """The algorithm's config; of its own batch size if None is given."""
     config = importlib.import_module(f'launch.configs.{algorithm_name}').get_config()
-    batch_size = config.batch_size = batch_size or config.batch_size
-    members = [Member({}, seed) for seed in range(num_members)]
-    learner = learners.build(
-        algorithm, spec, problem.identity(spec.observation_size), members, hparams_of(config),
-        config.network, batch_size,
-    )  # fmt: skip
-    context = learners.context_of(algorithm, config.network)
-    data = learners.place(random_data(context, spec, _DATASET_STEPS), learner.mesh)
-    states = learner.init()
-
-    def chunk(states):
-        return learner.train_on_device(states, data, updates, np.ones(num_members, bool))
-
-    seconds = time_chunks(chunk, states, chunks)
-    rate = num_members * updates / seconds
-    flops = update_flops(algorithm, config, spec, batch_size)
-    rows, width = matmul_shape(config)
-    matmul = matmul_rate(learner.seeds.size, rows, width, chunks)
-    return {
-        'algorithm': algorithm_name,
-        'observation_size': spec.observation_size,
-        'action_size': spec.action_size,
-        'discrete': spec.discrete,
-        'batch_size': batch_size,
-        'members': num_members,
-        'device': device_name(),
-        'devices': learner.mesh.size,
-        'jax': jax.__version__,
-        'updates_per_second': rate,
-        'updates_per_second_per_member': rate / num_members,
-        'flop_per_update': flops,
-        'flops_per_second': rate * flops,
-        'matmul_flops_per_second': matmul,
-        'ratio_to_matmul': rate * flops / matmul,
-    }
+    config.batch_size = batch_size or config.batch_size
+    return config
 
 
-def hparams_of(config: ConfigDict) -> dict[str, float]:
-    """The hyperparameters' values, a target return included where there is one."""
-    return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
+def hidden_sizes(given: list[str], algorithm_name: str, config: ConfigDict) -> tuple[int, ...]:
+    """What --hidden_sizes stands for."""
+    if 'hidden_sizes' not in config.network:
+        raise UserError(f'--hidden_sizes: the network of {algorithm_name} has none.')
+    if not all(size.isdecimal() and 1 <= int(size) <= 100_000 for size in given):
+        raise UserError('--hidden_sizes takes whole numbers in [1, 1e5], such as 128,128.')
+    return tuple(map(int, given))
 
 
-def random_data(context: int | None, spec: Spec, num_steps: int) -> Transition | Steps:
-    """A dataset of noise, to sample transitions from, or windows of so many steps.
+def run_suite() -> None:
+    """Measures, prints and keeps the rows that there is time for."""
+    for name in ('algorithm', 'members', 'discrete', 'hidden_sizes'):
+        if FLAGS[name].present:
+            raise UserError(f'--suite measures the whole table: leave out --{name}.')
+    precisions = list(PRECISIONS)[: 1 if jax.default_backend() == 'cpu' else None]
+    table = list(itertools.product(_SUITE_MEMBERS, ALGORITHMS, precisions))
+    sizes = FLAGS.observation_size, FLAGS.action_size, FLAGS.batch_size
+    with tqdm(total=len(table), unit='row', dynamic_ncols=True) as progress:
+        for row in suite(table, *sizes, FLAGS.updates, FLAGS.chunks, FLAGS.minutes):
+            said = f'{row["algorithm"]} x{row["members"]} {row["precision"]}: '
+            if 'left_out' in row:
+                said += f'left out, {row["left_out"]}'
+            elif 'out_of_memory' in row:
+                said += 'does not fit in memory'
+            else:
+                said += (
+                    f'{row["updates_per_second"]:,.4g} updates/s, '
+                    f'{row["ratio_to_matmul"]:.0%} of the matmul rate'
+                )
+            progress.write(said, file=sys.stdout)
+            progress.update()
+            if 'left_out' not in row:
+                keep(row)
 
-    The values do not change the work, nor does where episodes end: here after 1,000 steps.
+
+def suite(
+    table: Iterable[tuple[int, str, str]],
+    observation_size: int,
+    action_size: int,
+    batch_size: int | None,
+    most_updates: int,
+    chunks: int,
+    minutes: float,
+) -> Iterator[dict]:
+    """Yields a row for every (members, algorithm, precision).
+
+    One that does not fit in memory has `out_of_memory` where others have rates; one that there is no
+    time for has `left_out`, which says why.
     """
-    made = random_transitions(spec, num_steps)
-    if context is None:
-        return made
-    timestep = np.arange(num_steps, dtype=np.int32) % 1_000
-    end = np.minimum(np.arange(num_steps) - timestep + 1_000, num_steps)
-    return Steps(
-        observation=made.observation,
-        action=made.action,
-        return_to_go=made.reward,
-        timestep=timestep,
-        remaining=(end - np.arange(num_steps)).astype(np.int32),
-    )
-
-
-def random_transitions(spec: Spec, num_steps: int) -> Transition:
-    """Steps of noise."""
-    rng = np.random.default_rng(0)
-    observations = rng.standard_normal((num_steps + 1, spec.observation_size), np.float32)
-    if spec.discrete:
-        actions = rng.integers(spec.action_size, size=num_steps, dtype=np.int32)
-    else:
-        actions = rng.uniform(-1, 1, (num_steps, spec.action_size)).astype(np.float32)
-    return Transition(
-        observation=observations[:-1],
-        action=actions,
-        reward=rng.standard_normal(num_steps, np.float32),
-        discount=np.ones(num_steps, np.float32),
-        next_observation=observations[1:],
-    )
-
-
-def time_chunks(chunk: Callable, carry, chunks: int) -> float:
-    """Median seconds of carry = chunk(carry), after two calls that compile and warm up."""
-    seconds = []
-    for _ in range(chunks + 2):
-        began = time.perf_counter()
-        carry = jax.block_until_ready(chunk(carry))
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[2:])
-
-
-def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_size: int) -> float:
-    """FLOP of one update of one member, as XLA counts the compiled program."""
-    hparams = algorithm.Hyperparameters(
-        **{name: jnp.float32(value) for name, value in hparams_of(config).items()}
-    )
-    state = jax.eval_shape(
-        lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
-    )
-    context = learners.context_of(algorithm, config.network)
-    data = random_data(context, spec, batch_size)
-    batch = learners.gatherer(context)(data, np.arange(batch_size))
-    batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
-    return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
-
-
-def matmul_shape(config: ConfigDict) -> tuple[int, int]:
-    """Rows and width of the products that an algorithm's networks are mostly made of."""
-    network = config.network
-    if 'context' in network:
-        # Three tokens a step.
-        return 3 * network.context * config.batch_size, network.embedding_size
-    return config.batch_size, max(network.hidden_sizes)
-
-
-def matmul_rate(num_members: int, batch_size: int, width: int, chunks: int) -> float:
-    """FLOP/s of (batch, width) x (width, width) products, one chain per member."""
-    mesh = learners.make_mesh(num_members)
-    members = PartitionSpec('member')
-    products = 1000
-
-    @jax.jit
-    @partial(jax.shard_map, mesh=mesh, in_specs=(members, members), out_specs=members)
-    def chain(x, w):
-        def product(x, _):
-            return jnp.einsum('mbi,mij->mbj', x, w), None
-
-        return jax.lax.scan(product, x, None, length=products)[0]
-
-    # An orthogonal-like scale keeps the chain's values finite.
-    w = jax.random.normal(jax.random.key(0), (num_members, width, width)) / width**0.5
-    x = jnp.ones((num_members, batch_size, width))
-    seconds = time_chunks(lambda x: chain(x, w), x, chunks)
-    return 2.0 * num_members * products * batch_size * width * width / seconds
-
-
-def device_name() -> str:
-    """The accelerator's name, or the processor's."""
-    device = jax.local_devices()[0]
-    if device.platform != 'cpu':
-        return device.device_kind
-    cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
+    end, flops = time.monotonic() + 60 * minutes, {}
+    for members, name, precision in table:
+        row = {'algorithm': name, 'members': members, 'precision': precision}
+        if time.monotonic() > end:
+            yield row | {'left_out': f'as is all that follows: the {minutes:g} minutes are over'}
+            return
+        algorithm, config = ALGORITHMS[name], config_of(name, batch_size)
+        spec = Spec(observation_size, action_size, 'continuous' not in algorithm.ACTIONS)
+        try:
+            with jax.default_matmul_precision(PRECISIONS[precision]):
+                if name not in flops:
+                    flops[name] = speed.update_flops(algorithm, config, spec, config.batch_size)
+                matmul = speed.matmul_rate(members, *speed.matmul_shape(config), chunks=1)
+                second = matmul / (members * flops[name])
+                updates = max(min(int(_CHUNK_SECONDS * second), most_updates), _FEWEST_UPDATES)
+                expected = (chunks + speed.WARM_UP) * updates / second
+                if expected > _ROW_SECONDS:
+                    yield row | {'left_out': f'it would take about {expected:,.0f} s'}
+                    continue
+                measured = speed.measure(
+                    name, spec, members, config, updates, chunks, flops[name], matmul
+                )
+                yield measured | {'precision': precision}
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not cli.is_out_of_memory(error):
+                raise
+            yield row | {'device': speed.device_name(), 'out_of_memory': True}
 
 
 if __name__ == '__main__':
@@ -228,5 +173,8 @@ if __name__ == '__main__':
     flags.DEFINE_integer('batch_size', None, "of the batch, if not the config's", 1, 10_000_000)
     flags.DEFINE_integer('updates', 200, 'updates per chunk', 1, 2**31 - 1)
     flags.DEFINE_integer('chunks', 7, 'chunks timed', 1, 10_000)
+    flags.DEFINE_list('hidden_sizes', None, "of the networks, if not the config's")
+    flags.DEFINE_bool('suite', False, 'measure all algorithms, 1 to 128 members, both precisions')
+    flags.DEFINE_float('minutes', 10, 'that a suite may take', 0.01, 100_000)
     flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
     cli.start(main)

@@ -15,6 +15,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from data import workers
 from data.types import DatasetError
 from launch.configs import UnknownDomainError, as_python, register_parsers
 from launch.run import compilations
@@ -138,12 +139,17 @@ def _sentences() -> Iterator[None]:
     except OSError as error:
         sys.exit(f'error: {_said(error)}')
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not isinstance(error, MemoryError) and 'out of memory' not in str(error).lower():
+        if not is_out_of_memory(error):
             raise
         sys.exit(
             'error: there is not enough memory for as many members, networks and batches of these '
             f'sizes ({" ".join(str(error).split())[:200]}).'
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that there is not enough memory, the host's or a device's."""
+    return isinstance(error, MemoryError) or 'out of memory' in str(error).lower()
 
 
 def _said(error: OSError) -> str:
@@ -287,10 +293,4 @@ def use_all_cores() -> None:
 
     Without effect on a machine with an accelerator, whose devices come first.
     """
-    jax.config.update('jax_num_cpu_devices', num_cores())
-
-
-def num_cores() -> int:
-    """Those that this process may use, fewer than the machine has if it is bound to some."""
-    # macOS binds no process to cores.
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    jax.config.update('jax_num_cpu_devices', workers.num_cores())

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
 
@@ -26,8 +25,3 @@ def descend(network: TrainState, gradients, learning_rate: jax.Array) -> TrainSt
         params=optax.apply_updates(network.params, updates),
         opt_state=opt_state,
     )
-
-
-def tree_where(condition: jax.Array, new, old):
-    """`new` if the scalar condition holds, else `old`, of any two trees of one structure."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     'launch/experiments': ('data', 'launch'),
     'launch/cli': (
         'data.types', 'launch.configs.UnknownDomainError', 'launch.configs.as_python',
-        'launch.configs.register_parsers', 'launch.run.compilations',
+        'launch.configs.register_parsers', 'data.workers', 'launch.run.compilations',
     ),
     'launch': ('algorithms', 'data', 'launch'),
 }

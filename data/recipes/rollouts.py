@@ -9,7 +9,6 @@ processes nor the time that an episode takes changes what is collected.
 import functools
 import itertools
 import math
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -84,7 +83,7 @@ def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
 
 
 def _pool() -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(os.cpu_count(), get_context('spawn'), _begin_worker)
+    pool = ProcessPoolExecutor(workers.num_cores(), get_context('spawn'), _begin_worker)
     with workers.undisturbed():
         # Its processes start when it first has something to do.
         pool.submit(int)
@@ -104,7 +103,7 @@ def _blocks(
         for index in itertools.count():
             yield _block(env_id, parameters, seed, index)
     submit = functools.partial(pool.submit, _block, env_id, parameters, seed)
-    ahead = deque(map(submit, range(2 * os.cpu_count())))
+    ahead = deque(map(submit, range(2 * workers.num_cores())))
     try:
         for index in itertools.count(len(ahead)):
             yield ahead.popleft().result()

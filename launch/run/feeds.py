@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data import sampling, splitting
+from data import disk, sampling, splitting
 from launch.run import learners, mapping, spread
 from launch.run.learners import Learners
 from launch.run.loop import Advance
@@ -20,7 +20,7 @@ from launch.run.loop import Advance
 _FEED_BYTES = 16 * 2**20
 # Of a piece of an accelerator's.
 _QUEUED_UPDATES = 20
-# (states, updates) -> states after so many.
+# (states, updates) -> states after so many, whose metrics are not measured.
 _Train = Callable[[Any, int], Any]
 # (train, states, updates that are left, seconds allowed) -> states, and how many updates were made.
 _Piece = Callable[[_Train, Any, int, float], tuple[Any, int]]
@@ -62,14 +62,16 @@ def _drawn(learner: Learners, placed: Any, piece: _Piece | None = None) -> Advan
     def advance(carry, step, num_updates, alive, tick):
         del step
 
-        def train(states, updates):
-            return learner.train_on_device(states, placed, updates, alive)
+        def train(states, updates, measured=False):
+            return learner.train_on_device(states, placed, updates, alive, measured)
 
         states, allowed = carry['states'], tick(0)
-        while num_updates:
-            states, updates = piece(train, states, num_updates, allowed)
+        while num_updates > 1:
+            states, updates = piece(train, states, num_updates - 1, allowed)
             num_updates -= updates
             allowed = tick(updates)
+        states = train(states, 1, measured=True)
+        tick(1)
         return {'states': states}, {}
 
     return advance
@@ -115,6 +117,7 @@ def _queued() -> _Piece:
 
 def _from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
     """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
+    disk.expect_random_reads(jax.tree.leaves(data))
     seeds, gather = learner.seeds[learner.rows], learners.gatherer(context)
     put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
     update_bytes = batch_size * (context or 1) * sum(array[0].nbytes for array in data)
@@ -136,17 +139,20 @@ def _from_host(learner: Learners, data: Any, batch_size: int, context: int | Non
             feeds = begin(step, num_updates)
         expected = step + num_updates, num_updates
 
-        def train(states, updates):
-            return learner.train_on_batches(states, batches, first, updates, alive)
+        def train(states, updates, measured=False):
+            return learner.train_on_batches(states, batches, first, updates, alive, measured)
 
         states, allowed = carry['states'], tick(0)
         while num_updates:
             (batches, used), first = next(feeds), 0
             num_updates -= used
-            while first < used:
-                states, updates = piece(train, states, used - first, allowed)
+            end = used if num_updates else used - 1
+            while first < end:
+                states, updates = piece(train, states, end - first, allowed)
                 first += updates
                 allowed = tick(updates)
+        states = train(states, 1, measured=True)
+        tick(1)
         return {'states': states}, {}
 
     return advance

@@ -15,7 +15,6 @@ from gymnasium.envs.registration import EnvSpec
 from data import environments, workers
 from data.problem import Problem
 from data.types import DatasetError
-from launch import cli
 from launch.cli import UserError
 from launch.run.lane import Film, Lane
 
@@ -100,7 +99,7 @@ class Lanes:
         self.per_member = min(num_episodes, LANES_PER_MEMBER)
         num_lanes = num_members * self.per_member
         enough = -(-num_lanes // _LANES_WORTH_A_PROCESS)
-        num_workers = 1 if film else min(cli.num_cores(), enough)
+        num_workers = 1 if film else min(workers.num_cores(), enough)
         self._shares = np.array_split(np.arange(num_lanes), num_workers)
         self._workers, self._connections = [], []
         if num_workers == 1:

@@ -22,7 +22,7 @@ from data import sampling, sequences, splitting
 from data.problem import Preprocessing
 from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
-from launch.run import mapping, spread
+from launch.run import mapping, spread, training
 from launch.run.members import Member, stack_hparams
 
 _MEMBERS = PartitionSpec('member')
@@ -38,11 +38,13 @@ class Learners(NamedTuple):
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
         init: () -> states.
-        train_on_device: (states, data, num_updates, alive) -> states; data on the device: transitions,
-            or data.sequences.Steps, or a Split of either; of members that are not alive, bool
-            (members,), the states stay.
-        train_on_batches: (states, batches, first, num_updates, alive) -> states; batches (mesh_members,
-            updates, batch, ...), of which num_updates are used, from the number `first` on.
+        train_on_device: (states, data, num_updates, alive=all, measured=True) -> states; data on the
+            device: transitions, or data.sequences.Steps, or a Split of either; of members that are not
+            alive, bool (members,), the states stay; measured is whether the states have the metrics of
+            the last update then, or those that they had.
+        train_on_batches: (states, batches, first, num_updates, alive=all, measured=True) -> states;
+            batches (mesh_members, updates, batch, ...), of which num_updates are used, from number
+            `first` on.
         metrics_on: (states, batches) -> the algorithm's metrics, each (members,), of updates that are
             not made: means over batches on every device (updates, batch, ...), the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -61,8 +63,8 @@ class Learners(NamedTuple):
     seeds: np.ndarray
     gammas: np.ndarray
     init: Callable[[], Any]
-    train_on_device: Callable[[Any, Any, int, np.ndarray], Any]
-    train_on_batches: Callable[[Any, Any, int, int, np.ndarray], Any]
+    train_on_device: Callable[..., Any]
+    train_on_batches: Callable[..., Any]
     metrics_on: Callable[[Any, Any], dict[str, np.ndarray]]
     act: Callable
     init_memory: Callable[[Any, int], Any]
@@ -121,22 +123,20 @@ def build(
     stacked = stack_hparams(algorithm, hparams, filled)
     seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
-    over_members = mapping.one_after_another if mapping.on_cpu(mesh) else mapping.side_by_side
 
     def init_one(seed, hparams):
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
-    def init_members(seeds, hparams):
-        if mapping.on_cpu(mesh):
-            # The same numbers, compiled in two thirds of the time.
-            return jax.lax.map(lambda member: init_one(*member), (seeds, hparams))
-        return jax.vmap(init_one)(seeds, hparams)
-
-    init_all = jax.jit(shard(init_members, in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS))
+    init_all = jax.jit(
+        shard(mapping.each(init_one, mesh), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
+    )
 
     context = context_of(algorithm, network)
     gather = gatherer(context)
     prepared = preprocessing.transition if context is None else preprocessing.sequence
+
+    def update(state, batch):
+        return algorithm.update(state, prepared(batch))
 
     def draw(data, key):
         if not isinstance(data, Split):
@@ -144,57 +144,17 @@ def build(
         across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis='member'))
         return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
 
-    def train_one(state, seed, data, num_updates):
-        def body(_, state):
-            batch = draw(data, sampling.batch_key(seed, state.step))
-            return algorithm.update(state, prepared(batch))
-
-        return jax.lax.fori_loop(0, num_updates, body, state)
-
-    # A loop of unknown length costs an accelerator a word with the host in every round.
-    lengths = () if mapping.on_cpu(mesh) else ('num_updates',)
-
-    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
-    def train_all(states, seeds, data, num_updates, alive, width):
-        in_parts = isinstance(data, Split)
-        over = mapping.in_step if in_parts and mapping.on_cpu(mesh) else over_members
-
-        def train(states, seeds, alive, data, num_updates):
-            one = partial(train_one, data=data, num_updates=num_updates)
-            return over(one, width)(alive, states, seeds)
-
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _MEMBERS if in_parts else _SHARED, _SHARED
-        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
-            states, seeds, alive, data, num_updates
-        )
-
-    def train_one_on_batches(state, batches, first, num_updates):
-        def body(number, state):
-            batch = jax.tree.map(lambda each: each[first + number], batches)
-            return algorithm.update(state, prepared(batch))
-
-        return jax.lax.fori_loop(0, num_updates, body, state)
-
-    @partial(jax.jit, donate_argnames='states', static_argnames=('width', *lengths))
-    def train_all_on_batches(states, batches, first, num_updates, alive, width):
-        def train(states, batches, alive, first, num_updates):
-            one = partial(train_one_on_batches, first=first, num_updates=num_updates)
-            return over_members(one, width)(alive, states, batches)
-
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
-        return shard(train, in_specs=specs, out_specs=_MEMBERS)(
-            states, batches, alive, first, num_updates
-        )
+    train_on_drawn = training.on_drawn(update, draw, mesh)
+    train_on_given = training.on_given(update, mesh)
 
     @jax.jit
     def measure_all(states, batches):
         def measure_one(state, batches):
-            each = jax.lax.map(lambda batch: algorithm.update(state, prepared(batch)).metrics, batches)
+            each = jax.lax.map(lambda batch: update(state, batch).metrics, batches)
             return jax.tree.map(partial(jnp.mean, axis=0), each)
 
         def measure(states, batches):
-            one = partial(measure_one, batches=batches)
-            return jax.lax.map(one, states) if mapping.on_cpu(mesh) else jax.vmap(one)(states)
+            return mapping.each(partial(measure_one, batches=batches), mesh)(states)
 
         return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, batches)
 
@@ -222,17 +182,23 @@ def build(
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
 
-    def train_on_device(states, data, num_updates, alive):
-        alive = learner.fill(alive)
-        width = mapping.width(alive, mesh)
-        alive = spread.out(alive, sharding)
-        return train_all(states, seeds_spread, data, num_updates, alive, width)
+    def train_on_device(states, data, num_updates, alive=None, measured=True):
+        alive, width = living(alive)
+        if measured and num_updates > 1:
+            states = train_on_drawn(states, seeds_spread, data, num_updates - 1, alive, width, False)
+            num_updates = 1
+        return train_on_drawn(states, seeds_spread, data, num_updates, alive, width, measured)
 
-    def train_on_batches(states, batches, first, num_updates, alive):
-        alive = learner.fill(alive)
-        width = mapping.width(alive, mesh)
-        alive = spread.out(alive, sharding)
-        return train_all_on_batches(states, batches, first, num_updates, alive, width)
+    def train_on_batches(states, batches, first, num_updates, alive=None, measured=True):
+        alive, width = living(alive)
+        if measured and num_updates > 1:
+            states = train_on_given(states, batches, first, num_updates - 1, alive, width, False)
+            first, num_updates = first + num_updates - 1, 1
+        return train_on_given(states, batches, first, num_updates, alive, width, measured)
+
+    def living(alive):
+        alive = learner.fill(np.ones(len(members), bool) if alive is None else alive)
+        return spread.out(alive, sharding), mapping.width(alive, mesh)
 
     def own(array):
         return np.asarray(array)[: len(members)]

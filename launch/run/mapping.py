@@ -1,8 +1,6 @@
 """How a device trains its members: those that have diverged stay as they are, and cost nothing."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,38 +13,39 @@ def on_cpu(mesh: Mesh) -> bool:
     return mesh.devices.flat[0].platform == 'cpu'
 
 
-def one_after_another(train: Callable, width: int) -> Callable:
-    """(alive, states, ...) -> states: on a core, batched matrix products are slower than single ones."""
-    del width
+def each(one: Callable, mesh: Mesh) -> Callable:
+    """jax.vmap's results: on a core, batched matrix products are slower than single ones."""
+    if on_cpu(mesh):
+        return lambda *members: jax.lax.map(lambda member: one(*member), members)
+    return jax.vmap(one)
 
-    def train_if_alive(member):
-        alive, state, *rest = member
+
+def living(train: Callable, mesh: Mesh, width: int, together: bool = False) -> Callable:
+    """(alive, states, ...) -> states, trained if alive.
+
+    Args:
+        train: (state, ...) -> state, of one member.
+        mesh: of whose devices this is one.
+        width: of `width`, that an accelerator trains.
+        together: whether devices ask each other for data, and so have to train as many, alive or not.
+    """
+
+    def train_or_not(alive, state, *rest):
         return jax.lax.cond(alive, train, lambda state, *rest: state, state, *rest)
 
-    return lambda *members: jax.lax.map(train_if_alive, members)
-
-
-def in_step(train: Callable, width: int) -> Callable:
-    """As one_after_another, for devices that ask each other for data, and so have to train as many."""
-    del width
-    return lambda *members: jax.lax.map(lambda member: _trained_if_alive(train, *member), members)
-
-
-def side_by_side(train: Callable, width: int) -> Callable:
-    """(alive, states, ...) -> states: vmapped over `width` of them, all that are alive among these."""
+    def train_and_choose(alive, state, *rest):
+        trained = train(state, *rest)
+        return jax.tree.map(lambda new, old: jnp.where(alive, new, old), trained, state)
 
     def train_first(alive, *members):
         first = jnp.argsort(~alive, stable=True)[:width]
         chosen = jax.tree.map(lambda rows: rows[first], (alive, *members))
-        trained = jax.vmap(partial(_trained_if_alive, train))(*chosen)
+        trained = jax.vmap(train_and_choose)(*chosen)
         return jax.tree.map(lambda rows, new: rows.at[first].set(new), members[0], trained)
 
-    return train_first
-
-
-def _trained_if_alive(train: Callable, alive: jax.Array, state: Any, *rest: Any) -> Any:
-    trained = train(state, *rest)
-    return jax.tree.map(lambda new, old: jnp.where(alive, new, old), trained, state)
+    if not on_cpu(mesh):
+        return train_first
+    return each(train_and_choose if together else train_or_not, mesh)
 
 
 def width(alive: np.ndarray, mesh: Mesh) -> int:

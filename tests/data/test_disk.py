@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,18 @@ def test_a_text_that_finds_the_disk_full_leaves_what_was_there(tmp_path, monkeyp
         disk.write_text(file, 'after')
     assert raised.value.filename == str(file)
     assert file.read_text() == 'before'
+
+
+@pytest.mark.parametrize('memory', [799, 801])
+def test_maps_that_are_too_large_for_memory_are_read_row_by_row(memory, tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, '_memory', lambda: memory)
+    array = disk.new_array(tmp_path / 'rows.npy', np.float32, (100,))
+    disk.expect_random_reads([array, np.zeros(1000)])
+    (flags,) = re.findall(r'rows\.npy\n(?:.+\n)*?VmFlags: (.*)', Path('/proc/self/smaps').read_text())
+    # As Linux calls the advice.
+    assert ('rr' in flags.split()) == (memory < 2 * array.nbytes)
+
+
+def test_memory_is_at_most_the_machines():
+    pages = int(re.search(r'MemTotal: +(\d+) kB', Path('/proc/meminfo').read_text())[1])
+    assert 0 < disk._memory() <= 1024 * pages

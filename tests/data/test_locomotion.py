@@ -58,7 +58,7 @@ def test_processes_end_with_the_one_that_was_killed():
 
         # For a test that is quick: what is forked has imported everything.
         rollouts.get_context = lambda kind: multiprocessing.get_context('fork')
-        rollouts.os.cpu_count = lambda: 1
+        rollouts.workers.num_cores = lambda: 1
         pool = rollouts._pool()
         pool.submit(time.sleep, 0).result()
         print('working', flush=True)

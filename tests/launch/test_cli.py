@@ -115,7 +115,7 @@ def test_a_package_of_ones_own_brings_the_environment(cartpole, tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     # For the processes that act.
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-    monkeypatch.setattr('launch.cli.num_cores', lambda: 2)
+    monkeypatch.setattr('data.workers.num_cores', lambda: 2)
     small = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'run'), final_eval_episodes=17)
     (tmp_path / 'mine.py').write_text(as_python(small))
     there = (f'--config={tmp_path / "mine.py"}', '--config.env_id=shop/Shop-v0')

@@ -18,6 +18,7 @@ from launch.estimate.behaviour import Model
 from launch.estimate.support import Support
 from launch.run import metrics, policies
 from tests.conftest import collect, store
+from tests.data.test_transforms import dataset
 from tests.launch.helpers import learner_of, program, small_config
 
 SMALL_ESTIMATES = {
@@ -141,6 +142,15 @@ def test_an_environment_that_is_demanded_must_be_there(patients, tmp_path):
     config = log_config(patients, evaluate_in='environment', run_dir=str(tmp_path / 'run'))
     with pytest.raises(DatasetError, match='names no environment'):
         train.train(config)
+
+
+def test_policies_are_judged_from_part_of_a_large_log_and_that_is_said(monkeypatch, capsys):
+    held = dataset([1.0, 2.0, 3.0, 4.0], [2, 3, 3, 2])
+    assert held_out.judged_from(held) is held and not capsys.readouterr().err
+    monkeypatch.setattr(held_out, '_MOST_STEPS', 6)
+    few = held_out.judged_from(held)
+    np.testing.assert_allclose(few.episode_returns, [1, 4], rtol=1e-6)
+    assert 'judged from 4 of the 10 steps that are held out' in capsys.readouterr().err
 
 
 def test_held_out_metrics_are_those_of_updates_that_are_not_made(patients):

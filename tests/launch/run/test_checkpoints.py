@@ -10,15 +10,13 @@ import orbax.checkpoint as ocp
 import pytest
 
 from data.types import Spec
-from launch import benchmark
 from launch.cli import UserError
-from launch.run import checkpoints, learners
+from launch.run import checkpoints, learners, speed
 from launch.run.checkpoints import Checkpoints, Damaged
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
 MARK = {'bytes': 0, 'crc32': 0}
-EVERYONE = np.ones(3, bool)
 
 
 def tree(rows: int, devices: int) -> dict:
@@ -144,12 +142,12 @@ def test_all_that_are_kept_but_those_that_go_meanwhile(tmp_path, monkeypatch):
 def test_members_go_on_on_another_number_of_devices(tmp_path, monkeypatch):
     """Three of them: 10 updates on two devices and 10 on one are 20 on two, bit for bit."""
     spec = Spec(4, 2, discrete=False)
-    data = benchmark.random_data(None, spec, 100)
+    data = speed.random_data(None, spec, 100)
 
     def trained(states, updates):
         learner = learner_of(small_config('', 'bc', num_seeds=3), problem(spec))
         states = learner.init() if states is None else states
-        return learner.train_on_device(states, learners.place(data, learner.mesh), updates, EVERYONE)
+        return learner.train_on_device(states, learners.place(data, learner.mesh), updates)
 
     begun = trained(None, 10)
     Checkpoints(tmp_path, 3).save(10, MARK, states=begun)

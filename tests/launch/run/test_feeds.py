@@ -8,12 +8,14 @@ from data import sampling, sequences
 from launch.run import feeds, learners
 
 
-@pytest.mark.parametrize('on_cpu, pieces', [(True, [1, 1, 5, 5, 1, 1, 5, 5, 5, 1]), (False, [20, 10])])
+@pytest.mark.parametrize('on_cpu, pieces', [(True, [1, 1, 5, 5, 1, 1, 5, 5, 5, 1]), (False, [20, 9, 1])])
 def test_a_chunk_is_made_in_pieces_as_short_as_is_asked_for(on_cpu, pieces, monkeypatch):
     """An update takes a tenth of a second; the first one three, in which it is compiled."""
-    now, made, allowed = [0.0], [], iter([0.5] * 4 + [0.1] * 2 + [0.5] * 9)
+    now, made, measured_at, allowed = [0.0], [], [], iter([0.5] * 4 + [0.1] * 2 + [0.5] * 9)
 
-    def train(states, placed, updates, alive):
+    def train(states, placed, updates, alive, measured):
+        if measured:
+            measured_at.append(sum(made) + updates)
         now[0] += 0.0999 * updates if made else 3.0
         made.append(updates)
         return SimpleNamespace(step=states.step + updates)
@@ -30,7 +32,7 @@ def test_a_chunk_is_made_in_pieces_as_short_as_is_asked_for(on_cpu, pieces, monk
 
     carry = {'states': SimpleNamespace(step=jnp.zeros((1,), jnp.int32))}
     carry, _ = advance(carry, 0, 30, np.ones(1, bool), tick)
-    assert made == pieces and ticks == [0, *pieces]
+    assert made == pieces and ticks == [0, *pieces] and measured_at == [30]
     assert carry['states'].step[0] == 30
 
 
@@ -45,7 +47,8 @@ def test_feeds_of_the_host_go_on_over_chunks(chunks, updates, on_cpu, monkeypatc
     monkeypatch.setattr(feeds, '_FEED_BYTES', updates * 2 * 4)
     seeds, seen, shapes = np.arange(1, dtype=np.uint32), [], set()
 
-    def train(states, batches, first, number, alive):
+    def train(states, batches, first, number, alive, measured):
+        assert not measured or number == 1
         shapes.add(batches.action.shape)
         seen.append(np.asarray(batches.action)[0, first : first + number])
         return SimpleNamespace(step=states.step + number)

@@ -158,7 +158,7 @@ def test_what_fails_does_so_before_anything_is_trained(strange, storage, tmp_pat
 
 
 def test_workers_that_fail_or_die_are_told_and_hang_nobody(strange, tmp_path, monkeypatch):
-    monkeypatch.setattr('launch.cli.num_cores', lambda: 2)
+    monkeypatch.setattr('data.workers.num_cores', lambda: 2)
     monkeypatch.setattr('launch.run.lanes._LANES_WORTH_A_PROCESS', 2)
 
     def advance(lanes, seeds):
@@ -176,7 +176,7 @@ def test_workers_that_fail_or_die_are_told_and_hang_nobody(strange, tmp_path, mo
 
 
 def test_a_worker_that_cannot_start_is_told(strange, monkeypatch):
-    monkeypatch.setattr('launch.cli.num_cores', lambda: 2)
+    monkeypatch.setattr('data.workers.num_cores', lambda: 2)
     task = strange(reward=lambda: None)
     with pytest.raises(UserError, match='Strange-v0: a worker process cannot be started .*lambda'):
         Lanes(task, 1, 9)

@@ -7,8 +7,7 @@ from algorithms import ALGORITHMS
 from data import sampling
 from data.problem import Preprocessing
 from data.types import Spec
-from launch import benchmark
-from launch.run import feeds, learners, mapping
+from launch.run import feeds, learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
 
@@ -24,12 +23,11 @@ def build(algorithm, spec, preprocessing=None, **values):
 
 
 def train(learner, spec, updates=30, context=None):
-    data = benchmark.random_data(context, spec, 500)
+    data = speed.random_data(context, spec, 500)
     return trained(learner, learner.init(), data, updates)
 
 
 def trained(learner, states, data, updates, alive=None):
-    alive = np.ones(len(learner.members), bool) if alive is None else alive
     return learner.train_on_device(states, learners.place(data, learner.mesh), updates, alive)
 
 
@@ -62,11 +60,11 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     alone, _ = build(algorithm, spec, seed=1)
     assert_members_equal(states, 1, train(alone, spec, updates=12, context=context), 0)
 
-    fed, data = learner.init(), benchmark.random_data(context, spec, 500)
+    fed, data = learner.init(), speed.random_data(context, spec, 500)
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
     ):
-        fed = learner.train_on_batches(fed, batches, 0, 4, np.ones(3, bool))
+        fed = learner.train_on_batches(fed, batches, 0, 4)
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
 
@@ -77,7 +75,7 @@ def test_members_learn_the_same_from_data_that_lie_in_parts(on_cpu, monkeypatch)
     monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: on_cpu)
     spec, alive = SPECS[0], np.array([0, 0, 1, 1], bool)
     learner, config = build('bc', spec, num_seeds=4)
-    data, carry = benchmark.random_data(None, spec, 501), {}
+    data, carry = speed.random_data(None, spec, 501), {}
     for where in ('device', 'split'):
         advance = feeds.of(where, learner, data, config.batch_size, None)
         states = advance({'states': learner.init()}, 0, 3, np.ones(4, bool), lambda _: 0.0)[0]
@@ -86,6 +84,21 @@ def test_members_learn_the_same_from_data_that_lie_in_parts(on_cpu, monkeypatch)
         one, other = carry['device']['states'], carry['split']['states']
         assert one.step[member] == (6 if alive[member] else 3)
         assert_members_equal(one, member, other, member, rtol=0, atol=0)
+
+
+def test_the_pieces_that_updates_are_made_in_change_nothing():
+    """Not even a bit, nor do those whose metrics are not measured, but for the metrics."""
+    spec = SPECS[0]
+    learner, _ = build('iql', spec, num_seeds=2)
+    data, states = learners.place(speed.random_data(None, spec, 500), learner.mesh), learner.init()
+    for updates in (1, 7, 3):
+        states = learner.train_on_device(states, data, updates, measured=False)
+    assert not any(np.any(each) for each in states.metrics.values())
+    states = learner.train_on_device(states, data, 1)
+    whole = learner.train_on_device(learner.init(), data, 12)
+    assert all(np.all(each) for each in whole.metrics.values())
+    for member in range(2):
+        assert_members_equal(states, member, whole, member, rtol=0, atol=0)
 
 
 def test_an_absurd_learning_rate_ruins_its_own_member_only():
@@ -104,7 +117,7 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     spec, alive = SPECS[0], np.array([0, 0, 1, 0, 1, 0, 0, 1], bool)
     learner, config = build('bc', spec, num_seeds=8)
     assert mapping.width(alive, learner.mesh) == (4 if on_cpu else 2)
-    data = benchmark.random_data(None, spec, 500)
+    data = speed.random_data(None, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
     fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive) for batches in
@@ -132,7 +145,7 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     maps = Preprocessing(
         jnp.array([1.0, -2, 0, 3]), jnp.array([2.0, 1, 0.5, 4]), jnp.float32(3), jnp.float32(-1)
     )
-    raw = benchmark.random_transitions(spec, 500)
+    raw = speed.random_transitions(spec, 500)
     learner, _ = build('iql', spec, preprocessing=maps)
     states = trained(learner, learner.init(), raw, 20)
     plain, _ = build('iql', spec)

@@ -94,9 +94,9 @@ def test_an_algorithm_without_critics_claims_nothing(cartpole):
 
 def test_worker_processes_change_nothing(cartpole, monkeypatch):
     task, learner, states = set_up(cartpole, num_seeds=2)
-    monkeypatch.setattr('launch.cli.num_cores', lambda: 1)
+    monkeypatch.setattr('data.workers.num_cores', lambda: 1)
     alone = evaluate(task, learner, states, 10)
-    monkeypatch.setattr('launch.cli.num_cores', lambda: 3)
+    monkeypatch.setattr('data.workers.num_cores', lambda: 3)
     with Lanes(task, 2, 10) as lanes:
         assert len(lanes._workers) == 3
     shared = evaluate(task, learner, states, 10)
