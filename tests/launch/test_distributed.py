@@ -57,31 +57,26 @@ def assert_same(path, other):
 
 def test_four_processes_train_as_one_does_and_one_goes_on(pendulum, tmp_path):
     """Four members, of which each process has one, and its share of the batches."""
-    values = {'num_seeds': 4, 'dataset_on': 'host', 'standardize_observations': True}
+    values = {'num_seeds': 4, 'dataset_on': 'host', 'final_eval_episodes': 1}
     config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'four'), num_updates=20, **values)
     ended = ends(launch(config, tmp_path, 4))
     assert [code for _, _, code in ended] == [0] * 4, ended
     assert 'Run directory' in ended[0][0]
     assert [(out, errors) for out, errors, _ in ended[1:]] == [('', '')] * 3
-
-    whole = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'whole'), num_updates=20, **values)
+    assert len(metrics.read(tmp_path / 'four')) == 12
+    config.extend, config.num_updates = True, 40
+    whole = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'whole'), **values)
     assert_same(train.train(config), train.train(whole))
-    # From their checkpoint, another number of processes goes on.
-    for each in (config, whole):
-        each.extend, each.num_updates = True, 40
-        train.train(each)
-    assert_same(tmp_path / 'four', tmp_path / 'whole')
 
 
-def test_two_processes_are_judged_from_the_log_as_one_is(cartpole, tmp_path):
+def test_two_processes_are_judged_from_the_log_as_one_is(pendulum, tmp_path):
     """Three members, of which one process has two, or one and a copy; and each half of the steps."""
     values = SMALL_ESTIMATES | {'evaluate_in': 'log', 'num_seeds': 3, 'num_updates': 20}
-    config = small_config(cartpole, 'bc', run_dir=str(tmp_path / 'two'), dataset_on='split', **values)
+    config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'two'), dataset_on='split', **values)
     ended = ends(launch(config, tmp_path, 2))
     assert [code for _, _, code in ended] == [0, 0] and ended[1][:2] == ('', ''), ended
     config.run_dir, config.dataset_on = str(tmp_path / 'one'), 'device'
-    train.train(config)
-    assert_same(tmp_path / 'two', tmp_path / 'one')
+    assert_same(tmp_path / 'two', train.train(config))
 
 
 def test_what_one_process_finds_wrong_ends_all_and_is_said_once(cartpole, tmp_path):
