@@ -128,7 +128,7 @@ def suite(
     batch_size: int | None,
     most_updates: int,
     chunks: int,
-    minutes: float,
+    minutes: int,
 ) -> Iterator[dict]:
     """Yields a row for every (members, algorithm, precision).
 
@@ -139,7 +139,7 @@ def suite(
     for members, name, precision in table:
         row = {'algorithm': name, 'members': members, 'precision': precision}
         if time.monotonic() > end:
-            yield row | {'left_out': f'as is all that follows: the {minutes:g} minutes are over'}
+            yield row | {'left_out': f'as is all that follows: the {minutes} minutes are over'}
             return
         algorithm, config = ALGORITHMS[name], config_of(name, batch_size)
         spec = Spec(observation_size, action_size, 'continuous' not in algorithm.ACTIONS)
@@ -175,6 +175,6 @@ if __name__ == '__main__':
     flags.DEFINE_integer('chunks', 7, 'chunks timed', 1, 10_000)
     flags.DEFINE_list('hidden_sizes', None, "of the networks, if not the config's")
     flags.DEFINE_bool('suite', False, 'measure all algorithms, 1 to 128 members, both precisions')
-    flags.DEFINE_float('minutes', 10, 'that a suite may take', 0.01, 100_000)
+    flags.DEFINE_integer('minutes', 10, 'that a suite may take', 1, 100_000)
     flags.DEFINE_string('json', None, 'file to append the row to, as a line of JSON')
     cli.start(main)

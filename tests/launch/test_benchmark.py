@@ -14,9 +14,9 @@ from tests.launch.helpers import program
 
 
 def test_a_row_is_consistent():
-    config = benchmark.config_of('iql', batch_size=8)
+    config = benchmark.config_of('bc', batch_size=8)
     row = speed.measure(
-        'iql', Spec(3, 2, discrete=False), 2, config, updates=3, chunks=1, flops=7.0, matmul=100.0
+        'bc', Spec(3, 2, discrete=False), 2, config, updates=3, chunks=1, flops=7.0, matmul=100.0
     )
     assert row['batch_size'] == 8 and row['flop_per_update'] == 7
     assert row['updates_per_second_per_member'] == pytest.approx(row['updates_per_second'] / 2)

@@ -69,9 +69,10 @@ def test_four_processes_train_as_one_does_and_one_goes_on(pendulum, tmp_path):
     assert_same(train.train(config), train.train(whole))
 
 
-def test_two_processes_are_judged_from_the_log_as_one_is(pendulum, tmp_path):
+@pytest.mark.parametrize('judge', ['auto', pytest.param('log', marks=pytest.mark.slow)])
+def test_two_processes_train_and_are_judged_as_one_is(judge, pendulum, tmp_path):
     """Three members, of which one process has two, or one and a copy; and each half of the steps."""
-    values = SMALL_ESTIMATES | {'evaluate_in': 'log', 'num_seeds': 3, 'num_updates': 20}
+    values = SMALL_ESTIMATES | {'evaluate_in': judge, 'num_seeds': 3, 'num_updates': 20}
     config = small_config(pendulum, 'bc', run_dir=str(tmp_path / 'two'), dataset_on='split', **values)
     ended = ends(launch(config, tmp_path, 2))
     assert [code for _, _, code in ended] == [0, 0] and ended[1][:2] == ('', ''), ended

@@ -107,7 +107,8 @@ def test_an_error_of_the_system_is_one_sentence(monkeypatch, error, said):
         raise error
 
     monkeypatch.setattr(cli.app, 'run', lambda main, **parser: fail([]))
-    monkeypatch.setattr(cli.flags, 'DEFINE_multi_string', lambda *arguments: None)
+    for kind in ('multi_string', 'bool'):
+        monkeypatch.setattr(cli.flags, f'DEFINE_{kind}', lambda *arguments: None)
     with pytest.raises(SystemExit) as raised:
         cli.start(fail)
     assert raised.value.code.startswith(f'error: {said}')

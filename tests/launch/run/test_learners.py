@@ -28,7 +28,8 @@ def train(learner, spec, updates=30, context=None):
 
 
 def trained(learner, states, data, updates, alive=None):
-    return learner.train_on_device(states, learners.place(data, learner.mesh), updates, alive)
+    placed = learners.place(data, learner.mesh)
+    return learner.train_on_device(states, placed, updates, alive, measured=False)
 
 
 def leaves(states, member):
@@ -64,7 +65,7 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     for batches in sampling.host_batches(
         data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
     ):
-        fed = learner.train_on_batches(fed, batches, 0, 4)
+        fed = learner.train_on_batches(fed, batches, 0, 4, measured=False)
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
 
@@ -120,7 +121,7 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     data = speed.random_data(None, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
-    fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive) for batches in
+    fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive, False) for batches in
             sampling.host_batches(data, learner.seeds, config.batch_size, [0], 12))  # fmt: skip
     for member in range(8):
         expected = every if alive[member] else begun
