@@ -11,6 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from networks.products import dot_general
+
 _STD = 0.02
 _EPSILON = 1e-5
 
@@ -29,7 +31,8 @@ class SelfAttention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, training: bool) -> jax.Array:
         size = x.shape[-1]
-        heads = nn.DenseGeneral((3, self.num_heads, size // self.num_heads), kernel_init=_normal())(x)
+        of_heads = 3, self.num_heads, size // self.num_heads
+        heads = nn.DenseGeneral(of_heads, kernel_init=_normal(), dot_general=dot_general)(x)
         query, key, value = (heads[:, :, i] for i in range(3))
         if training and self.dropout_rate > 0:
             scores = jnp.einsum('btnh,bsnh->bnts', query, key) / jnp.sqrt(query.shape[-1])
@@ -41,7 +44,7 @@ class SelfAttention(nn.Module):
             attended = jax.nn.dot_product_attention(
                 query, key, value, mask=mask[:, None, None, :], is_causal=True
             )
-        return nn.Dense(size, kernel_init=self.output_init)(attended.reshape(x.shape))
+        return _dense(size, self.output_init)(attended.reshape(x.shape))
 
 
 class Block(nn.Module):
@@ -59,8 +62,8 @@ class Block(nn.Module):
 
         attention = SelfAttention(self.num_heads, self.output_init, self.dropout_rate)
         x = x + drop(attention(nn.LayerNorm(_EPSILON)(x), mask, training))
-        hidden = nn.Dense(4 * x.shape[-1], kernel_init=_normal())(nn.LayerNorm(_EPSILON)(x))
-        return x + drop(nn.Dense(x.shape[-1], kernel_init=self.output_init)(self.activation(hidden)))
+        hidden = _dense(4 * x.shape[-1], _normal())(nn.LayerNorm(_EPSILON)(x))
+        return x + drop(_dense(x.shape[-1], self.output_init)(self.activation(hidden)))
 
 
 class GPT2(nn.Module):
@@ -91,6 +94,10 @@ class GPT2(nn.Module):
                 x, mask, training
             )
         return nn.LayerNorm(_EPSILON)(x)
+
+
+def _dense(size: int, kernel_init: nn.initializers.Initializer) -> nn.Dense:
+    return nn.Dense(size, kernel_init=kernel_init, dot_general=dot_general)
 
 
 def _normal() -> nn.initializers.Initializer:

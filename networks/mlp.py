@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from networks.products import dot_general
+
 
 def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
     """Initialises uniformly in [-bound, bound)."""
@@ -27,7 +29,9 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         initializer = symmetric_uniform(x.shape[-1] ** -0.5)
-        return nn.Dense(self.features, kernel_init=initializer, bias_init=initializer)(x)
+        return nn.Dense(
+            self.features, kernel_init=initializer, bias_init=initializer, dot_general=dot_general
+        )(x)
 
 
 class MLP(nn.Module):
