@@ -29,6 +29,8 @@ from launch.cli import Interrupted, UserError
 
 # Seconds in which all processes of a run have to be there.
 _MEETING = 120
+# Seconds for which whoever has failed waits for the others to hear of it.
+_HEARING = 60
 # What an exchange begins with: whoever fails says so to whatever the others are exchanging.
 _CONTENT, _FAILURE = b'.', b'!'
 
@@ -74,14 +76,21 @@ def joined() -> Iterator[None]:
         _leave_at_exit(128 + error.args[0] if isinstance(error, Interrupted) else 1)
         raise
     except Exception as error:
-        said = str(error) if isinstance(error, UserError | DatasetError) else repr(error)
+        plain = isinstance(error, UserError | DatasetError | OSError)
+        said = str(error) if plain else repr(error)
         failure = _FAILURE + said.encode()
+        # They may be waiting for this one's part of something else, such as a checkpoint.
+        waiting = threading.Timer(_HEARING, _leave, [1, f'error: {said}'])
+        waiting.daemon = True
+        waiting.start()
         try:
             found = _exchange(failure)
         except _Lost as lost:
             _leave_at_exit(1)
             # What jax says of those who are gone comes to the same.
             raise (lost if isinstance(error, jax.errors.JaxRuntimeError) else error) from None
+        finally:
+            waiting.cancel()
         # What several find wrong is said by one of them.
         if failure in found[: jax.process_index()]:
             sys.exit(1)

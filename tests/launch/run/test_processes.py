@@ -95,6 +95,27 @@ def test_whoever_fails_is_heard_whatever_the_others_exchange(monkeypatch):
             exchange(content)
 
 
+def test_whoever_fails_does_not_wait_for_ever_until_it_is_heard(monkeypatch):
+    class Flags(dict):
+        distributed = False
+
+    gone, said = threading.Event(), []
+
+    def leave(code, text):
+        said.append((code, text))
+        gone.set()
+
+    none = SimpleNamespace(value=None)
+    given = Flags(coordinator=none, num_processes=none, process_id=none)
+    monkeypatch.setattr(processes.flags, 'FLAGS', given)
+    monkeypatch.setattr(processes, '_HEARING', 0.01)
+    monkeypatch.setattr(processes, '_leave', leave)
+    monkeypatch.setattr(processes, '_exchange', lambda content: gone.wait(10) and [content])
+    with pytest.raises(UserError, match='^the disk is full$'), processes.joined():
+        raise UserError('the disk is full')
+    assert said == [(1, 'error: the disk is full')]
+
+
 def test_what_fails_in_the_midst_of_a_chunk_is_raised_where_processes_meet():
     def failing():
         yield Wait(lambda: True, 0.5)
