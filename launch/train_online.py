@@ -110,39 +110,37 @@ def _train(
     directory.begin(path, config, task, dataset)
     checkpoints = Checkpoints(path, len(members))
     metrics.rewind(path, checkpoints)
-    step = checkpoints.latest() or 0
-    if step < config.num_updates:
-        learner = learners.build(
-            ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members,
-            config.hparams.to_dict(), config.network, config.batch_size,
+    learner = learners.build(
+        ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members,
+        config.hparams.to_dict(), config.network, config.batch_size,
+    )  # fmt: skip
+    states, offline = learner.init(), None
+    if source and checkpoints.latest() is None:
+        _, before = Checkpoints(source, len(members)).restore_latest(states=states)
+        states = before['states'].replace(hparams=states.hparams)
+    if dataset:
+        offline = learners.place(dataset.transitions, learner.mesh)
+    buffers = replays.build(
+        task.spec, learner, config.replay_capacity, config.batch_size, offline,
+        config.offline_share,
+    )  # fmt: skip
+    actors = Actors(task, learner, config.random_steps)
+    advance = _acting(
+        path, learner, actors, buffers, config.random_steps, config.eval_interval,
+        config.num_updates,
+    )  # fmt: skip
+    wandb = directory.identity(config) if config.wandb else None
+    with (
+        closing(actors),
+        rollouts.judging(
+            learner, task, config.eval_episodes, config.final_eval_episodes
+        ) as judge,
+        loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
+    ):
+        loop.train(
+            {'states': states, 'replay': buffers.empty()}, advance, members, config.num_updates,
+            config.log_interval, config.algorithm, record, 'step',
         )  # fmt: skip
-        states, offline = learner.init(), None
-        if source and not step:
-            _, before = Checkpoints(source, len(members)).restore_latest(states=states)
-            states = before['states'].replace(hparams=states.hparams)
-        if dataset:
-            offline = learners.place(dataset.transitions, learner.mesh)
-        buffers = replays.build(
-            task.spec, learner, config.replay_capacity, config.batch_size, offline,
-            config.offline_share,
-        )  # fmt: skip
-        actors = Actors(task, learner, config.random_steps)
-        advance = _acting(
-            path, learner, actors, buffers, config.random_steps, config.eval_interval,
-            config.num_updates,
-        )  # fmt: skip
-        wandb = directory.identity(config) if config.wandb else None
-        with (
-            closing(actors),
-            rollouts.judging(
-                learner, task, config.eval_episodes, config.final_eval_episodes
-            ) as judge,
-            loop.recording(path, checkpoints, judge, config.eval_interval, wandb) as record,
-        ):
-            loop.train(
-                {'states': states, 'replay': buffers.empty()}, advance, members, config.num_updates,
-                config.log_interval, config.algorithm, record, 'step',
-            )  # fmt: skip
     finished.finish(path, title, task, config.num_updates)
 
 

@@ -2,7 +2,7 @@
 
 Every array has a leading axis of members, each of them once: what fills the mesh of a machine's devices
 (learners) is added where a checkpoint is restored, on however many devices of whatever kind. Beside the
-arrays, a checkpoint says which part of metrics.jsonl it was made after (metrics.Mark), and
+arrays, a checkpoint says which part of metrics.jsonl it was made after (metrics.rewind), and
 checkpoints/STEP/files.json how long its files are and what their checksums were. Several processes save
 one checkpoint together, each the rows that are on its devices, and all read the whole of it.
 """

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import platformdirs
 
 from data import disk
 
@@ -30,7 +29,7 @@ def keep() -> None:
     """Has JAX keep what it compiles, unless it was told where already; call before any jax work."""
     if jax.config.jax_compilation_cache_dir is not None:
         return
-    path = platformdirs.user_cache_path('offline-rl-jax') / 'compiled'
+    path = disk.own() / 'compiled'
     try:
         disk.check_directory(path)
         # What lies there is run as it is: it is nobody else's to write.

@@ -56,20 +56,42 @@ class Record(NamedTuple):
 
 
 class _Evaluation:
-    """A judgement that is made in turns, and the rows that are to follow its own."""
+    """A judgement that is made in turns, and the rows that are to follow its own.
+
+    What fails in a turn is raised when it is asked whether it is `over`: in the midst of a chunk other
+    processes may be waiting for this one's part of the training.
+    """
 
     def __init__(self, step: int, turns: Turns[list[tuple[Member, dict[str, float]]]]):
         self.step, self.later = step, []
         self.judged: list[tuple[Member, dict[str, float]]] | None = None
         self._turns, self._wait = turns, Wait(lambda: True, 0.0)
+        self._failure: Exception | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether there are no more turns to take."""
+        return self.judged is not None or self._failure is not None
+
+    def over(self) -> bool:
+        """Whether all processes have judged.
+
+        Raises:
+            Exception: what failed, here or in another process.
+        """
+        if self._failure:
+            raise self._failure
+        return all(processes.gather(self.judged is not None))
 
     def take_turn(self, patient: bool) -> float:
         """One turn, if it has not to wait or is to wait for it; the share that is done."""
-        if self.judged is None and (patient or self._wait.over()):
+        if not self.stands and (patient or self._wait.over()):
             try:
                 self._wait = next(self._turns)
             except StopIteration as end:
                 self.judged = end.value
+            except Exception as error:
+                self._failure = error
         return self._wait.share
 
 
@@ -88,14 +110,14 @@ class _Reporter:
     def tick(self, steps: int) -> float:
         """A piece of training is done; the evaluation, if there is one, has its turn."""
         self._progress.update(steps)
-        if self._evaluation is None or self._evaluation.judged is not None:
+        if self._evaluation is None or self._evaluation.stands:
             return _PIECE_SECONDS
         self._evaluation.take_turn(patient=False)
         return _PIECE_SECONDS_BESIDE
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of a chunk."""
-        if self._evaluation is not None and self._judged_by_all():
+        if self._evaluation is not None and self._evaluation.over():
             self.conclude()
         if self._evaluation is not None:
             self._evaluation.later += rows
@@ -112,9 +134,9 @@ class _Reporter:
         evaluation, said = self._evaluation, time.monotonic()
         if evaluation is None:
             return
-        while not self._judged_by_all():
+        while not evaluation.over():
             until = time.monotonic() + _ROUND_SECONDS
-            while evaluation.judged is None and time.monotonic() < until:
+            while not evaluation.stands and time.monotonic() < until:
                 share = evaluation.take_turn(patient=True)
                 if time.monotonic() > said + _WORD_SECONDS:
                     self._progress.set_postfix_str(f'evaluated: {share:.0%}')
@@ -131,9 +153,6 @@ class _Reporter:
         values = [measured[name] for _, measured in judged]
         if not np.isnan(values).all():
             self._progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
-
-    def _judged_by_all(self) -> bool:
-        return all(processes.gather(self._evaluation.judged is not None))
 
 
 def standing(path: Path, num_steps: int) -> str:
@@ -214,8 +233,10 @@ def train(
                 for index, member in enumerate(members)
             ])  # fmt: skip
             if due:
+                # Also where all hear of it if the first could not write.
+                mark = processes.by_first(lambda: record.log.mark)
                 # orbax 0.11 takes no tree that is an array itself.
-                record.checkpoints.save(step, record.log.mark, diverged=[diverged], **carry)
+                record.checkpoints.save(step, mark, diverged=[diverged], **carry)
                 reporter.judge(step, states, diverged, step == num_steps)
         reporter.conclude()
     return carry['states']

@@ -130,8 +130,6 @@ def curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
 class Unwritten:
     """The log of a process that leaves it to the first."""
 
-    mark: dict[str, int] = {}
-
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Writes nothing."""
 

@@ -29,6 +29,10 @@ from launch.cli import Interrupted, UserError
 
 # Seconds in which all processes of a run have to be there.
 _MEETING = 120
+# Seconds for which whoever has failed waits for the others to hear of it.
+_HEARING = 60
+# What an exchange begins with: whoever fails says so to whatever the others are exchanging.
+_CONTENT, _FAILURE = b'.', b'!'
 
 
 class _Lost(UserError):
@@ -72,15 +76,23 @@ def joined() -> Iterator[None]:
         _leave_at_exit(128 + error.args[0] if isinstance(error, Interrupted) else 1)
         raise
     except Exception as error:
-        said = str(error) if isinstance(error, UserError | DatasetError) else repr(error)
+        plain = isinstance(error, UserError | DatasetError | OSError)
+        said = str(error) if plain else repr(error)
+        failure = _FAILURE + said.encode()
+        # They may be waiting for this one's part of something else, such as a checkpoint.
+        waiting = threading.Timer(_HEARING, _leave, [1, f'error: {said}'])
+        waiting.daemon = True
+        waiting.start()
         try:
-            failures = [each.get('failure') for each in _exchange({'failure': said})]
+            found = _exchange(failure)
         except _Lost as lost:
             _leave_at_exit(1)
             # What jax says of those who are gone comes to the same.
             raise (lost if isinstance(error, jax.errors.JaxRuntimeError) else error) from None
+        finally:
+            waiting.cancel()
         # What several find wrong is said by one of them.
-        if said in failures[: jax.process_index()]:
+        if failure in found[: jax.process_index()]:
             sys.exit(1)
         raise
 
@@ -194,11 +206,7 @@ def gather(content: Any) -> list[Any]:
     Raises:
         UserError: a process has failed, or is gone, or does not come for half an hour.
     """
-    found = _exchange({'content': content})
-    failures = [(number, each['failure']) for number, each in enumerate(found) if 'failure' in each]
-    for number, failure in failures:
-        raise _Elsewhere(f'in process {number}: {failure}')
-    return [each['content'] for each in found]
+    return list(map(json.loads, exchange(json.dumps(content).encode())))
 
 
 def by_first(function: Callable[[], Any]) -> Any:
@@ -235,14 +243,18 @@ def agree(facts: dict[str, Any]) -> None:
             )
 
 
-def _exchange(content: dict[str, Any]) -> list[dict[str, Any]]:
+def exchange(content: bytes) -> list[bytes]:
+    """What each process gives, in their order; as `gather`."""
+    found = _exchange(_CONTENT + content)
+    for number, each in enumerate(found):
+        if each.startswith(_FAILURE):
+            raise _Elsewhere(f'in process {number}: {each.removeprefix(_FAILURE).decode()}')
+    return [each.removeprefix(_CONTENT) for each in found]
+
+
+def _exchange(content: bytes) -> list[bytes]:
     if jax.process_count() == 1:
         return [content]
-    return list(map(json.loads, exchange(json.dumps(content).encode())))
-
-
-def exchange(content: bytes) -> list[bytes]:
-    """What each process gives, in their order; as `gather`, but for failures."""
     lengths = _stacked(np.array([len(content)], np.int32))[:, 0]
     # Few different lengths, each of which is compiled for.
     padded = np.zeros(1 << int(lengths.max() - 1).bit_length(), np.uint8)

@@ -1,7 +1,7 @@
 """Work done in turns: a generator that yields while others work for it, and returns its result."""
 
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 Result = TypeVar('Result')
 
@@ -21,12 +21,10 @@ class Wait(NamedTuple):
 Turns = Generator[Wait, None, Result]
 
 
-def finish(turns: Turns[Result], watch: Callable[[float], Any] | None = None) -> Result:
-    """The result of all turns, one after the other; watch sees the share that is done after each."""
+def finish(turns: Turns[Result]) -> Result:
+    """The result of all turns, one after the other."""
     while True:
         try:
-            wait = next(turns)
+            next(turns)
         except StopIteration as end:
             return end.value
-        if watch:
-            watch(wait.share)

@@ -14,6 +14,7 @@ from launch.cli import UserError
 from launch.configs import online
 from launch.run import metrics, replays
 from launch.run.checkpoints import Checkpoints
+from launch.run.metrics import MetricsLog
 from tests.launch.helpers import learner_of, program, small_config
 from tests.launch.test_train import final_states, timeless
 
@@ -57,13 +58,25 @@ def stop_at(step, monkeypatch):
     monkeypatch.setattr(Checkpoints, 'save', interrupted)
 
 
+def stop_at_judgement(step, monkeypatch):
+    """A run interrupted after the checkpoint of a step, before the rows of its evaluation."""
+    write = MetricsLog.write
+
+    def interrupted(self, rows):
+        if (rows[0]['event'], rows[0]['step']) == ('evaluation', step):
+            raise KeyboardInterrupt
+        write(self, rows)
+
+    monkeypatch.setattr(MetricsLog, 'write', interrupted)
+
+
 def test_an_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     """Three members on two devices; the buffer wraps around."""
     whole = train_online.train_online(online_config(tmp_path / 'whole', num_seeds=3))
     config = online_config(tmp_path / 'resumed', num_seeds=3)
-    with monkeypatch.context() as patch:
-        stop_at(40, patch)
-        with pytest.raises(KeyboardInterrupt):
+    for stop, step in ((stop_at, 40), (stop_at_judgement, 60)):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            stop(step, patch)
             train_online.train_online(config)
     resumed = train_online.train_online(config)
     np.testing.assert_equal(timeless(metrics.read(resumed)), timeless(metrics.read(whole)))

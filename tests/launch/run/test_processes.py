@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from launch.cli import UserError
 from launch.run import loop, processes, spread
 from launch.run.members import Member
+from launch.run.turns import Wait
 from tests.launch.helpers import program
 
 
@@ -85,6 +86,46 @@ def test_one_process_hears_itself_and_keeps_what_it_has():
     placed = spread.out({'rows': rows}, NamedSharding(mesh, PartitionSpec('member')))
     assert spread.own(placed, mesh)['rows'] is placed['rows']
     np.testing.assert_array_equal(spread.whole(placed)['rows'], rows)
+
+
+def test_whoever_fails_is_heard_whatever_the_others_exchange(monkeypatch):
+    monkeypatch.setattr(processes, '_exchange', lambda content: [content, b'!the disk is full'])
+    for exchange, content in ((processes.gather, 1), (processes.exchange, b'1')):
+        with pytest.raises(UserError, match='^in process 1: the disk is full$'):
+            exchange(content)
+
+
+def test_whoever_fails_does_not_wait_for_ever_until_it_is_heard(monkeypatch):
+    class Flags(dict):
+        distributed = False
+
+    gone, said = threading.Event(), []
+
+    def leave(code, text):
+        said.append((code, text))
+        gone.set()
+
+    none = SimpleNamespace(value=None)
+    given = Flags(coordinator=none, num_processes=none, process_id=none)
+    monkeypatch.setattr(processes.flags, 'FLAGS', given)
+    monkeypatch.setattr(processes, '_HEARING', 0.01)
+    monkeypatch.setattr(processes, '_leave', leave)
+    monkeypatch.setattr(processes, '_exchange', lambda content: gone.wait(10) and [content])
+    with pytest.raises(UserError, match='^the disk is full$'), processes.joined():
+        raise UserError('the disk is full')
+    assert said == [(1, 'error: the disk is full')]
+
+
+def test_what_fails_in_the_midst_of_a_chunk_is_raised_where_processes_meet():
+    def failing():
+        yield Wait(lambda: True, 0.5)
+        raise UserError('broken')
+
+    evaluation = loop._Evaluation(20, failing())
+    for _ in range(3):
+        assert evaluation.take_turn(patient=False) in (0.0, 0.5)
+    with pytest.raises(UserError, match='^broken$'):
+        evaluation.over()
 
 
 def test_processes_that_differ_are_told_in_what(monkeypatch):
