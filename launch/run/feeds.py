@@ -18,12 +18,12 @@ from launch.run.loop import Advance
 
 # Bytes of batches that the host sends to each device at a time.
 _FEED_BYTES = 16 * 2**20
-# Of a piece of an accelerator's.
-_QUEUED_UPDATES = 20
+# Of a piece of an accelerator's; and about how long one of a CPU's takes.
+_QUEUED_UPDATES, _TIMED_SECONDS = 20, 0.5
 # (states, updates) -> states after so many, whose metrics are not measured.
 _Train = Callable[[Any, int], Any]
-# (train, states, updates that are left, seconds allowed) -> states, and how many updates were made.
-_Piece = Callable[[_Train, Any, int, float], tuple[Any, int]]
+# (train, states, updates that are left) -> states, and how many updates were made.
+_Piece = Callable[[_Train, Any, int], tuple[Any, int]]
 
 
 def of(where: str, learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
@@ -65,11 +65,11 @@ def _drawn(learner: Learners, placed: Any, piece: _Piece | None = None) -> Advan
         def train(states, updates, measured=False):
             return learner.train_on_device(states, placed, updates, alive, measured)
 
-        states, allowed = carry['states'], tick(0)
+        states = carry['states']
         while num_updates > 1:
-            states, updates = piece(train, states, num_updates - 1, allowed)
+            states, updates = piece(train, states, num_updates - 1)
             num_updates -= updates
-            allowed = tick(updates)
+            tick(updates)
         states = train(states, 1, measured=True)
         tick(1)
         return {'states': states}, {}
@@ -85,9 +85,9 @@ def _timed() -> _Piece:
     """Pieces of a CPU, of as many updates as the time allows by what the last ones took."""
     seconds = np.inf
 
-    def piece(train, states, left, allowed):
+    def piece(train, states, left):
         nonlocal seconds
-        updates, began = min(left, max(int(allowed / seconds), 1)), time.perf_counter()
+        updates, began = min(left, max(int(_TIMED_SECONDS / seconds), 1)), time.perf_counter()
         states = jax.block_until_ready(train(states, updates))
         seconds = (time.perf_counter() - began) / updates
         return states, updates
@@ -102,9 +102,8 @@ def _queued() -> _Piece:
     """
     before = None
 
-    def piece(train, states, left, allowed):
+    def piece(train, states, left):
         nonlocal before
-        del allowed
         updates = min(left, _QUEUED_UPDATES)
         states = train(states, updates)
         jax.block_until_ready(before)
@@ -142,15 +141,15 @@ def _from_host(learner: Learners, data: Any, batch_size: int, context: int | Non
         def train(states, updates, measured=False):
             return learner.train_on_batches(states, batches, first, updates, alive, measured)
 
-        states, allowed = carry['states'], tick(0)
+        states = carry['states']
         while num_updates:
             (batches, used), first = next(feeds), 0
             num_updates -= used
             end = used if num_updates else used - 1
             while first < end:
-                states, updates = piece(train, states, end - first, allowed)
+                states, updates = piece(train, states, end - first)
                 first += updates
-                allowed = tick(updates)
+                tick(updates)
         states = train(states, 1, measured=True)
         tick(1)
         return {'states': states}, {}

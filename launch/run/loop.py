@@ -19,18 +19,16 @@ from launch.run.turns import Turns, Wait
 
 # What the progress bar shows of an evaluation: the first that it has.
 _HEADLINES = ('score', 'return', 'support')
-# How long a piece of training may take: the bar moves after each, and environments wait for its end.
-_PIECE_SECONDS, _PIECE_SECONDS_BESIDE = 0.5, 0.01
 # Between two words on how far an evaluation is that nothing else goes on beside.
 _WORD_SECONDS = 1.0
 # After which processes ask each other whether they have judged; none waits for long without a word.
 _ROUND_SECONDS = 60.0
-# (steps that were made) -> seconds that the next piece of training may take.
-Tick = Callable[[int], float]
 # (carry, step, number of steps, alive bool (members,), tick) -> carry, and measures (members,) to be
-# logged. It ticks after each of the pieces that it makes; members that are not alive stay as they are.
+# logged. It calls tick with the steps of each piece that it has made, once every second or oftener;
+# members that are not alive stay as they are.
 Advance = Callable[
-    [dict[str, Any], int, int, np.ndarray, Tick], tuple[dict[str, Any], dict[str, np.ndarray]]
+    [dict[str, Any], int, int, np.ndarray, Callable[[int], None]],
+    tuple[dict[str, Any], dict[str, np.ndarray]],
 ]
 # (states, evaluated bool (members,), whether it is the last time) -> members as they were evaluated,
 # with their measures.
@@ -98,22 +96,21 @@ class _Evaluation:
 class _Reporter:
     """Shows, writes and judges what a training reports.
 
-    A policy is judged while the training goes on, from a copy of its state. Rows stand in the order of
-    their steps nevertheless, those of an evaluation after the training's at the same step: later ones
-    wait for it. A checkpoint does not wait; whoever goes on from it makes its evaluation again.
+    While an accelerator trains, policies are judged beside it, from a copy of their states; cores step
+    the environments too, and do one after the other sooner. Rows stand in the order of their steps in
+    either case, those of an evaluation after the training's at the same step: later ones wait for it. A
+    checkpoint does not wait; whoever goes on from it makes its evaluation again.
     """
 
     def __init__(self, record: Record | None, members: list[Member], progress: tqdm):
         self._record, self._members, self._progress = record, members, progress
         self._evaluation: _Evaluation | None = None
 
-    def tick(self, steps: int) -> float:
+    def tick(self, steps: int) -> None:
         """A piece of training is done; the evaluation, if there is one, has its turn."""
         self._progress.update(steps)
-        if self._evaluation is None or self._evaluation.stands:
-            return _PIECE_SECONDS
-        self._evaluation.take_turn(patient=False)
-        return _PIECE_SECONDS_BESIDE
+        if self._evaluation is not None:
+            self._evaluation.take_turn(patient=False)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of a chunk."""
@@ -128,6 +125,8 @@ class _Reporter:
         """Begins an evaluation; those before are concluded."""
         turns = self._record.judge(jax.tree.map(jnp.copy, states), ~diverged, final)
         self._evaluation = _Evaluation(step, turns)
+        if _on_cores(states):
+            self.conclude()
 
     def conclude(self) -> None:
         """Ends the evaluation, if there is one, and writes its rows and those that waited for them."""
@@ -153,6 +152,10 @@ class _Reporter:
         values = [measured[name] for _, measured in judged]
         if not np.isnan(values).all():
             self._progress.set_postfix({name: f'{np.nanmean(values):.4g}'})
+
+
+def _on_cores(states: Any) -> bool:
+    return all(device.platform == 'cpu' for device in states.step.devices())
 
 
 def standing(path: Path, num_steps: int) -> str:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 STEPS = 25
 SMALL = {
     'num_updates': 20,
-    'log_interval': 10,
+    'log_interval': 1,
     'eval_interval': 20,
     'eval_episodes': 2,
     'final_eval_episodes': 2,

@@ -49,7 +49,7 @@ def cloned(shop):
         open_bandit.dataset_id('men', 'bts'), 'bc', num_seeds=2, evaluate_in='log',
         run_dir=str(shop / 'bc'),
     )  # fmt: skip
-    config.ope.update({'num_updates': 20, 'log_interval': 20, 'num_refits': 2})
+    config.ope.update({'num_updates': 20, 'log_interval': 1, 'num_refits': 2})
     config.ope.network.hidden_sizes = config.ope.behaviour_model.network.hidden_sizes = (8,)
     config.ope.behaviour_model.num_updates = 20
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def log(name):
 
 def small_method():
     config = fashion.judging_config()
-    config.update({'num_updates': 20, 'log_interval': 20, 'num_refits': 2})
+    config.update({'num_updates': 20, 'log_interval': 1, 'num_refits': 2})
     config.update({'min_mean_weight': 0.0, 'min_effective_sample_size': 0.0})
     return judging.method_of(config)
 

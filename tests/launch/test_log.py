@@ -22,7 +22,7 @@ from tests.data.test_transforms import dataset
 from tests.launch.helpers import learner_of, program, small_config
 
 SMALL_ESTIMATES = {
-    'ope.num_updates': 20, 'ope.log_interval': 20, 'ope.num_refits': 2,
+    'ope.num_updates': 20, 'ope.log_interval': 1, 'ope.num_refits': 2,
     'ope.network.hidden_sizes': (8, 8),
     'ope.behaviour_model.num_updates': 20, 'ope.behaviour_model.network.hidden_sizes': (8, 8),
     'ope.min_mean_weight': 0.0, 'ope.min_support': 0.0,
@@ -85,7 +85,7 @@ def test_a_transformer_is_asked_for_what_the_log_reached(patients, tmp_path, mon
     monkeypatch.setattr(judging, 'of_log', lambda *_: 0.0)
     config = log_config(
         patients, 'decision_transformer', target_returns=(), standardize_returns=True, num_updates=20,
-        run_dir=str(tmp_path / 'run'),
+        log_interval=1, run_dir=str(tmp_path / 'run'),
     )  # fmt: skip
     path = train.train(config)
     (setting,) = summary_of(path)['settings']

@@ -21,7 +21,10 @@ from tests.launch.estimate.helpers import SEPSIS, config_for, judged_as
 from tests.launch.helpers import program, small_config
 
 # What the runs earn is of no interest here.
-BRIEF = {'num_updates': 10, 'eval_interval': 10, 'eval_episodes': 1, 'final_eval_episodes': 1}
+BRIEF = {
+    'num_updates': 10, 'log_interval': 1, 'eval_interval': 10, 'eval_episodes': 1,
+    'final_eval_episodes': 1,
+}  # fmt: skip
 
 METHOD = judging.method_of(config_for(SEPSIS, behaviour='auto'))
 

@@ -20,8 +20,9 @@ DT = 'decision_transformer'
 def test_every_member_is_judged_for_every_target(pendulum, tmp_path):
     """Three members on two devices, one target after the other."""
     config = small_config(
-        pendulum, DT, num_seeds=3, target_returns=(-200.0, -1500.0), run_dir=str(tmp_path / 'all')
-    )
+        pendulum, DT, num_seeds=3, target_returns=(-200.0, -1500.0), log_interval=1,
+        run_dir=str(tmp_path / 'all'),
+    )  # fmt: skip
     # Scaled up, so that the target matters to a policy hardly trained.
     config.hparams.return_scale = 1.0
     path = train.train(config)

@@ -38,7 +38,7 @@ def timeless(rows):
 def test_training_is_the_same_wherever_the_dataset_is(pendulum, tmp_path):
     paths = {where: tmp_path / where for where in ('device', 'host', 'split')}
     for where, path in paths.items():
-        train.train(small_config(pendulum, dataset_on=where, num_seeds=2, run_dir=str(path)))
+        train.train(small_config(pendulum, 'bc', dataset_on=where, num_seeds=2, run_dir=str(path)))
     on_device, *others = (timeless(metrics.read(path)) for path in paths.values())
     for other in others:
         for a, b in zip(on_device, other, strict=True):

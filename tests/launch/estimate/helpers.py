@@ -16,7 +16,7 @@ def config_for(dataset, **values):
     small = {
         'dataset': dataset,
         'num_updates': 40,
-        'log_interval': 20,
+        'log_interval': 1,
         'batch_size': 16,
         'num_refits': 2,
         'network.hidden_sizes': (8,),
