@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from launch.run import checkpoints, learners, processes, spread
+from launch.run import checkpoints, learners, mapping, processes, spread
 from launch.run.checkpoints import Checkpoints
 from launch.run.members import Member
 from launch.run.metrics import MetricsLog, Unwritten, row
@@ -155,7 +155,7 @@ class _Reporter:
 
 
 def _on_cores(states: Any) -> bool:
-    return all(device.platform == 'cpu' for device in states.step.devices())
+    return mapping.on_cpu(states.step.sharding.mesh)
 
 
 def standing(path: Path, num_steps: int) -> str:
