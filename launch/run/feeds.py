@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from data import disk, sampling, splitting
 from launch.run import learners, mapping, spread
@@ -53,7 +53,7 @@ def on_device(learner: Learners, data: Any) -> Advance:
 
 
 def _over_members(learner: Learners) -> NamedSharding:
-    return NamedSharding(learner.mesh, PartitionSpec('member'))
+    return NamedSharding(learner.mesh, spread.MEMBERS)
 
 
 def _drawn(learner: Learners, placed: Any, piece: _Piece | None = None) -> Advance:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
 from data import sampling, sequences, splitting
@@ -24,9 +24,7 @@ from data.splitting import Split
 from data.types import Array, Sequence, Spec, Transition
 from launch.run import mapping, spread, training
 from launch.run.members import Member, stack_hparams
-
-_MEMBERS = PartitionSpec('member')
-_SHARED = PartitionSpec()
+from launch.run.spread import MEMBERS, SHARED
 
 
 class Learners(NamedTuple):
@@ -118,7 +116,7 @@ def build(
     mesh = mesh or make_mesh(len(members))
     filled = members + [members[-1]] * (-len(members) % mesh.size)
     shard = partial(jax.shard_map, mesh=mesh, check_vma=False)
-    sharding = NamedSharding(mesh, _MEMBERS)
+    sharding = NamedSharding(mesh, MEMBERS)
     seeds = np.array([member.seed for member in filled], np.uint32)
     stacked = stack_hparams(algorithm, hparams, filled)
     seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
@@ -128,7 +126,7 @@ def build(
         return algorithm.init(jax.random.key(seed), spec, hparams, network)
 
     init_all = jax.jit(
-        shard(mapping.each(init_one, mesh), in_specs=(_MEMBERS, _MEMBERS), out_specs=_MEMBERS)
+        shard(mapping.each(init_one, mesh), in_specs=(MEMBERS, MEMBERS), out_specs=MEMBERS)
     )
 
     context = context_of(algorithm, network)
@@ -156,7 +154,7 @@ def build(
         def measure(states, batches):
             return mapping.each(partial(measure_one, batches=batches), mesh)(states)
 
-        return shard(measure, in_specs=(_MEMBERS, _SHARED), out_specs=_MEMBERS)(states, batches)
+        return shard(measure, in_specs=(MEMBERS, SHARED), out_specs=MEMBERS)(states, batches)
 
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
@@ -170,8 +168,8 @@ def build(
         return algorithm.claimed_value(state, preprocessing.observation(observation), key)
 
     def compiled(one, *axes):
-        in_specs = tuple(_SHARED if axis is None else _MEMBERS for axis in axes)
-        return jax.jit(shard(jax.vmap(one, axes), in_specs=in_specs, out_specs=_MEMBERS))
+        in_specs = tuple(SHARED if axis is None else MEMBERS for axis in axes)
+        return jax.jit(shard(jax.vmap(one, axes), in_specs=in_specs, out_specs=MEMBERS))
 
     act_all = compiled(act_one, 0, 0, 0, 0, 0, None)
     explore_all, claim_all = compiled(explore_one, 0, 0, 0, None), compiled(claim_one, 0, 0, 0)
@@ -180,7 +178,7 @@ def build(
         if not hasattr(algorithm, 'init_memory'):
             return ()
         create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
-        return jax.jit(shard(create, in_specs=_MEMBERS, out_specs=_MEMBERS))(states)
+        return jax.jit(shard(create, in_specs=MEMBERS, out_specs=MEMBERS))(states)
 
     def train_on_device(states, data, num_updates, alive=None, measured=True):
         alive, width = living(alive)
@@ -248,7 +246,7 @@ def gatherer(
 
 def place(data: Any, mesh: Mesh) -> Any:
     """Copies a dataset to every device of a mesh."""
-    return spread.out(data, NamedSharding(mesh, _SHARED))
+    return spread.out(data, NamedSharding(mesh, SHARED))
 
 
 def all_finite(states: Any, num_members: int) -> np.ndarray:

@@ -10,6 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 from launch.cli import UserError
 from launch.run import processes
 
+# Of arrays with a row for each of a mesh's members, and of those that all of its devices have.
+MEMBERS, SHARED = PartitionSpec('member'), PartitionSpec()
+
 
 def mesh(num_members: int) -> Mesh:
     """A mesh for members: of as many devices as they occupy, some of each process, in their order.
@@ -64,7 +67,7 @@ def whole(tree: Any) -> Any:
 
 def own(tree: Any, mesh: Mesh) -> Any:
     """The rows of arrays, spread over a mesh, that are on this process's devices, without a copy."""
-    sharding = NamedSharding(mesh.local_mesh, PartitionSpec('member'))
+    sharding = NamedSharding(mesh.local_mesh, MEMBERS)
 
     def rows(leaf):
         shards = _shards(leaf)

@@ -10,9 +10,8 @@ from jax.sharding import Mesh, PartitionSpec
 from data import sampling
 from data.splitting import Split
 from launch.run import mapping
+from launch.run.spread import MEMBERS, SHARED
 
-_MEMBERS = PartitionSpec('member')
-_SHARED = PartitionSpec()
 # An algorithm's (state, batch) -> state.
 _Update = Callable[[Any, Any], Any]
 
@@ -39,7 +38,7 @@ def on_drawn(update: _Update, draw: Callable[[Any, jax.Array], Any], mesh: Mesh)
 
             return mapping.living(train_one, mesh, width, together=in_parts)(alive, states, seeds)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _MEMBERS if in_parts else _SHARED, _SHARED
+        specs = MEMBERS, MEMBERS, MEMBERS, MEMBERS if in_parts else SHARED, SHARED
         return _over(mesh, train, specs)(states, seeds, alive, data, num_updates)
 
     return train_all
@@ -64,7 +63,7 @@ def on_given(update: _Update, mesh: Mesh) -> Callable:
 
             return mapping.living(train_one, mesh, width)(alive, states, batches)
 
-        specs = _MEMBERS, _MEMBERS, _MEMBERS, _SHARED, _SHARED
+        specs = MEMBERS, MEMBERS, MEMBERS, SHARED, SHARED
         return _over(mesh, train, specs)(states, batches, alive, first, num_updates)
 
     return train_all
@@ -78,7 +77,7 @@ def _compiled(mesh: Mesh) -> Callable:
 
 
 def _over(mesh: Mesh, train: Callable, specs: tuple[PartitionSpec, ...]) -> Callable:
-    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=_MEMBERS, check_vma=False)
+    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False)
 
 
 def _repeated(step: Callable[[Any, Any], Any], state: Any, num_updates: Any, measured: bool) -> Any:
