@@ -60,7 +60,6 @@ def judging(
 
     def judge(states, evaluated, final):
         del final
-
         return rollouts.for_each_target(
             lambda asked: _judge(learner, asked, evaluated, held, few, batches, supported),
             states, targets,

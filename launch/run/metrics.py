@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,16 @@ def read(path: Path) -> list[dict[str, Any]]:
         UserError: another line is no row.
     """
     file = path / _FILE
-    lines = file.read_bytes().split(b'\n')[:-1] if file.exists() else []
-    return [_parsed(file, number, line) for number, line in enumerate(lines, 1)]
+    return list(_rows(file, _written(file)))
+
+
+def _written(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b''
+
+
+def _rows(file: Path, written: bytes) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(written.split(b'\n')[:-1], 1):
+        yield _parsed(file, number, line)
 
 
 def _parsed(file: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -65,7 +74,7 @@ def rewind(path: Path, checkpoints: Checkpoints) -> None:
         UserError: it would be the start, of a run that has been at its end.
     """
     file, gone = path / _FILE, []
-    written = file.read_bytes() if file.exists() else b''
+    written = _written(file)
     for step in reversed(checkpoints.steps()):
         mark = checkpoints.mark(step) or _mark_up_to(file, written, step)
         if mark and _mark(written[: mark['bytes']]) == mark:
@@ -146,9 +155,9 @@ class MetricsLog:
         from tensorboardX import SummaryWriter
 
         self._file = path / _FILE
-        self._mark = _mark(self._file.read_bytes() if self._file.exists() else b'')
-        evaluations = (each['step'] for each in read(path) if each['event'] == 'evaluation')
-        self.judged = max(evaluations, default=0)
+        written = _written(self._file)
+        self._mark, rows = _mark(written), _rows(self._file, written)
+        self.judged = max((each['step'] for each in rows if each['event'] == 'evaluation'), default=0)
         self._writer = SummaryWriter(str(path / 'tensorboard'), purge_step=first_step + 1)
         self._wandb = None
         if wandb_config is not None:
