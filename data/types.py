@@ -45,6 +45,23 @@ class Transition(NamedTuple):
     next_observation: Array
 
 
+class ReturnTransition(NamedTuple):
+    """A transition with what its episode earned from it on, or any batch of them.
+
+    Attributes:
+        observation, action, reward, discount, next_observation: as in Transition.
+        return_to_go: float32 (...); rewards from this step on to the end of the episode, summed with
+            the learner's own discount; -inf where that is not known.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
+    return_to_go: Array
+
+
 class Sequence(NamedTuple):
     """A window of up to K steps of one episode, left-padded, or any batch of them along leading axes.
 

@@ -1,6 +1,7 @@
 """The multilayer perceptron that every network here is made of."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -42,16 +43,24 @@ class MLP(nn.Module):
         output_size: width of the output.
         activation: applied after each hidden layer.
         dropout_rate: of the hidden activations; needs a 'dropout' key if positive and training.
+        layer_norm: where each hidden layer is normalised (Ba, Kiros & Hinton 2016): 'before' its
+            activation, 'after' it, or '' for nowhere.
     """
 
     hidden_sizes: Sequence[int]
     output_size: int
     activation: Callable[[jax.Array], jax.Array] = nn.relu
     dropout_rate: float = 0.0
+    layer_norm: Literal['', 'before', 'after'] = ''
 
     @nn.compact
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
         for size in self.hidden_sizes:
-            x = self.activation(Linear(size)(x))
+            x = Linear(size)(x)
+            if self.layer_norm == 'before':
+                x = nn.LayerNorm()(x)
+            x = self.activation(x)
+            if self.layer_norm == 'after':
+                x = nn.LayerNorm()(x)
             x = nn.Dropout(self.dropout_rate, deterministic=not training)(x)
         return Linear(self.output_size)(x)

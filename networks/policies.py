@@ -61,14 +61,16 @@ class CategoricalPolicy(nn.Module):
 
 
 class DeterministicPolicy(nn.Module):
-    """Actions tanh(MLP(s)), as in TD3."""
+    """Actions tanh(MLP(s)), as in TD3; `layer_norm` as in networks.mlp.MLP."""
 
     hidden_sizes: Sequence[int]
     action_size: int
+    layer_norm: str = ''
 
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
-        return jnp.tanh(MLP(self.hidden_sizes, self.action_size)(observation))
+        output = MLP(self.hidden_sizes, self.action_size, layer_norm=self.layer_norm)
+        return jnp.tanh(output(observation))
 
 
 def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Array) -> jax.Array:

@@ -1,6 +1,11 @@
-"""State-value and action-value networks, and ensembles of them."""
+"""State-value and action-value networks, and ensembles of them.
 
-from collections.abc import Sequence
+`layer_norm` and `activation` of their hidden layers are as in networks.mlp.MLP. A value that normalises
+its layers is bounded by its last weights wherever it is asked, also far from the data (Ball et al. 2023,
+section 4.2).
+"""
+
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -13,20 +18,24 @@ class StateValue(nn.Module):
     """V(s): observations (batch, observation_size) to values (batch,)."""
 
     hidden_sizes: Sequence[int]
+    layer_norm: str = ''
+    activation: Callable[[jax.Array], jax.Array] = nn.relu
 
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
-        return MLP(self.hidden_sizes, 1)(observation).squeeze(-1)
+        return _mlp(self, 1)(observation).squeeze(-1)
 
 
 class ActionValue(nn.Module):
     """Q(s, a) of continuous actions (batch, action_size), read beside the observation: (batch,)."""
 
     hidden_sizes: Sequence[int]
+    layer_norm: str = ''
+    activation: Callable[[jax.Array], jax.Array] = nn.relu
 
     @nn.compact
     def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
-        return MLP(self.hidden_sizes, 1)(jnp.concatenate([observation, action], -1)).squeeze(-1)
+        return _mlp(self, 1)(jnp.concatenate([observation, action], -1)).squeeze(-1)
 
 
 class DiscreteActionValue(nn.Module):
@@ -38,9 +47,11 @@ class DiscreteActionValue(nn.Module):
 
     hidden_sizes: Sequence[int]
     num_actions: int
+    layer_norm: str = ''
+    activation: Callable[[jax.Array], jax.Array] = nn.relu
 
     def setup(self):
-        self.mlp = MLP(self.hidden_sizes, self.num_actions)
+        self.mlp = _mlp(self, self.num_actions)
 
     def all_actions(self, observation: jax.Array) -> jax.Array:
         return self.mlp(observation)
@@ -48,6 +59,10 @@ class DiscreteActionValue(nn.Module):
     def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
         values = self.all_actions(observation)
         return jnp.take_along_axis(values, action[:, None], axis=-1).squeeze(-1)
+
+
+def _mlp(value: nn.Module, output_size: int) -> MLP:
+    return MLP(value.hidden_sizes, output_size, value.activation, layer_norm=value.layer_norm)
 
 
 def ensemble(network: type[nn.Module], size: int) -> type[nn.Module]:

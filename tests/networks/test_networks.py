@@ -30,6 +30,31 @@ def test_mlp_computes_the_layers():
     np.testing.assert_allclose(network.apply(params, OBSERVATION), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize('place', ['before', 'after'])
+def test_layers_are_normalised_before_or_after_their_activation(place):
+    network = ActionValue((6,), layer_norm=place, activation=jnp.tanh)
+    params = network.init(jax.random.key(0), OBSERVATION, ACTION)
+    layers = params['params']['MLP_0']
+    scale, bias = jnp.linspace(0.5, 2, 6), jnp.linspace(-1, 1, 6)
+    layers['LayerNorm_0'] = {'scale': scale, 'bias': bias}
+    hidden, output = (
+        jax.tree.map(np.float64, layers[name]['Dense_0']) for name in ('Linear_0', 'Linear_1')
+    )
+
+    def normalised(x):
+        deviation = np.sqrt(x.var(1, keepdims=True) + 1e-6)
+        return (x - x.mean(1, keepdims=True)) / deviation * scale + bias
+
+    x = (
+        np.concatenate([OBSERVATION, ACTION], 1).astype(np.float64) @ hidden['kernel']
+        + hidden['bias']
+    )
+    x = np.tanh(normalised(x)) if place == 'before' else normalised(np.tanh(x))
+    expected = (x @ output['kernel'] + output['bias']).squeeze(1)
+    found = network.apply(params, OBSERVATION, ACTION)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_weights_start_uniform_within_the_fan_in_bound():
     params = MLP((400,), 1).init(jax.random.key(0), jnp.zeros((1, 100)))['params']
     kernel = np.asarray(params['Linear_0']['Dense_0']['kernel'])
