@@ -190,7 +190,8 @@ def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> Conf
     Args:
         config: to apply them to.
         domain: a name in `own`.
-        own: by domain that the algorithm is for, values such as {'hparams.expectile': 0.9}.
+        own: by domain that the algorithm is for, values such as {'hparams.expectile': 0.9}; all values
+            of a name that is the algorithm's alone, such as a dataset's.
 
     Raises:
         UnknownDomainError: there is no such domain.
@@ -200,7 +201,7 @@ def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> Conf
             f'config {config.algorithm}: unknown domain {domain!r}; '
             f'valid ones: {", ".join(own)}.'
         )
-    shared = dict(DOMAINS[domain])
+    shared = dict(DOMAINS.get(domain, {}))
     if 'hidden_sizes' not in config.network:
         shared.pop('network.hidden_sizes', None)
     config.update_from_flattened_dict(shared | own[domain])
