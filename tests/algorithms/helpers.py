@@ -105,6 +105,7 @@ NETWORK = {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
     'fql': {'flow_steps': 3},
+    'ifql': {'flow_steps': 3, 'num_act_actions': 4},
 }  # fmt: skip
 # So that the first update does all that an update can do.
 EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}

@@ -40,9 +40,9 @@ SEES_NEW = {
     'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
 }
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('bcq', 'cql', 'fql', 'rebrac', 'sac', 'td3', 'td3_bc')
+DRAWS = ('bcq', 'cql', 'fql', 'ifql', 'rebrac', 'sac', 'td3', 'td3_bc')
 # Networks whose targets go towards them as they were before the update.
-FOLLOWED_AS_OLD = {'fql': {'critic'}, 'rebrac': {'actor'}}
+FOLLOWED_AS_OLD = {'fql': {'critic'}, 'ifql': {'critic'}, 'rebrac': {'actor'}}
 
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 
@@ -115,7 +115,7 @@ def test_a_learning_rate_moves_its_own_networks_alone(case):
 
 
 @cases_with(lambda case: 'target_rate' in hyperparameters(case))
-def test_targets_go_their_rate_towards_the_networks(case):
+def test_targets_go_their_rate_towards_the_new_networks(case):
     state = case.state(target_rate=0.3)
     after = update_of(case)(state, case.batch())
     assert targets(state)
