@@ -101,6 +101,7 @@ def changed(before, after) -> bool:
 NETWORK = {
     'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'edac': {'num_critics': 3},
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },

@@ -40,7 +40,7 @@ SEES_NEW = {
     'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
 }
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('bcq', 'cql', 'fql', 'ifql', 'rebrac', 'sac', 'td3', 'td3_bc')
+DRAWS = ('bcq', 'cql', 'edac', 'fql', 'ifql', 'rebrac', 'sac', 'td3', 'td3_bc')
 # Networks whose targets go towards them as they were before the update.
 FOLLOWED_AS_OLD = {'fql': {'critic'}, 'ifql': {'critic'}, 'rebrac': {'actor'}}
 
