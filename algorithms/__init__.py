@@ -6,6 +6,7 @@ fqe and importance_sampling judge policies instead of learning them, and are not
 from types import ModuleType
 
 from algorithms import (
+    awac,
     bc,
     bcq,
     cql,
@@ -20,6 +21,7 @@ from algorithms import (
 )
 
 ALGORITHMS: dict[str, ModuleType] = {
+    'awac': awac,
     'bc': bc,
     'bcq': bcq,
     'cql': cql,

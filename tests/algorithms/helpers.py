@@ -90,6 +90,7 @@ def changed(before, after) -> bool:
 
 # Small where the config is large.
 NETWORK = {
+    'awac': {'actor_hidden_sizes': (16,)},
     'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
     'decision_transformer': {

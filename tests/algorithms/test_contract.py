@@ -39,7 +39,7 @@ SEES_NEW = {
     'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
 }
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('bcq', 'cql', 'sac', 'td3', 'td3_bc')
+DRAWS = ('awac', 'bcq', 'cql', 'sac', 'td3', 'td3_bc')
 
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 
@@ -191,7 +191,7 @@ def test_the_order_of_a_batch_does_not_matter(case):
     for name in networks(state):
         # Adam's moments, that is the gradients; its steps hang on the signs of the smallest of them.
         moments = (getattr(learner, name).opt_state for learner in (after, again))
-        assert_close(*moments, rtol=0, atol=2e-6)
+        assert_close(*moments, rtol=1e-6, atol=2e-6)
         steps = (getattr(learner, name).params for learner in (after, again))
         assert_close(*steps, rtol=0, atol=1e-5)
     assert_close(after.metrics, again.metrics, rtol=1e-4, atol=1e-5)
