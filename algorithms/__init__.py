@@ -18,6 +18,7 @@ from algorithms import (
     sac,
     td3,
     td3_bc,
+    xql,
 )
 
 ALGORITHMS: dict[str, ModuleType] = {
@@ -33,4 +34,5 @@ ALGORITHMS: dict[str, ModuleType] = {
     'sac': sac,
     'td3': td3,
     'td3_bc': td3_bc,
+    'xql': xql,
 }

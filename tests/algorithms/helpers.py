@@ -96,6 +96,7 @@ NETWORK = {
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
+    'xql': {'num_random_actions': 2, 'action_noise': 0.1, 'num_value_updates': 2},
 }  # fmt: skip
 # So that the first update does all that an update can do.
 EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}

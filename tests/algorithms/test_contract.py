@@ -37,9 +37,10 @@ SEES_NEW = {
     'sac': {'actor_loss': {'critic'}, 'q_policy': {'critic'}, 'temperature_loss': {'actor'}},
     'td3': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
     'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
+    'xql': {'critic_loss': {'value'}, 'actor_loss': {'value'}},
 }
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('awac', 'bcq', 'cql', 'sac', 'td3', 'td3_bc')
+DRAWS = ('awac', 'bcq', 'cql', 'sac', 'td3', 'td3_bc', 'xql')
 
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 

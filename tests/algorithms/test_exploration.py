@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import awac, cql, iql, sac, td3, td3_bc
+from algorithms import awac, cql, iql, sac, td3, td3_bc, xql
 from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
 
 OBSERVATIONS = jnp.tile(jnp.linspace(-1, 1, 4), (20_000, 1))
@@ -36,7 +36,7 @@ def test_tanh_gaussian_policies_sample(algorithm):
     np.testing.assert_allclose(before_tanh.std(axis=0), std, rtol=0.03)
 
 
-@pytest.mark.parametrize('algorithm', [awac, iql])
+@pytest.mark.parametrize('algorithm', [awac, iql, xql])
 def test_gaussian_policies_sample_within_the_box(algorithm):
     state = make_state(algorithm, CONTINUOUS)
     policy = state.actor.apply_fn(state.actor.params, OBSERVATIONS[:1])
