@@ -45,17 +45,26 @@ class GaussianPolicy(nn.Module):
 
 
 class TanhGaussianPolicy(nn.Module):
-    """SAC's policy: a state-dependent Gaussian squashed by tanh."""
+    """SAC's policy: a state-dependent Gaussian squashed by tanh.
+
+    With `log_std_offset` the logarithm of its standard deviation is, before it is clipped, scaled and
+    shifted by two numbers that are learned, from 1 and `log_std_offset` on (JaxCQL).
+    """
 
     hidden_sizes: Sequence[int]
     action_size: int
     log_std_min: float = -20.0
     log_std_max: float = 2.0
+    log_std_offset: float | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, training: bool = False) -> TanhGaussian:
         output = MLP(self.hidden_sizes, 2 * self.action_size)(observation, training)
         mean, log_std = jnp.split(output, 2, axis=-1)
+        if self.log_std_offset is not None:
+            scale = self.param('scale', nn.initializers.ones, ())
+            offset = self.param('offset', nn.initializers.constant(self.log_std_offset), ())
+            log_std = scale * log_std + offset
         return TanhGaussian(mean, jnp.clip(log_std, self.log_std_min, self.log_std_max))
 
 

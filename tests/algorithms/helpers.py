@@ -11,7 +11,7 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import Sequence, Spec, Transition
+from data.types import ReturnTransition, Sequence, Spec, Transition
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -35,6 +35,13 @@ def random_batch(spec: Spec, size: int = 16, seed: int = 0) -> Transition:
             next_observation=rng.standard_normal((size, spec.observation_size), np.float32),
         ),
     )
+
+
+def random_batch_with_returns(spec: Spec, size: int = 16, seed: int = 0) -> ReturnTransition:
+    """A batch of noise of which some returns are not known."""
+    rng = np.random.default_rng(seed + 1)
+    returns = np.where(rng.random(size) < 0.8, rng.standard_normal(size), -np.inf)
+    return ReturnTransition(*random_batch(spec, size, seed), return_to_go=jnp.float32(returns))
 
 
 def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:
@@ -92,11 +99,12 @@ def changed(before, after) -> bool:
 NETWORK = {
     'awac': {'actor_hidden_sizes': (16,)},
     'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
+    'cal_ql': {'actor_hidden_sizes': (16,), 'num_sampled_actions': 3, 'lagrange': True},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
-    'xql': {'num_random_actions': 2, 'action_noise': 0.1, 'num_value_updates': 2},
+    'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
 # So that the first update does all that an update can do.
 EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
@@ -117,9 +125,12 @@ class Case(NamedTuple):
         return DISCRETE if self.kind == 'discrete' else CONTINUOUS
 
     def batch(self, seed: int = 0, size: int = 16):
-        if getattr(self.algorithm, 'BATCH', Transition) is Sequence:
-            return random_windows(self.spec, size, seed=seed)
-        return random_batch(self.spec, size, seed)
+        make = {
+            Transition: random_batch,
+            ReturnTransition: random_batch_with_returns,
+            Sequence: random_windows,
+        }
+        return make[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
 
     def state(self, seed: int = 0, **hparams):
         """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""

@@ -23,12 +23,11 @@ from tests.algorithms.helpers import (
 )
 
 # NETWORK_learning_rate moves NETWORK; these move more.
-MOVES = {
-    'cql': {
-        'actor_learning_rate': {'actor', 'temperature'},
-        'critic_learning_rate': {'critic', 'multiplier'},
-    },
+_CONSERVATIVE = {
+    'actor_learning_rate': {'actor', 'temperature'},
+    'critic_learning_rate': {'critic', 'multiplier'},
 }
+MOVES = {'cal_ql': _CONSERVATIVE, 'cql': _CONSERVATIVE}
 # By algorithm and metric: the networks that are seen as the same update leaves them.
 SEES_NEW = {
     'bcq': {'critic_loss': {'vae'}, 'actor_loss': {'vae', 'critic'}},
@@ -40,7 +39,7 @@ SEES_NEW = {
     'xql': {'critic_loss': {'value'}, 'actor_loss': {'value'}},
 }
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('awac', 'bcq', 'cql', 'sac', 'td3', 'td3_bc', 'xql')
+DRAWS = ('awac', 'bcq', 'cal_ql', 'cql', 'sac', 'td3', 'td3_bc', 'xql')
 
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 

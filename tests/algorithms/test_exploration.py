@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import awac, cql, iql, sac, td3, td3_bc, xql
+from algorithms import awac, cal_ql, cql, iql, sac, td3, td3_bc, xql
 from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
 
 OBSERVATIONS = jnp.tile(jnp.linspace(-1, 1, 4), (20_000, 1))
@@ -26,7 +26,7 @@ def test_deterministic_policies_add_noise_within_the_box(algorithm):
     assert loud.min() == -1 and loud.max() == 1
 
 
-@pytest.mark.parametrize('algorithm', [sac, cql])
+@pytest.mark.parametrize('algorithm', [sac, cql, cal_ql])
 def test_tanh_gaussian_policies_sample(algorithm):
     state = make_state(algorithm, CONTINUOUS)
     policy = state.actor.apply_fn(state.actor.params, OBSERVATIONS[:1])
