@@ -46,7 +46,7 @@ NETWORK = {
     'hidden_sizes': 'tuple of int [1, 1e5]',
     'layer_norm': 'bool',  # of the critics
     'num_critics': 'int [1, 1e4]',
-    'flow_steps': 'int [1, 1e4]',
+    'flow_steps': 'int [1, 1000]',
     'q_agg': "'mean' or 'min'",
     'normalize_q_loss': 'bool',
 }
