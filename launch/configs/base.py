@@ -69,6 +69,9 @@ DOMAINS = {
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
 
+# Of what configs have online, and not as here, the values that a run without these keys has.
+ONLINE = {'dataset': '', 'updates_per_step': 1}
+
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {
     'algorithm': 'text',
