@@ -13,9 +13,11 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, base, cql, iql, sac, td3, td3_bc
+from launch.configs import UnknownDomainError, base, cql, fql, ifql, iql, sac, td3, td3_bc
 
-_ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
+_ALGORITHMS = {
+    'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql, 'fql': fql, 'ifql': ifql,
+}  # fmt: skip
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
 # What is done to the data of an offline run, which stays with the run.
