@@ -264,7 +264,9 @@ def update(state: CalQLState, batch: ReturnTransition) -> CalQLState:
     )
 
 
-def act(state: CalQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
+def act(
+    state: CalQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array
+):
     """tanh of the policy's mean."""
     return state.actor.apply_fn(state.actor.params, observation).mode(), memory
 
