@@ -1,4 +1,4 @@
-"""Offline to online: what is learned from a dataset, and whether it holds while the policy goes on acting.
+"""Offline to online: whether what was learned from a dataset holds while the policy goes on acting.
 
     python -m launch.experiments.offline_to_online
 
@@ -20,7 +20,8 @@ from launch.experiments import d4rl_scores
 from launch.report import figures, tables
 from launch.run import metrics
 
-_DATASET, _STEPS, _RANDOM_STEPS = 'medium', 40_000, 5_000
+_DATASET = 'medium'
+_STEPS, _RANDOM_STEPS = 30_000, 5_000
 
 
 class Stages(NamedTuple):
@@ -47,7 +48,7 @@ def offline_config(module) -> ConfigDict:
     """How a method learns from the dataset."""
     config = d4rl_scores.config_for(module, _DATASET)
     if module is cal_ql:
-        config.num_updates = 20_000
+        config.network.actor_hidden_sizes, config.num_updates = (128, 128), 10_000
     return config
 
 
