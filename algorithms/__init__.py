@@ -6,8 +6,10 @@ fqe and importance_sampling judge policies instead of learning them, and are not
 from types import ModuleType
 
 from algorithms import (
+    awac,
     bc,
     bcq,
+    cal_ql,
     cql,
     decision_transformer,
     discrete_bcq,
@@ -21,11 +23,14 @@ from algorithms import (
     sac,
     td3,
     td3_bc,
+    xql,
 )
 
 ALGORITHMS: dict[str, ModuleType] = {
+    'awac': awac,
     'bc': bc,
     'bcq': bcq,
+    'cal_ql': cal_ql,
     'cql': cql,
     'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
@@ -39,4 +44,5 @@ ALGORITHMS: dict[str, ModuleType] = {
     'sac': sac,
     'td3': td3,
     'td3_bc': td3_bc,
+    'xql': xql,
 }

@@ -86,6 +86,10 @@ DOMAINS |= {
     for task in ('pen', 'door', 'hammer', 'relocate')
     for kind in ('human', 'cloned', 'expert')
 }
+DOMAINS |= {
+    f'kitchen-{kind}': DOMAINS['kitchen'] | {'dataset': f'D4RL/kitchen/{kind}-v2'}
+    for kind in ('complete', 'partial', 'mixed')
+}
 
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.

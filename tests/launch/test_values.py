@@ -26,8 +26,10 @@ STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (), (0,), (-1.0, 0.
            'abc', '', 'x' * 5_000, 'a\0b', b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
 # Keys, by the end of their name, for which a value is as good as any other of their type.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
-INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip'}
-ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_target_critics'}
+INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip',
+            'max_advantage', 'max_exponent'}  # fmt: skip
+ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
+            'num_target_critics'}  # fmt: skip
 ANY_TEXT = {'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
 
 
@@ -140,7 +142,8 @@ def test_the_configs_of_the_repository_are_valid(name, config, run):
 @pytest.mark.parametrize(
     ('algorithm', 'key', 'value'),
     [('edac', 'network.num_critics', 1), ('edac', 'hparams.eta', -0.5),
-     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1), ('rebrac', 'hparams.actor_penalty', -0.1)],
+     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1),
+     ('rebrac', 'hparams.actor_penalty', -0.1)],
 )  # fmt: skip
 def test_values_that_only_one_algorithm_refuses(algorithm, key, value):
     config = ConfigDict(CONFIGS[algorithm].get_config().to_dict(), type_safe=False)
