@@ -22,7 +22,6 @@ from data import batches, disk, inspection, judges, loading, problem, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from data.recipes import storage
-from data.types import Sequence
 from launch import cli, ope
 from launch.cli import UserError
 from launch.configs import base
@@ -133,6 +132,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     build = partial(
         learners.build, algorithm, task.spec, task.preprocessing,
         hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
+        n_step=config.n_step,
     )  # fmt: skip
     learner = build(members, mesh=mesh)
     own = sharing.own(learner, build)
@@ -282,15 +282,7 @@ def validate(config: ConfigDict) -> None:
     if config.ope.estimator not in ESTIMATORS:
         shown = ranges.shown(config.ope.estimator)
         raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
-    kind = learners.form_of(ALGORITHMS[config.algorithm], config.network).kind
-    if kind is Sequence:
-        for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
-            if config[key] != only:
-                raise UserError(
-                    f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for '
-                    f'returns in the units of the environment: only {only} is valid.'
-                )
-        validation.sequences(config)
+    validation.batches(config)
 
 
 if __name__ == '__main__':

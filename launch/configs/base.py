@@ -78,6 +78,7 @@ RANGES = {
     'num_seeds': 'int [1, 1e5]',
     'num_updates': 'int [1, 2**31)',
     'batch_size': 'int [1, 1e7]',
+    'n_step': 'int [1, 1e4]',
     'log_interval': 'int [1, 2**31)',
     'eval_interval': 'int [1, 2**31)',
     'evaluate_in': "'auto', 'environment' or 'log'",
@@ -129,6 +130,10 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
 
     config.num_updates = 1_000_000
     config.batch_size = 256
+    # Steps whose rewards a target sums before it bootstraps, or as many as the episode still has. What
+    # the policy would have done otherwise on the way is not corrected for, nor is its entropy there,
+    # where an algorithm has one in its targets, part of them.
+    config.n_step = 1
     config.log_interval = 5_000
     # Evaluation, and a checkpoint after it; a multiple of log_interval.
     config.eval_interval = 50_000

@@ -103,6 +103,7 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
+    n_step: int = 1,
     mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
@@ -113,7 +114,8 @@ def build(
         members: of the run.
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
-        batch_size: rows, or windows, of a batch.
+        batch_size: items of a batch.
+        n_step: decisions that a target spans.
         mesh: of the devices to lay them over; None for this process's own.
     """
     mesh = mesh or make_mesh(len(members))
@@ -132,7 +134,7 @@ def build(
         shard(mapping.each(init_one, mesh), in_specs=(MEMBERS, MEMBERS), out_specs=MEMBERS)
     )
 
-    form = form_of(algorithm, network)
+    form = form_of(algorithm, network, n_step)
 
     def update(state, batch):
         gamma = getattr(state.hparams, 'gamma', 1.0)
@@ -236,10 +238,10 @@ def build(
     return learner
 
 
-def form_of(algorithm: ModuleType, network: ConfigDict) -> Form:
+def form_of(algorithm: ModuleType, network: ConfigDict, n_step: int = 1) -> Form:
     """What an algorithm learns from."""
     kind = getattr(algorithm, 'BATCH', Transition)
-    return Form(kind, network.context if kind is Sequence else 0)
+    return Form(kind, network.context if kind is Sequence else 0, n_step)
 
 
 def place(data: Any, mesh: Mesh) -> Any:
