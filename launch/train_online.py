@@ -209,6 +209,8 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
         )
     if offline.delayed_rewards:
         raise UserError(f'--from_run={source}: with delayed rewards it cannot go on online.')
+    if offline.get('chunk', 1) > 1:
+        raise UserError(f'--from_run={source}: with actions in chunks it cannot go on online.')
     if any(offline.sweep.values()) or any(config.sweep.values()):
         raise UserError(f'--from_run={source}: with a sweep, offline or online, it cannot go on.')
     default = online.get_config(config.algorithm)

@@ -21,6 +21,7 @@ _OFFLINE_KEYS = (
     'dataset', 'dataset_on', 'cut_at_goal', 'delayed_rewards', 'top_fraction',
     'standardize_observations', 'normalize_rewards', 'reward_scale', 'reward_shift',
     'standardize_returns', 'keep_checkpoints', 'evaluate_in', 'holdout_fraction', 'ope', 'n_step',
+    'chunk',
 )  # fmt: skip
 # What each key may be, as in base.py.
 RANGES = {key: valid for key, valid in base.RANGES.items() if key not in _OFFLINE_KEYS} | {

@@ -119,10 +119,15 @@ def batches(config: ConfigDict) -> None:
             f'config.sweep.gamma is {config.sweep.gamma}; algorithm {name} learns from what episodes '
             'earned, which is discounted once for all members: only () is valid.'
         )
-    if config.n_step > 1 and 'gamma' not in of_hparams(algorithm):
+    if config.n_step > 1 and (kind is Sequence or 'gamma' not in of_hparams(algorithm)):
         raise UserError(
-            f'config.n_step is {config.n_step}; algorithm {name} discounts nothing and has no targets '
-            'to sum rewards for: only 1 is valid.'
+            f'config.n_step is {config.n_step}; algorithm {name} has no targets to sum rewards for: '
+            'only 1 is valid.'
+        )
+    if config.chunk > 1 and (kind is Sequence or hasattr(algorithm, 'init_memory')):
+        raise UserError(
+            f'config.chunk is {config.chunk}; algorithm {name} goes by every step before, and a chunk '
+            'is executed without looking: only 1 is valid.'
         )
     if kind is Sequence:
         _sequences(config)
@@ -146,12 +151,17 @@ def _sequences(config: ConfigDict) -> None:
         )
 
 
-def actions(algorithm: str, task: Problem) -> None:
-    """Raises UserError if an algorithm cannot take a problem's kind of actions."""
+def actions(algorithm: str, task: Problem, chunk: int) -> None:
+    """Raises UserError if an algorithm cannot take a problem's kind of actions, or so many at once."""
     kind = 'discrete' if task.spec.discrete else 'continuous'
     if kind not in ALGORITHMS[algorithm].ACTIONS:
         able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
         raise UserError(
             f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
             f'dataset {task.name} has {kind} ones: use one of {able}.'
+        )
+    if chunk > 1 and task.spec.discrete:
+        raise UserError(
+            f'config.chunk is {chunk}; dataset {task.name} has discrete actions, of which no chunks are '
+            'made: only 1 is valid.'
         )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data import batches, returns, splitting
+from data import batches, blocks, decisions, returns, splitting
 from data.batches import Form
 from data.problem import identity
-from data.types import NextActionTransition, ReturnTransition, Sequence, Transition
+from data.types import DatasetError, NextActionTransition, ReturnTransition, Sequence, Transition
 from tests.data.test_transforms import dataset
 
 LENGTHS = [3, 1, 7, 5]
@@ -24,7 +24,8 @@ FORMS = {
     'sequences': Form(Sequence, context=4),
     'n steps': Form(n_step=4),
     'returns of n steps': Form(ReturnTransition, n_step=3),
-    'next actions after n steps': Form(NextActionTransition, n_step=3),
+    'chunks': Form(chunk=3),
+    'next actions after n chunks': Form(NextActionTransition, n_step=3, chunk=2),
 }
 kinds = pytest.mark.parametrize('form', FORMS.values(), ids=FORMS)
 
@@ -145,3 +146,41 @@ def test_bootstrapping_a_target_from_the_true_values_gives_the_true_values():
     value = np.where(np.isin(after, made.episode_offsets), 0, np.append(to_go, 0)[after])
     targets = batch.reward + GAMMA * batch.discount * value
     np.testing.assert_allclose(targets, to_go, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(('n_step', 'chunk'), [(1, 2), (3, 2), (2, 3), (1, 7)])
+def test_chunks_equal_explicit_loops(n_step, chunk):
+    """A decision begins wherever its episode has room for it, and only there."""
+    made, form = log(), Form(NextActionTransition, n_step=n_step, chunk=chunk)
+    made.transitions.discount[11:16] = 0.8, 0.5, 1.0, 0.7, 0.9
+    data, steps = batches.sampled_from(made, form, GAMMA), made.transitions
+    ends = np.repeat(made.episode_offsets[1:], LENGTHS)
+    starts = np.flatnonzero(ends - np.arange(16) >= chunk)
+    assert batches.count(data) == len(starts) == sum(max(n - chunk + 1, 0) for n in LENGTHS)
+    batch = batch_of(made, form, np.arange(len(starts)))
+    for item, row in enumerate(starts):
+        reward, discount, after, over = slow_target(made, row, n_step, chunk, GAMMA)
+        np.testing.assert_allclose(batch.reward[item], reward, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(batch.discount[item], discount, rtol=1e-5)
+        np.testing.assert_array_equal(batch.observation[item], steps.observation[row])
+        np.testing.assert_array_equal(batch.next_observation[item], steps.next_observation[after - 1])
+        np.testing.assert_array_equal(batch.action[item], steps.action[row : row + chunk].ravel())
+        assert batch.next_action_known[item] == (not over)
+        expected = np.zeros(2 * chunk) if over else steps.action[after : after + chunk].ravel()
+        np.testing.assert_array_equal(batch.next_action[item], expected)
+
+
+def test_where_decisions_begin_is_the_same_found_in_blocks(monkeypatch):
+    whole = decisions.of(log(), 3, None)
+    monkeypatch.setattr(blocks, '_STEPS', 4)
+    parts = decisions.of(log(), 3, None)
+    np.testing.assert_array_equal(parts.starts, whole.starts)
+    np.testing.assert_array_equal(parts.last, whole.last)
+
+
+def test_episodes_that_are_shorter_than_a_chunk_are_named():
+    assert decisions.check(log(), 1) == []
+    said = 'dataset test/made-v0: 2 of 4 episodes, 4 steps, are not learned from: they are shorter than'
+    assert decisions.check(log(), 4)[0].startswith(said)
+    with pytest.raises(DatasetError, match='a chunk of 8 actions fits in no episode, .* has 7 steps'):
+        decisions.check(log(), 8)
