@@ -64,10 +64,46 @@ DOMAINS = {
         'network.hidden_sizes': (64, 64),
     },
 }
+# D4RL's datasets (Fu et al. 2020, https://arxiv.org/abs/2004.07219) by its names for them: each is a
+# domain too. Of locomotion they are those of our recipes; full-replay is D4RL's own file, ingested.
+DOMAINS |= {
+    f'{robot}-{kind}': DOMAINS['mujoco'] | {'dataset': dataset.format(robot, kind)}
+    for dataset, kinds in (
+        ('local/{}/{}-v0', ('random', 'medium', 'expert', 'medium-replay', 'medium-expert')),
+        ('d4rl/{}/{}-v2', ('full-replay',)),
+    )
+    for robot in ('halfcheetah', 'hopper', 'walker2d')
+    for kind in kinds
+}
+DOMAINS |= {
+    f'antmaze-{maze}': DOMAINS['antmaze'] | {'dataset': f'D4RL/antmaze/{maze}-v1'}
+    for maze in (
+        'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse',
+    )
+}  # fmt: skip
+DOMAINS |= {
+    f'{task}-{kind}': DOMAINS['adroit'] | {'dataset': f'D4RL/{task}/{kind}-v2'}
+    for task in ('pen', 'door', 'hammer', 'relocate')
+    for kind in ('human', 'cloned', 'expert')
+}
 
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
+
+# OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
+DOMAINS |= {
+    name: {
+        'dataset': f'local/ogbench/{name}-v0',
+        'eval_interval': 100_000,
+        'eval_episodes': 50,
+    }
+    for name in (
+        'antmaze-large-navigate', 'antmaze-giant-navigate', 'humanoidmaze-medium-navigate',
+        'humanoidmaze-large-navigate', 'antsoccer-arena-navigate', 'cube-single-play',
+        'cube-double-play', 'scene-play', 'puzzle-3x3-play', 'puzzle-4x4-play',
+    )
+}  # fmt: skip
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {
@@ -198,8 +234,7 @@ def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> Conf
     Args:
         config: to apply them to.
         domain: a name in `own`.
-        own: by domain that the algorithm is for, values such as {'hparams.expectile': 0.9}; all values
-            of a name that is the algorithm's alone, such as a dataset's.
+        own: by domain that the algorithm is for, values such as {'hparams.expectile': 0.9}.
 
     Raises:
         UnknownDomainError: there is no such domain.
@@ -209,7 +244,7 @@ def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> Conf
             f'config {config.algorithm}: unknown domain {domain!r}; '
             f'valid ones: {", ".join(own)}.'
         )
-    shared = dict(DOMAINS.get(domain, {}))
+    shared = dict(DOMAINS[domain])
     if 'hidden_sizes' not in config.network:
         shared.pop('network.hidden_sizes', None)
     config.update_from_flattened_dict(shared | own[domain])

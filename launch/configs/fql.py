@@ -11,8 +11,8 @@ from launch.configs import base
 
 # alpha by dataset.
 _ANTMAZE = {
-    'umaze': 10.0, 'umaze-diverse': 10.0, 'medium-play': 10.0, 'medium-diverse': 10.0,
-    'large-play': 3.0, 'large-diverse': 3.0,
+    'antmaze-umaze': 10.0, 'antmaze-umaze-diverse': 10.0, 'antmaze-medium-play': 10.0,
+    'antmaze-medium-diverse': 10.0, 'antmaze-large-play': 3.0, 'antmaze-large-diverse': 3.0,
 }  # fmt: skip
 _ADROIT = {
     'pen-human': 1e4, 'pen-cloned': 1e4, 'pen-expert': 3e3,
@@ -20,7 +20,7 @@ _ADROIT = {
     'hammer-human': 3e4, 'hammer-cloned': 1e4, 'hammer-expert': 3e4,
     'relocate-human': 1e4, 'relocate-cloned': 3e4, 'relocate-expert': 3e4,
 }  # fmt: skip
-# alpha, gamma and q_agg by environment; tuned on one of its five tasks, and used for all.
+# alpha, gamma and q_agg by environment: tuned on one of its five tasks, and used for all.
 _OGBENCH = {
     'antmaze-large-navigate': (10.0, 0.99, 'min'),
     'antmaze-giant-navigate': (10.0, 0.995, 'min'),
@@ -33,8 +33,8 @@ _OGBENCH = {
     'puzzle-3x3-play': (1000.0, 0.99, 'mean'),
     'puzzle-4x4-play': (1000.0, 0.99, 'mean'),
 }
-# D4RL: half of OGBench's updates; rewards of AntMaze are -1 until the goal.
-_IN_ANTMAZE = {'num_updates': 500_000, 'reward_shift': -1.0}
+# D4RL has half of OGBench's updates; rewards of AntMaze are -1 until the goal.
+_IN_MAZES = {'num_updates': 500_000, 'reward_shift': -1.0}
 _BY_HAND = {'num_updates': 500_000, 'network.q_agg': 'min'}
 # Neither in the paper nor in its code: its README wants Q normalised where alpha was not tuned, and this
 # is the middle of what it would then try.
@@ -42,34 +42,19 @@ _UNTUNED = {'network.normalize_q_loss': True, 'hparams.alpha': 1.0}
 
 DOMAINS = {
     'mujoco': _UNTUNED,
-    'antmaze': {**_IN_ANTMAZE, 'hparams.alpha': _ANTMAZE['umaze']},
+    'antmaze': _IN_MAZES | {'hparams.alpha': _ANTMAZE['antmaze-umaze']},
     'kitchen': _UNTUNED,
-    'adroit': {**_BY_HAND, 'hparams.alpha': _ADROIT['pen-human']},
-    # Ours: the size that every algorithm has here; one update costs 4 of TD3's.
-    'pointmaze': {**_UNTUNED, 'num_updates': 5_000, 'network.hidden_sizes': (256, 256)},
-    'log': {**_UNTUNED, 'num_updates': 5_000},
+    'adroit': _BY_HAND | {'hparams.alpha': _ADROIT['pen-human']},
+    # Ours: the size that every algorithm has here.
+    'pointmaze': _UNTUNED | {'num_updates': 5_000, 'network.hidden_sizes': (256, 256)},
+    'log': _UNTUNED | {'num_updates': 5_000},
+    **{name: _IN_MAZES | {'hparams.alpha': alpha} for name, alpha in _ANTMAZE.items()},
+    **{name: _BY_HAND | {'hparams.alpha': alpha} for name, alpha in _ADROIT.items()},
     **{
-        f'antmaze-{name}': base.DOMAINS['antmaze'] | _IN_ANTMAZE
-        | {'dataset': f'D4RL/antmaze/{name}-v1', 'hparams.alpha': alpha}
-        for name, alpha in _ANTMAZE.items()
-    },
-    **{
-        name: base.DOMAINS['adroit'] | _BY_HAND
-        | {'dataset': f'D4RL/{name.replace("-", "/")}-v2', 'hparams.alpha': alpha}
-        for name, alpha in _ADROIT.items()
-    },
-    **{
-        name: {
-            'dataset': f'local/ogbench/{name}-v0',
-            'eval_interval': 100_000,
-            'eval_episodes': 50,
-            'hparams.alpha': alpha,
-            'hparams.gamma': gamma,
-            'network.q_agg': q_agg,
-        }
+        name: {'hparams.alpha': alpha, 'hparams.gamma': gamma, 'network.q_agg': q_agg}
         for name, (alpha, gamma, q_agg) in _OGBENCH.items()
     },
-}  # fmt: skip
+}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:

@@ -11,7 +11,7 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import Sequence, Spec, Transition
+from data.types import NextActionTransition, Sequence, Spec, Transition
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -35,6 +35,15 @@ def random_batch(spec: Spec, size: int = 16, seed: int = 0) -> Transition:
             next_observation=rng.standard_normal((size, spec.observation_size), np.float32),
         ),
     )
+
+
+def random_batch_with_next_actions(spec: Spec, size: int = 16, seed: int = 0):
+    """A batch of noise in which terminations, and some rows besides, have no next action."""
+    batch = random_batch(spec, size, seed)
+    rng = np.random.default_rng(seed + 1)
+    known = batch.discount * (rng.random(size) < 0.8)
+    action = known[:, None] * rng.uniform(-1, 1, (size, spec.action_size)).astype(np.float32)
+    return NextActionTransition(*batch, next_action=action, next_action_known=known)
 
 
 def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:
@@ -92,10 +101,12 @@ def changed(before, after) -> bool:
 NETWORK = {
     'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'edac': {'num_critics': 3},
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
     'fql': {'flow_steps': 3},
+    'ifql': {'flow_steps': 3, 'num_act_actions': 4},
 }  # fmt: skip
 # So that the first update does all that an update can do.
 EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
@@ -116,9 +127,12 @@ class Case(NamedTuple):
         return DISCRETE if self.kind == 'discrete' else CONTINUOUS
 
     def batch(self, seed: int = 0, size: int = 16):
-        if getattr(self.algorithm, 'BATCH', Transition) is Sequence:
-            return random_windows(self.spec, size, seed=seed)
-        return random_batch(self.spec, size, seed)
+        made_by = {
+            Transition: random_batch,
+            NextActionTransition: random_batch_with_next_actions,
+            Sequence: random_windows,
+        }
+        return made_by[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
 
     def state(self, seed: int = 0, **hparams):
         """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""

@@ -34,14 +34,15 @@ SEES_NEW = {
     'bcq': {'critic_loss': {'vae'}, 'actor_loss': {'vae', 'critic'}},
     'cql': {'actor_loss': {'temperature'}},
     'iql': {'critic_loss': {'value'}, 'actor_loss': {'value'}},
+    'rebrac': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
     'sac': {'actor_loss': {'critic'}, 'q_policy': {'critic'}, 'temperature_loss': {'actor'}},
     'td3': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
     'td3_bc': {'actor_loss': {'critic'}, 'q_policy': {'critic'}},
 }
-# Whose targets follow the networks as the update found them.
-FOLLOWS_OLD = ('fql',)
 # Those that draw noise in an update; dropout is off here.
-DRAWS = ('bcq', 'cql', 'fql', 'sac', 'td3', 'td3_bc')
+DRAWS = ('bcq', 'cql', 'edac', 'fql', 'ifql', 'rebrac', 'sac', 'td3', 'td3_bc')
+# Networks whose targets go towards them as they were before the update.
+FOLLOWED_AS_OLD = {'fql': {'critic'}, 'ifql': {'critic'}, 'rebrac': {'actor'}}
 
 EVERY = pytest.mark.parametrize('case', CASES, ids='-'.join)
 
@@ -114,12 +115,12 @@ def test_a_learning_rate_moves_its_own_networks_alone(case):
 
 
 @cases_with(lambda case: 'target_rate' in hyperparameters(case))
-def test_targets_go_their_rate_towards_the_networks(case):
+def test_targets_go_their_rate_towards_the_new_networks(case):
     state = case.state(target_rate=0.3)
     after = update_of(case)(state, case.batch())
     assert targets(state)
     for field, network in targets(state).items():
-        followed = state if case.name in FOLLOWS_OLD else after
+        followed = state if network in FOLLOWED_AS_OLD.get(case.name, ()) else after
         new, old = networks(followed)[network], getattr(state, field)
         expected = jax.tree.map(lambda new, old: 0.3 * new + 0.7 * old, new, old)
         assert_close(expected, getattr(after, field), rtol=1e-5, atol=1e-7)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms import fql
+from launch.configs import fql as config
 from networks.flows import integrate
 from tests.algorithms.helpers import CONTINUOUS, make_state, optimised, random_batch
 
@@ -149,3 +150,18 @@ def test_with_a_large_alpha_the_policy_is_what_a_fixed_flow_makes_of_its_noise()
 
     close, far = optimised(jax.vmap(learn))(jnp.array([1e3, 0.1]))
     assert np.mean(close) < 0.12 and np.mean(far) > 0.5
+
+
+def test_the_values_are_those_of_the_authors():
+    """One of each table."""
+    maze, hand, giant = map(
+        config.get_config, ('antmaze-large-play', 'pen-expert', 'antmaze-giant-navigate')
+    )
+    assert maze.dataset == 'D4RL/antmaze/large-play-v1' and maze.cut_at_goal
+    assert (maze.hparams.alpha, maze.reward_shift, maze.network.q_agg) == (3, -1, 'mean')
+    assert hand.dataset == 'D4RL/pen/expert-v2'
+    assert (hand.hparams.alpha, hand.reward_shift, hand.network.q_agg) == (3_000, 0, 'min')
+    assert (giant.hparams.alpha, giant.hparams.gamma, giant.network.q_agg) == (10, 0.995, 'min')
+    assert (maze.num_updates, hand.num_updates, giant.num_updates) == (500_000, 500_000, 1_000_000)
+    for each in (maze, hand, giant):
+        assert each.network.hidden_sizes == (512,) * 4 and not each.network.normalize_q_loss
