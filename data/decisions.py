@@ -6,10 +6,12 @@ executes without looking. A target spans the m <= n whole decisions that the epi
     sum_{k < mh} w_k r_{i+k} + w_{mh} V(s_{i+mh}),   w_k = prod_{j < k} gamma d_{i+j}
 
 with the steps' own discounts d, 0 at a termination: an episode that was cut is bootstrapped from where
-it was. With n = 1 that is the target of Q-chunking (Li, Zhou & Levine 2025,
-https://arxiv.org/abs/2507.07969, section 4); its released code (ColinQiyangLi/qc, utils/datasets.py,
-sample_sequence) draws all steps and gives no weight to those with fewer than h steps left, which here
-are not drawn. Nothing corrects the targets for what a policy would have done otherwise in between.
+it was. With n = 1 that is the target of Q-chunking, with h = 1 that of its baselines of n steps (Li,
+Zhou & Levine 2025, https://arxiv.org/abs/2507.07969; released code, ColinQiyangLi/qc, utils/datasets.py,
+sample_sequence). That code draws all steps, and gives targets of which the episode has not all nh steps
+no weight, so that less is learned from a batch (its model of behaviour still clones what is left of a
+chunk). Here steps with fewer than h left are not drawn, and targets are shorter at an episode's end.
+Nothing corrects targets for what a policy would have done otherwise in between.
 
 Nothing is made of all steps that is larger than they are: windows are gathered batch by batch, and
 folded into transitions where the gamma of a learner is at hand.
@@ -25,7 +27,7 @@ from flax import struct
 
 from data import blocks, disk, sampling
 from data.loading import Dataset
-from data.types import Array, Transition
+from data.types import Array, DatasetError, Transition
 
 
 class Decisions(struct.PyTreeNode):
@@ -71,6 +73,27 @@ class Window(NamedTuple):
     return_to_go: Array | None = None
     next_action: Array | None = None
     next_action_known: Array | None = None
+
+
+def check(dataset: Dataset, chunk: int) -> list[str]:
+    """What nothing is learned from if decisions have so many steps, in a sentence if there is any.
+
+    Raises:
+        DatasetError: no episode has room for a decision.
+    """
+    name, lengths = dataset.problem.name, dataset.episode_lengths
+    short = lengths < chunk
+    if short.all():
+        raise DatasetError(
+            f'dataset {name}: a chunk of {chunk} actions fits in no episode, the longest of which has '
+            f'{lengths.max()} steps.'
+        )
+    if not short.any():
+        return []
+    return [
+        f'dataset {name}: {short.sum():,} of {len(lengths):,} episodes, {lengths[short].sum():,} steps, '
+        f'are not learned from: they are shorter than a chunk of {chunk} actions'
+    ]
 
 
 def of(dataset: Dataset, chunk: int, return_to_go: np.ndarray | None) -> Decisions:

@@ -18,11 +18,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import batches, disk, inspection, judges, loading, problem, transforms
+from data import batches, decisions, disk, inspection, judges, loading, problem, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from data.recipes import storage
-from data.types import Sequence
 from launch import cli, ope
 from launch.cli import UserError
 from launch.configs import base
@@ -120,7 +119,11 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     # The first holds it by now: who does not see that is on another file system.
     processes.agree({f'run directory {path}': owner.holder(path)})
     task = dataset.problem
-    validation.actions(config.algorithm, task)
+    validation.actions(config.algorithm, task, config.chunk)
+    for doubt in decisions.check(dataset, config.chunk):
+        print(f'WARNING: {doubt}.', file=sys.stderr)
+    if data.held_out is not None:
+        decisions.check(data.held_out, config.chunk)
     method = judging.method_of(config.ope)
     if data.held_out is None:
         for doubt in judges.check(task, data.not_held_out):
@@ -133,6 +136,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     build = partial(
         learners.build, algorithm, task.spec, task.preprocessing,
         hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
+        n_step=config.n_step, chunk=config.chunk,
     )  # fmt: skip
     learner = build(members, mesh=mesh)
     own = sharing.own(learner, build)
@@ -282,15 +286,7 @@ def validate(config: ConfigDict) -> None:
     if config.ope.estimator not in ESTIMATORS:
         shown = ranges.shown(config.ope.estimator)
         raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
-    kind = learners.form_of(ALGORITHMS[config.algorithm], config.network).kind
-    if kind is Sequence:
-        for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
-            if config[key] != only:
-                raise UserError(
-                    f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for '
-                    f'returns in the units of the environment: only {only} is valid.'
-                )
-        validation.sequences(config)
+    validation.batches(config)
 
 
 if __name__ == '__main__':

@@ -121,6 +121,8 @@ RANGES = {
     'num_seeds': 'int [1, 1e5]',
     'num_updates': 'int [1, 2**31)',
     'batch_size': 'int [1, 1e7]',
+    'n_step': 'int [1, 1e4]',
+    'chunk': 'int [1, 1e4]',
     'log_interval': 'int [1, 2**31)',
     'eval_interval': 'int [1, 2**31)',
     'evaluate_in': "'auto', 'environment' or 'log'",
@@ -172,6 +174,12 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
 
     config.num_updates = 1_000_000
     config.batch_size = 256
+    # Decisions whose rewards a target sums before it bootstraps, or as many as the episode still has.
+    # What the policy would have done otherwise on the way is not corrected for, nor is its entropy
+    # there, where an algorithm has one in its targets, part of them.
+    config.n_step = 1
+    # Actions of a decision, which is learned as one and executed without looking (data/decisions.py).
+    config.chunk = 1
     config.log_interval = 5_000
     # Evaluation, and a checkpoint after it; a multiple of log_interval.
     config.eval_interval = 50_000

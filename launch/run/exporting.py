@@ -68,7 +68,7 @@ def write(
             'inputs': _inputs(graph, target_return),
             'outputs': [value.to_json() for value in graph.outputs],
             **of_table(run.problem),
-            'memory': _memory(graph, run.problem),
+            'memory': _memory(graph, run),
             'randomness': _RANDOMNESS,
             **source,
             'checked': agreement.check(
@@ -150,14 +150,22 @@ def _feature(feature: Feature, features: Sequence[Feature]) -> dict[str, Any]:
     return plain
 
 
-def _memory(graph: Graph, problem: Problem) -> str:
+def _memory(graph: Graph, run: Restored) -> str:
     """How a policy that remembers is fed."""
     if not graph.memory:
         return 'None: an action depends on its observation alone.'
-    return (
+    said = (
         'At the first step of an episode each input memory_... is its initial value, later the output '
-        "next_memory_... of the step before. The input 'reward' is what the step before earned, 0 at "
-        'the first step'
-        + (', and at all others: here an episode earns at its end' if problem.delayed_rewards else '')
+        'next_memory_... of the step before.'
+    )
+    if run.learner.form.chunk > 1:
+        return said + (
+            f' The policy decides on {run.learner.form.chunk} actions at a time and gives one after the '
+            'other, whatever is observed meanwhile: an observation matters where memory_left is 0.'
+        )
+    at_end = ', and at all others: here an episode earns at its end'
+    return said + (
+        " The input 'reward' is what the step before earned, 0 at the first step"
+        + (at_end if run.problem.delayed_rewards else '')
         + '. The policy takes the actions that it gave for those that were done.'
     )

@@ -17,7 +17,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from algorithms import ALGORITHMS
 from data.actions import ActionMap
-from launch.run import directory, rollouts
+from launch.run import chunks, directory, rollouts
 from launch.run.policies import Restored
 
 PLATFORMS = ('cpu', 'cuda')
@@ -47,8 +47,8 @@ class Graph(NamedTuple):
         call: of the inputs in order, to the outputs in order.
         unmapped: the same with the algorithm's action for the environment's.
         action_map: between these.
-        inputs: 'observation'; of policies that remember also 'reward', that of the step before, 0 at
-            first; of those that are asked for a return 'target_return'; then the 'memory_...'.
+        inputs: 'observation'; of policies that read it 'reward', that of the step before, 0 at first; of
+            those that are asked for a return 'target_return'; then the 'memory_...'.
         outputs: 'action', and a 'next_memory_...' for each 'memory_...'.
         memory: what an episode begins with, a row by the name of the input; {} if nothing is remembered.
     """
@@ -69,14 +69,15 @@ def build(run: Restored, member: int) -> Graph:
     state = jax.tree.map(jnp.asarray, states)
     # As Learners.act has it at step 0.
     key = jax.random.fold_in(run.learner.keys()[member], 0)
-    memory = algorithm.init_memory(state, 1) if hasattr(algorithm, 'init_memory') else ()
+    begin, act_by_step = chunks.policy(algorithm, task.spec, run.learner.form.chunk)
+    memory = begin(state, 1) if begin else ()
     leaves, structure = jax.tree_util.tree_flatten_with_path(memory)
     initial = {
         'memory_' + jax.tree_util.keystr(path, simple=True, separator='_'): np.asarray(leaf[0])
         for path, leaf in leaves
     }
     inputs = [Value('observation', (task.spec.observation_size,), np.dtype(np.float32))]
-    if initial:
+    if hasattr(algorithm, 'init_memory'):
         inputs.append(Value('reward', (), np.dtype(np.float32)))
     if run.target_returns:
         inputs.append(Value('target_return', (), np.dtype(np.float32)))
@@ -90,7 +91,7 @@ def build(run: Restored, member: int) -> Graph:
         before = jax.tree.unflatten(structure, [given[name] for name in initial])
         observation = task.preprocessing.observation(given['observation'])
         reward = given.get('reward', jnp.zeros(1))
-        action, after = algorithm.act(asked, before, observation, reward, key)
+        action, after = act_by_step(asked, before, observation, reward, key)
         return [each[0] for each in (action, *jax.tree.leaves(after))]
 
     # What depends on the key alone becomes a constant: ONNX has not jax's random numbers.

@@ -23,7 +23,7 @@ from data.batches import Form
 from data.problem import Preprocessing
 from data.splitting import Split
 from data.types import Sequence, Spec, Transition
-from launch.run import mapping, spread, training
+from launch.run import chunks, mapping, spread, training
 from launch.run.members import Member, stack_hparams
 from launch.run.spread import MEMBERS, SHARED
 
@@ -50,9 +50,10 @@ class Learners(NamedTuple):
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
             (members, environments, ...) as the environment gives them, keys of `keys`, which the step
             sets apart.
-        init_memory: (states, num_envs) -> memory; () unless the policies remember.
-        explore: (states, observations, keys, step) -> actions (members, ...) to collect data with;
-            None if the algorithm does not say how.
+        init_memory: (states, num_envs) -> memory; () unless the policies remember, if only the rest of
+            a chunk.
+        explore: (states, observations, keys, step) -> actions (members, ...) to collect data with,
+            whole chunks if they act in such; None if the algorithm does not say how.
         claimed_value: (states, observations, keys) -> what the critics claim for the policies'
             actions, (members, batch); observations (members, batch, ...) as for act. None if the
             algorithm has no critic.
@@ -103,6 +104,8 @@ def build(
     hparams: dict[str, float],
     network: ConfigDict,
     batch_size: int,
+    n_step: int = 1,
+    chunk: int = 1,
     mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
@@ -113,7 +116,9 @@ def build(
         members: of the run.
         hparams: the algorithm's, where a member's setting has no other value.
         network: the config that the algorithm's init reads.
-        batch_size: rows, or windows, of a batch.
+        batch_size: items of a batch.
+        n_step: decisions that a target spans.
+        chunk: actions of a decision.
         mesh: of the devices to lay them over; None for this process's own.
     """
     mesh = mesh or make_mesh(len(members))
@@ -125,14 +130,17 @@ def build(
     seeds_spread, hparams_spread = spread.out((seeds, stacked), sharding)
     preprocessing = jax.tree.map(jnp.asarray, preprocessing)
 
+    decided = spec._replace(action_size=spec.action_size * chunk)
+
     def init_one(seed, hparams):
-        return algorithm.init(jax.random.key(seed), spec, hparams, network)
+        return algorithm.init(jax.random.key(seed), decided, hparams, network)
 
     init_all = jax.jit(
         shard(mapping.each(init_one, mesh), in_specs=(MEMBERS, MEMBERS), out_specs=MEMBERS)
     )
 
-    form = form_of(algorithm, network)
+    form = form_of(algorithm, network, n_step, chunk)
+    begin, act_by_step = chunks.policy(algorithm, spec, chunk)
 
     def update(state, batch):
         gamma = getattr(state.hparams, 'gamma', 1.0)
@@ -161,7 +169,7 @@ def build(
 
     def act_one(state, memory, observation, reward, key, step):
         observation, key = preprocessing.observation(observation), jax.random.fold_in(key, step)
-        return algorithm.act(state, memory, observation, reward, key)
+        return act_by_step(state, memory, observation, reward, key)
 
     def explore_one(state, observation, key, step):
         key = jax.random.fold_in(key, step)
@@ -178,9 +186,9 @@ def build(
     explore_all, claim_all = compiled(explore_one, 0, 0, 0, None), compiled(claim_one, 0, 0, 0)
 
     def init_memory(states, num_envs):
-        if not hasattr(algorithm, 'init_memory'):
+        if begin is None:
             return ()
-        create = jax.vmap(partial(algorithm.init_memory, num_envs=num_envs))
+        create = jax.vmap(partial(begin, num_envs=num_envs))
         return jax.jit(shard(create, in_specs=MEMBERS, out_specs=MEMBERS))(states)
 
     def train_on_device(states, data, num_updates, alive=None, measured=True):
@@ -236,10 +244,10 @@ def build(
     return learner
 
 
-def form_of(algorithm: ModuleType, network: ConfigDict) -> Form:
+def form_of(algorithm: ModuleType, network: ConfigDict, n_step: int = 1, chunk: int = 1) -> Form:
     """What an algorithm learns from."""
     kind = getattr(algorithm, 'BATCH', Transition)
-    return Form(kind, network.context if kind is Sequence else 0)
+    return Form(kind, network.context if kind is Sequence else 0, n_step, chunk)
 
 
 def place(data: Any, mesh: Mesh) -> Any:

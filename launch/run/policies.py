@@ -69,6 +69,7 @@ def _restore(path: Path, last_alone: bool) -> list[Restored]:
         with_target(hparams, targets),
         config.network,
         config.batch_size,
+        chunk=config.get('chunk', 1),
     )
     checkpoints, like = Checkpoints(path, len(learner.members)), learner.init()
     if last_alone:
@@ -115,7 +116,7 @@ class Policies(NamedTuple):
 
     @property
     def remember(self) -> bool:
-        """Whether they also read the steps before."""
+        """Whether they also go by the steps before, if only to execute the rest of a chunk."""
         return bool(jax.tree.leaves(self.run.learner.init_memory(self.run.states, 1)))
 
     def actions(self, observations: np.ndarray) -> np.ndarray:

@@ -60,8 +60,10 @@ def main(table, output):
     for i, row in enumerate(rows):
         if None in row or None in row.values():
             sys.exit(f'error: {table}, row {i + 1}: {len(header)} cells are needed, as in the header.')
-    remembers = len(inputs) > 1
-    needed = {each['column'] for each in features} | ({episode, reward} if remembers else set())
+    names = [each['name'] for each in inputs]
+    remembers, rewarded = len(names) > 1, 'reward' in names
+    needed = {each['column'] for each in features}
+    needed |= ({episode} if remembers else set()) | ({reward} if rewarded else set())
     if lacking := ', '.join(sorted(needed - {*header, ''})):
         sys.exit(f'error: {table} has no column {lacking}, which the policy reads.')
 
@@ -91,7 +93,7 @@ def main(table, output):
         }
         for i, before in zip(steps, [None, *steps]):
             given['observation'] = observations[[i]]
-            if before is not None and reward:
+            if before is not None and rewarded and reward:
                 given['reward'] = np.array([read(before, reward, number)], np.float32)
             action, *after = run(None, given)
             given |= dict(zip((name for name in given if name.startswith('memory_')), after))

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS, bc, fqe
 from data.problem import Problem
-from data.types import ReturnTransition, Transition
+from data.types import ReturnTransition, Sequence, Transition
 from launch.cli import UserError
 from launch.run import ranges
 from launch.run.ranges import Table
@@ -60,12 +60,6 @@ def run(config: ConfigDict, table: Table) -> None:
         )
     if 'ope' in table:
         multiples(config.ope, 'num_updates', owner='config.ope')
-    of_returns = getattr(ALGORITHMS[name], 'BATCH', Transition) is ReturnTransition
-    if of_returns and sweep.get('gamma'):
-        raise UserError(
-            f'config.sweep.gamma is {sweep.gamma}; algorithm {name} learns from what episodes earned, '
-            'which is discounted once for all members: only () is valid.'
-        )
     number = config.num_seeds * math.prod(len(values) or 1 for values in sweep.values())
     if number > _MOST_MEMBERS:
         raise UserError(
@@ -121,8 +115,36 @@ def multiples(config: ConfigDict, *keys: str, owner: str = 'config') -> None:
             )
 
 
-def sequences(config: ConfigDict) -> None:
-    """Raises UserError for what no learner of windows of steps can have."""
+def batches(config: ConfigDict) -> None:
+    """Raises UserError for what an algorithm cannot learn from, by the kind of its batches."""
+    name, algorithm = config.algorithm, ALGORITHMS[config.algorithm]
+    kind = getattr(algorithm, 'BATCH', Transition)
+    if kind is ReturnTransition and config.sweep.get('gamma'):
+        raise UserError(
+            f'config.sweep.gamma is {config.sweep.gamma}; algorithm {name} learns from what episodes '
+            'earned, which is discounted once for all members: only () is valid.'
+        )
+    if config.n_step > 1 and (kind is Sequence or 'gamma' not in of_hparams(algorithm)):
+        raise UserError(
+            f'config.n_step is {config.n_step}; algorithm {name} has no targets to sum rewards for: '
+            'only 1 is valid.'
+        )
+    if config.chunk > 1 and (kind is Sequence or hasattr(algorithm, 'init_memory')):
+        raise UserError(
+            f'config.chunk is {config.chunk}; algorithm {name} goes by every step before, and a chunk '
+            'is executed without looking: only 1 is valid.'
+        )
+    if kind is Sequence:
+        _sequences(config)
+
+
+def _sequences(config: ConfigDict) -> None:
+    for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
+        if config[key] != only:
+            raise UserError(
+                f'config.{key} is {config[key]}; algorithm {config.algorithm} is asked for returns in '
+                f'the units of the environment: only {only} is valid.'
+            )
     targets, network = config.target_returns, config.network
     if len(set(targets)) < len(targets):
         shown = ranges.shown(targets)
@@ -134,12 +156,17 @@ def sequences(config: ConfigDict) -> None:
         )
 
 
-def actions(algorithm: str, task: Problem) -> None:
-    """Raises UserError if an algorithm cannot take a problem's kind of actions."""
+def actions(algorithm: str, task: Problem, chunk: int) -> None:
+    """Raises UserError if an algorithm cannot take a problem's kind of actions, or so many at once."""
     kind = 'discrete' if task.spec.discrete else 'continuous'
     if kind not in ALGORITHMS[algorithm].ACTIONS:
         able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
         raise UserError(
             f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
             f'dataset {task.name} has {kind} ones: use one of {able}.'
+        )
+    if chunk > 1 and task.spec.discrete:
+        raise UserError(
+            f'config.chunk is {chunk}; dataset {task.name} has discrete actions, of which no chunks are '
+            'made: only 1 is valid.'
         )

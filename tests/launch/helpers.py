@@ -110,5 +110,6 @@ def learner_of(config: ConfigDict, task: Problem) -> Learners:
     return learners.build(
         ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members_of(config),
         with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ()))),
-        config.network, config.batch_size,
+        config.network, config.batch_size, config.get('n_step', 1),
+        config.get('chunk', 1),
     )  # fmt: skip

@@ -189,13 +189,25 @@ def test_returns_asked_for_go_beyond_the_best(tmp_path, plotted):
 
 def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, plotted):
     steps = np.array([10, 20])
-    stages = [(steps, np.array([[20.0], [last]])) for last in (40.0, 80.0)]
-    offline_to_online.draw(stages, 'title', tmp_path / 'o.png')
-    assert plotted == [([-0.01, 0], [20, 40]), ([0, 0.01, 0.02], [40, 20, 80])]
+    offline, acting = ((steps, np.array([[20.0, 20], [last, last + 2]])) for last in (40.0, 80.0))
+    both, alone = offline_to_online.Stages(offline, acting), offline_to_online.Stages(None, acting)
+    assert offline_to_online.row(both) == ['41.0', '20.0', '81.0', '81.0', '80, 82']
+    assert offline_to_online.row(alone) == ['20.0', '81.0', '81.0', '81.0', '80, 82']
+    offline_to_online.draw({'A': both, 'B': alone}, 'title', tmp_path / 'o.png')
+    assert plotted[:2] == [([-0.01, 0], [20, 41]), ([0, 0.01, 0.02], [41, 20, 81])]
+    assert plotted[-2][0] == [0.01, 0.02]
     assert (tmp_path / 'o.png').exists()
-    config = offline_to_online.config(tmp_path)
-    train_online.validate(config)
-    assert config.from_run == str(tmp_path)
+
+
+def test_methods_act_for_as_long_on_one_footing(tmp_path):
+    continued = [offline_to_online.online_config(name, tmp_path) for name in ('iql', 'cal_ql')]
+    others = [offline_to_online.online_config(name) for name in ('rlpd', 'sac')]
+    for config in (*continued, *others):
+        train_online.validate(config)
+    for key in ('num_updates', 'eval_interval', 'batch_size', 'num_seeds', 'eval_episodes'):
+        assert len({config[key] for config in (*continued, *others)}) == 1
+    assert [config.from_run for config in continued] == [str(tmp_path)] * 2
+    assert [config.network.policy_delay for config in others] == [4, 1]
 
 
 def test_sac_is_the_same_online_and_offline_and_ships_with_what_it_left(tmp_path, plotted):
@@ -219,4 +231,4 @@ def test_a_config_is_trained_where_it_learns(monkeypatch):
     monkeypatch.setattr(train, 'train', lambda config: 'offline')
     monkeypatch.setattr(train_online, 'train_online', lambda config: 'online')
     assert experiments.trained(bc.get_config()) == 'offline'
-    assert experiments.trained(offline_to_online.config(Path('somewhere'))) == 'online'
+    assert experiments.trained(offline_to_online.online_config('sac')) == 'online'

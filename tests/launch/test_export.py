@@ -3,10 +3,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
+from algorithms import bc
 from data import actions
 from data.types import Spec
 from launch import export
@@ -14,7 +16,7 @@ from launch.cli import UserError
 from launch.report import choosing
 from launch.run import agreement, directory, exporting, graphs
 from tests.data import helpers
-from tests.launch.exports import OBSERVATIONS, TABLE, actions_in_code, clinic, made_run
+from tests.launch.exports import EPISODES, OBSERVATIONS, TABLE, actions_in_code, clinic, made_run
 from tests.launch.helpers import program, small_config
 from tests.launch.report.test_choosing import estimated, restored
 
@@ -68,6 +70,30 @@ def test_the_graph_of_a_policy_that_asks_several_critics_acts_as_the_code_does(t
     graph = graphs.build(run, 1)
     action = graph.action_map.to_environment(np.asarray(graph.unmapped(OBSERVATIONS)[0]))
     np.testing.assert_allclose(action, actions_in_code(run, 1), atol=1e-5)
+
+
+def test_exported_policies_act_in_chunks(tmp_path, monkeypatch):
+    """The second and third row of a patient's three continue what was decided at the first."""
+    monkeypatch.setattr(agreement, '_ROWS', 16)
+    run = made_run(tmp_path / 'run', 'bc', clinic('continuous'), num_seeds=2, chunk=2)
+    about = exporting.write(tmp_path / 'policy', run, 1, None, {})
+    assert [each['name'] for each in about['inputs']] == [
+        'observation', 'memory_actions', 'memory_left',
+    ]  # fmt: skip
+    assert 'decides on 2 actions at a time' in about['memory'] and 'reward' not in about['memory']
+    # What was earned need not be known, but whose steps are whose.
+    _, *lines = predict(tmp_path / 'policy', TABLE.replace('survived', 'y'))
+    found = np.array([line[2:] for line in lines], float)
+    np.testing.assert_allclose(found, actions_in_code(run, 1), rtol=1e-5)
+    state = jax.tree.map(lambda leaf: leaf[1], run.states)
+    seen = run.problem.preprocessing.observation(OBSERVATIONS)
+    decided, _ = bc.act(state, (), seen, None, None)
+    decided = run.problem.actions(np.asarray(decided).reshape(-1, 2, 2))
+    (b,), (first, second, third) = (rows for rows, _ in EPISODES.values())
+    np.testing.assert_allclose(found[[b, first, third]], decided[[b, first, third], 0], rtol=1e-5)
+    np.testing.assert_allclose(found[second], decided[first, 1], rtol=1e-5)
+    with pytest.raises(SystemExit, match='has no column patient, which the policy reads'):
+        predict(tmp_path / 'policy', HEADER.replace('patient', 'x'))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from algorithms import ALGORITHMS
 from data import batches, sampling
 from data.problem import Preprocessing
-from data.types import NextActionTransition, ReturnTransition, Spec
+from data.types import NextActionTransition, ReturnTransition, Spec, Transition
 from launch.run import feeds, learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
@@ -160,10 +160,12 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     np.testing.assert_allclose(action, mapped, atol=1e-6)
 
 
-@pytest.mark.parametrize('kind', [ReturnTransition, NextActionTransition])
-def test_batches_are_the_same_wherever_the_data_lie(kind, monkeypatch):
+@pytest.mark.parametrize(
+    ('kind', 'n_step'), [(ReturnTransition, 1), (NextActionTransition, 1), (Transition, 5)]
+)
+def test_batches_are_the_same_wherever_the_data_lie(kind, n_step, monkeypatch):
     """A sum over all that is in the last of four batches, for three members."""
-    algorithm = ALGORITHMS['bc']
+    algorithm = ALGORITHMS['td3_bc']
 
     def update(state, batch):
         fields = [field.ravel() for field in batch]
@@ -172,11 +174,34 @@ def test_batches_are_the_same_wherever_the_data_lie(kind, monkeypatch):
 
     monkeypatch.setattr(algorithm, 'update', update)
     monkeypatch.setattr(algorithm, 'BATCH', kind, raising=False)
-    learner, config = build('bc', SPECS[0], num_seeds=3)
+    gammas = {'sweep.gamma': (0.3, 0.6, 0.9)} if n_step > 1 else {'num_seeds': 3}
+    learner, config = build('td3_bc', SPECS[0], n_step=n_step, **gammas)
     data, found = speed.random_data(learner.form, SPECS[0], 2_001), []
     for where in ('device', 'split', 'host'):
         advance = feeds.of(where, learner, data, config.batch_size)
         carry, _ = advance({'states': learner.init()}, 0, 4, np.ones(3, bool), lambda _: 0.0)
-        found.append(carry['states'].metrics['actor_loss'][:3])
+        found.append(carry['states'].metrics['critic_loss'][:3])
     assert len(set(map(float, found[0]))) == 3
     np.testing.assert_allclose(found[1:], found[:1] * 2, rtol=1e-5)
+
+
+def test_targets_over_n_steps_have_the_discount_of_their_member(monkeypatch):
+    algorithm = ALGORITHMS['td3_bc']
+
+    def update(state, batch):
+        metrics = dict.fromkeys(state.metrics, jnp.sum(batch.reward))
+        return state.replace(step=state.step + 1, metrics=metrics)
+
+    monkeypatch.setattr(algorithm, 'update', update)
+    gammas = (0.3, 0.9)
+    learner, config = build('td3_bc', SPECS[0], n_step=4, **{'sweep.gamma': gammas})
+    data = speed.random_data(learner.form, SPECS[0], 2_000)
+    states = learner.train_on_device(learner.init(), learners.place(data, learner.mesh), 1)
+    rows = sampling.sample_indices(sampling.batch_key(0, 0), 2_000, config.batch_size)
+    for gamma, found in zip(gammas, states.metrics['critic_loss'], strict=True):
+        # Episodes have 1,000 steps.
+        expected = [
+            gamma**k * data.steps.reward[row + k]
+            for row in np.asarray(rows) for k in range(4) if row // 1_000 == (row + k) // 1_000
+        ]  # fmt: skip
+        np.testing.assert_allclose(found, np.sum(expected, dtype=np.float64), rtol=1e-4)
