@@ -140,7 +140,8 @@ def test_the_configs_of_the_repository_are_valid(name, config, run):
 @pytest.mark.parametrize(
     ('algorithm', 'key', 'value'),
     [('edac', 'network.num_critics', 1), ('edac', 'hparams.eta', -0.5),
-     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1), ('rebrac', 'hparams.actor_penalty', -0.1)],
+     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1),
+     ('rebrac', 'hparams.actor_penalty', -0.1)],
 )  # fmt: skip
 def test_values_that_only_one_algorithm_refuses(algorithm, key, value):
     config = ConfigDict(CONFIGS[algorithm].get_config().to_dict(), type_safe=False)
