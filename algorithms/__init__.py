@@ -6,33 +6,43 @@ fqe and importance_sampling judge policies instead of learning them, and are not
 from types import ModuleType
 
 from algorithms import (
+    awac,
     bc,
     bcq,
+    cal_ql,
     cql,
     decision_transformer,
     discrete_bcq,
     discrete_cql,
     dqn,
     edac,
+    fql,
+    ifql,
     iql,
     rebrac,
     sac,
     td3,
     td3_bc,
+    xql,
 )
 
 ALGORITHMS: dict[str, ModuleType] = {
+    'awac': awac,
     'bc': bc,
     'bcq': bcq,
+    'cal_ql': cal_ql,
     'cql': cql,
     'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
     'discrete_cql': discrete_cql,
     'dqn': dqn,
     'edac': edac,
+    'fql': fql,
+    'ifql': ifql,
     'iql': iql,
     'rebrac': rebrac,
     'sac': sac,
     'td3': td3,
     'td3_bc': td3_bc,
+    'xql': xql,
 }

@@ -72,7 +72,7 @@ class ReBRACState(struct.PyTreeNode):
     critic: TrainState
     target_actor_params: Any
     target_critic_params: Any
-    metrics: dict[str, jax.Array]  # the policy's are those of its last step
+    metrics: dict[str, jax.Array]
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> ReBRACState:
@@ -149,24 +149,26 @@ def update(state: ReBRACState, batch: NextActionTransition) -> ReBRACState:
     hparams = state.hparams
     noise = jax.random.normal(jax.random.fold_in(state.key, state.step), batch.action.shape)
 
-    gradients, metrics = jax.grad(critic_loss, has_aux=True)(
+    gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
         state.critic.params, state, batch, noise
     )
     critic = descend(state.critic, gradients, hparams.critic_learning_rate)
-    state = state.replace(critic=critic, metrics=state.metrics | metrics)
+    state = state.replace(critic=critic)
 
+    _, actor_metrics = actor_loss(state.actor.params, state, batch)
     due = state.step % hparams.policy_delay == 0
     # Without vmap, as on a CPU, the work is done when it is due only.
     state = jax.lax.cond(due, partial(move_policy_and_targets, batch=batch), lambda s: s, state)
 
-    gap = state.metrics['q_policy'] - state.metrics['q_data']
-    return state.replace(step=state.step + 1, metrics=state.metrics | {'q_gap': gap})
+    gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    metrics = critic_metrics | actor_metrics | {'q_gap': gap}
+    return state.replace(step=state.step + 1, metrics=metrics)
 
 
 def move_policy_and_targets(state: ReBRACState, batch: NextActionTransition) -> ReBRACState:
     """One gradient step of the policy; the targets' towards the old policy and the new critics."""
     hparams = state.hparams
-    gradients, metrics = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
+    gradients, _ = jax.grad(actor_loss, has_aux=True)(state.actor.params, state, batch)
     return state.replace(
         actor=descend(state.actor, gradients, hparams.actor_learning_rate),
         target_actor_params=optax.incremental_update(
@@ -175,7 +177,6 @@ def move_policy_and_targets(state: ReBRACState, batch: NextActionTransition) -> 
         target_critic_params=optax.incremental_update(
             state.critic.params, state.target_critic_params, hparams.target_rate
         ),
-        metrics=state.metrics | metrics,
     )
 
 

@@ -15,6 +15,13 @@ class GaussianPolicy(nn.Module):
 
     As IQL's released code has it (policy.py, NormalTanhPolicy with state_dependent_std=False and
     tanh_squash_distribution=False): tanh bounds the mean, the density stays Gaussian.
+
+    Attributes:
+        hidden_sizes, dropout_rate: as in networks.mlp.MLP.
+        action_size: dimensions of an action.
+        log_std_min, log_std_max: bounds of the logarithm of the standard deviation, which begins at 0.
+        sigmoid_log_std: keeps it between them by a sigmoid, from their middle on, instead of by
+            clipping (rlkit's GaussianPolicy with std_architecture='values').
     """
 
     hidden_sizes: Sequence[int]
@@ -22,28 +29,42 @@ class GaussianPolicy(nn.Module):
     dropout_rate: float = 0.0
     log_std_min: float = -5.0
     log_std_max: float = 2.0
+    sigmoid_log_std: bool = False
 
     @nn.compact
     def __call__(self, observation: jax.Array, training: bool = False) -> Gaussian:
         output = MLP(self.hidden_sizes, self.action_size, dropout_rate=self.dropout_rate)
         log_std = self.param('log_std', nn.initializers.zeros, (self.action_size,))
         mean = jnp.tanh(output(observation, training))
-        log_std = jnp.clip(log_std, self.log_std_min, self.log_std_max)
+        if self.sigmoid_log_std:
+            share = jax.nn.sigmoid(log_std)
+            log_std = self.log_std_min + share * (self.log_std_max - self.log_std_min)
+        else:
+            log_std = jnp.clip(log_std, self.log_std_min, self.log_std_max)
         return Gaussian(mean, jnp.broadcast_to(log_std, mean.shape))
 
 
 class TanhGaussianPolicy(nn.Module):
-    """SAC's policy: a state-dependent Gaussian squashed by tanh."""
+    """SAC's policy: a state-dependent Gaussian squashed by tanh.
+
+    With `log_std_offset` the logarithm of its standard deviation is, before it is clipped, scaled and
+    shifted by two numbers that are learned, from 1 and `log_std_offset` on (JaxCQL).
+    """
 
     hidden_sizes: Sequence[int]
     action_size: int
     log_std_min: float = -20.0
     log_std_max: float = 2.0
+    log_std_offset: float | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, training: bool = False) -> TanhGaussian:
         output = MLP(self.hidden_sizes, 2 * self.action_size)(observation, training)
         mean, log_std = jnp.split(output, 2, axis=-1)
+        if self.log_std_offset is not None:
+            scale = self.param('scale', nn.initializers.ones, ())
+            offset = self.param('offset', nn.initializers.constant(self.log_std_offset), ())
+            log_std = scale * log_std + offset
         return TanhGaussian(mean, jnp.clip(log_std, self.log_std_min, self.log_std_max))
 
 

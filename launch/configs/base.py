@@ -86,10 +86,31 @@ DOMAINS |= {
     for task in ('pen', 'door', 'hammer', 'relocate')
     for kind in ('human', 'cloned', 'expert')
 }
+DOMAINS |= {
+    f'kitchen-{kind}': DOMAINS['kitchen'] | {'dataset': f'D4RL/kitchen/{kind}-v2'}
+    for kind in ('complete', 'partial', 'mixed')
+}
 
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
+
+# Of what configs have online, and not as here, the values that a run without these keys has.
+ONLINE = {'dataset': '', 'updates_per_step': 1}
+
+# OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
+DOMAINS |= {
+    name: {
+        'dataset': f'local/ogbench/{name}-v0',
+        'eval_interval': 100_000,
+        'eval_episodes': 50,
+    }
+    for name in (
+        'antmaze-large-navigate', 'antmaze-giant-navigate', 'humanoidmaze-medium-navigate',
+        'humanoidmaze-large-navigate', 'antsoccer-arena-navigate', 'cube-single-play',
+        'cube-double-play', 'scene-play', 'puzzle-3x3-play', 'puzzle-4x4-play',
+    )
+}  # fmt: skip
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS, bc, fqe
 from data.problem import Problem
+from data.types import ReturnTransition, Transition
 from launch.cli import UserError
 from launch.run import ranges
 from launch.run.ranges import Table
@@ -52,8 +53,19 @@ def run(config: ConfigDict, table: Table) -> None:
         table['ope'] = _of_estimates(table.pop('ope'))
     ranges.check(config, table)
     multiples(config, 'num_updates', 'eval_interval')
+    if config.network.get('num_target_critics', 0) > config.network.get('num_critics', 0):
+        raise UserError(
+            f'config.network.num_target_critics is {config.network.num_target_critics}; valid: from 0 '
+            f'to config.network.num_critics, {config.network.num_critics}.'
+        )
     if 'ope' in table:
         multiples(config.ope, 'num_updates', owner='config.ope')
+    of_returns = getattr(ALGORITHMS[name], 'BATCH', Transition) is ReturnTransition
+    if of_returns and sweep.get('gamma'):
+        raise UserError(
+            f'config.sweep.gamma is {sweep.gamma}; algorithm {name} learns from what episodes earned, '
+            'which is discounted once for all members: only () is valid.'
+        )
     number = config.num_seeds * math.prod(len(values) or 1 for values in sweep.values())
     if number > _MOST_MEMBERS:
         raise UserError(

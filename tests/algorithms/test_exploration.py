@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import cql, edac, iql, rebrac, sac, td3, td3_bc
+from algorithms import awac, cal_ql, cql, edac, iql, rebrac, sac, td3, td3_bc, xql
 from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
 
 OBSERVATIONS = jnp.tile(jnp.linspace(-1, 1, 4), (20_000, 1))
@@ -26,7 +26,7 @@ def test_deterministic_policies_add_noise_within_the_box(algorithm):
     assert loud.min() == -1 and loud.max() == 1
 
 
-@pytest.mark.parametrize('algorithm', [sac, cql, edac])
+@pytest.mark.parametrize('algorithm', [sac, cql, cal_ql, edac])
 def test_tanh_gaussian_policies_sample(algorithm):
     state = make_state(algorithm, CONTINUOUS)
     policy = state.actor.apply_fn(state.actor.params, OBSERVATIONS[:1])
@@ -36,12 +36,13 @@ def test_tanh_gaussian_policies_sample(algorithm):
     np.testing.assert_allclose(before_tanh.std(axis=0), std, rtol=0.03)
 
 
-def test_iql_samples_within_the_box():
-    state = make_state(iql, CONTINUOUS)
+@pytest.mark.parametrize('algorithm', [awac, iql, xql])
+def test_gaussian_policies_sample_within_the_box(algorithm):
+    state = make_state(algorithm, CONTINUOUS)
     policy = state.actor.apply_fn(state.actor.params, OBSERVATIONS[:1])
     mean, std = np.asarray(policy.mean)[0], np.exp(np.asarray(policy.log_std)).reshape(-1)
     expected = np.clip(mean + std * np.random.default_rng(0).standard_normal((20_000, 2)), -1, 1)
-    actions = explored(iql, state)
+    actions = explored(algorithm, state)
     assert np.abs(actions).max() <= 1
     np.testing.assert_allclose(actions.mean(axis=0), expected.mean(axis=0), atol=0.03)
     np.testing.assert_allclose(actions.std(axis=0), expected.std(axis=0), rtol=0.03)

@@ -24,8 +24,9 @@ from tests.algorithms.helpers import CONFIGS
 ROOT = Path(__file__).parents[2]
 # What makes networks small, and quick to compile; what an algorithm does not have is left out.
 _SMALL = {
-    'hidden_sizes': (16,), 'vae_hidden_sizes': (16,), 'num_sampled_actions': 2,
-    'num_act_actions': 3, 'context': 4, 'embedding_size': 16, 'num_layers': 1,
+    'hidden_sizes': (16,), 'actor_hidden_sizes': (16,), 'vae_hidden_sizes': (16,),
+    'num_sampled_actions': 2, 'num_act_actions': 3, 'context': 4, 'embedding_size': 16, 'num_layers': 1,
+    'flow_steps': 2,
 }  # fmt: skip
 
 

@@ -208,7 +208,7 @@ def test_a_program_ends_with_that_sentence_and_status_1(argument, message, stora
     'algorithm, fixture, message',
     [
         ('dqn', 'pendulum', r'algorithm dqn takes discrete actions; dataset test/pendulum-v0 has '
-         r'continuous ones: use one of bc, .*td3_bc\.$'),
+         r'continuous ones: use one of awac, bc, .*td3_bc\.$'),
         ('sac', 'cartpole', r'algorithm sac takes continuous actions; dataset test/cartpole-v0 has '
          r'discrete ones: use one of bc, .*dqn, .*iql\.$'),
     ],

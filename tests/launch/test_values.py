@@ -26,8 +26,10 @@ STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (), (0,), (-1.0, 0.
            'abc', '', 'x' * 5_000, 'a\0b', b'abc', None, NAN, {}, 10**400, True)  # fmt: skip
 # Keys, by the end of their name, for which a value is as good as any other of their type.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
-INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip'}
-ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps'}
+INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip',
+            'max_advantage', 'max_exponent'}  # fmt: skip
+ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
+            'num_target_critics'}  # fmt: skip
 ANY_TEXT = {'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
 
 
@@ -117,7 +119,7 @@ def must_be_refused(path: str, default, value) -> bool:
     if isinstance(default, str):
         if not isinstance(value, str) or '\0' in value or key not in ANY_TEXT:
             return True
-        return key == 'dataset' and not value
+        return key == 'dataset' and bool(default) and not value
     if isinstance(default, int):
         least = 0 if key in ZERO_INT else 1
         return not isinstance(value, int) or not least <= value < 2**32
