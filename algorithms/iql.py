@@ -31,7 +31,13 @@ from ml_collections import ConfigDict
 from data.types import Spec, Transition
 from networks.optimization import adam, descend
 from networks.policies import CategoricalPolicy, GaussianPolicy
-from networks.values import ActionValue, DiscreteActionValue, StateValue, ensemble
+from networks.values import (
+    ActionValue,
+    DiscreteActionValue,
+    StateValue,
+    ensemble,
+    expectile_loss,
+)
 
 NAME = 'IQL'
 ACTIONS = ('continuous', 'discrete')
@@ -93,11 +99,6 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
-
-
-def expectile_loss(error: jax.Array, expectile: jax.Array) -> jax.Array:
-    """|tau - 1(error < 0)| error^2, elementwise: L2^tau of eq. 5."""
-    return jnp.where(error < 0, 1 - expectile, expectile) * jnp.square(error)
 
 
 def value_loss(params, state: IQLState, batch: Transition) -> tuple[jax.Array, dict]:

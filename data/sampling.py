@@ -45,7 +45,7 @@ def sample(
     data: Any,
     key: jax.Array,
     batch_size: int,
-    num_steps: jax.Array | None = None,
+    num_steps: jax.Array | int | None = None,
     gather: Callable[[Any, Array], Any] = rows,
 ) -> Any:
     """A uniform batch from arrays on the device; to be called inside jit.
@@ -86,6 +86,7 @@ def host_batches(
     gather: Callable[[Any, Array], Any] = rows,
     put: Callable[[Any], Any] = lambda batches: batches,
     ahead: int = 8,
+    num_steps: int | None = None,
 ) -> Iterator[Any]:
     """Yields the batches of num_batches steps from each of first_steps on, gathered from host arrays.
 
@@ -101,11 +102,13 @@ def host_batches(
         gather: (data, indices) -> a batch, as in `sample`.
         put: what else a thread does to an item, such as to send it to the devices.
         ahead: items that are made before they are asked for.
+        num_steps: how many of the first steps to sample from, if not from all.
 
     Yields:
         Batches with leading axes (members, num_batches, batch_size).
     """
-    num_steps = len(data.action)
+    if num_steps is None:
+        num_steps = len(data.action)
 
     def make(step: int) -> Any:
         with jax.default_device(_beside()):

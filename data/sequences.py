@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data import blocks, disk, sampling
+from data import blocks, disk, returns, sampling
 from data.loading import Dataset
 from data.types import Array, Sequence
 
@@ -46,18 +46,14 @@ def steps(dataset: Dataset) -> Steps:
         timestep=disk.scratch(np.int32, reward.shape),
         remaining=disk.scratch(np.int32, reward.shape),
     )
-    # The sum of all rewards before a block.
-    before = 0.0
     for episodes, rows in blocks.of_episodes(offsets):
         numbers = np.arange(rows.start, rows.stop)
         begins, ends = (
             np.repeat(each[episodes], lengths[episodes]) for each in (offsets[:-1], offsets[1:])
         )
-        so_far = np.cumsum(np.append(before, reward[rows]), dtype=np.float64)
-        before = so_far[-1]
-        made.return_to_go[rows] = so_far[ends - rows.start] - so_far[:-1]
         made.timestep[rows] = numbers - begins
         made.remaining[rows] = ends - numbers
+        made.return_to_go[rows] = returns.summed(reward[rows], ends - numbers > 1)
     return made
 
 

@@ -29,7 +29,7 @@ def split(data: Any, sharding: NamedSharding) -> Split:
     """Lays arrays or memory maps of N steps over devices; each process reads what its devices get.
 
     Args:
-        data: their numbers are of 32 bits.
+        data: their numbers are of 32 bits, or bool.
         sharding: of the axis of steps.
     """
     devices = sharding.mesh.size
@@ -65,15 +65,17 @@ def rows(parts: Any, indices: jax.Array, num_steps: int, axis: str) -> Any:
     found, structure = jax.tree.flatten(sampling.rows(parts, jnp.clip(place, 0, steps - 1)))
     # All arrays at once, since a collective takes its time however little it moves; as whole numbers, to
     # which the zeros of the devices that lack a row add nothing, not even to -0.0.
-    bits = [
-        jax.lax.bitcast_convert_type(array, jnp.int32).reshape(*asked.shape, -1) for array in found
-    ]
+    bits = [_bits(array, jnp.int32).reshape(*asked.shape, -1) for array in found]
     widths = np.cumsum([array.shape[-1] for array in bits])
     packed = jnp.where(has[..., None], jnp.concatenate(bits, axis=-1), 0)
     mine = jnp.split(jax.lax.psum_scatter(packed, axis), widths[:-1], axis=-1)
     return jax.tree.unflatten(structure, [
-        jax.lax.bitcast_convert_type(
-            part.reshape(*indices.shape, *array.shape[asked.ndim :]), array.dtype
-        )
+        _bits(part.reshape(*indices.shape, *array.shape[asked.ndim :]), array.dtype)
         for part, array in zip(mine, found)
     ])  # fmt: skip
+
+
+def _bits(array: jax.Array, dtype: Any) -> jax.Array:
+    if bool in (array.dtype, dtype):
+        return array.astype(dtype)
+    return jax.lax.bitcast_convert_type(array, dtype)

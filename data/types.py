@@ -62,6 +62,28 @@ class ReturnTransition(NamedTuple):
     return_to_go: Array
 
 
+class NextActionTransition(NamedTuple):
+    """A transition with what its episode did next, or any batch of them.
+
+    Attributes:
+        observation, action, reward, discount, next_observation: as in Transition.
+        next_action: float32 (..., action_size); the action that the data took in `next_observation`,
+            that of the next row of the same episode. An episode's last row has none, be it terminated
+            or truncated: zeros there, never a row of the episode after it.
+        next_action_known: float32 (...); 1 where there is such an action, 0 where there is none. Where
+            the episode terminated it does not matter, discount being 0; where it was truncated, a
+            learner goes on without the action, and bootstraps.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
+    next_action: Array
+    next_action_known: Array
+
+
 class Sequence(NamedTuple):
     """A window of up to K steps of one episode, left-padded, or any batch of them along leading axes.
 

@@ -18,10 +18,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import disk, inspection, judges, loading, problem, sequences, transforms
+from data import batches, disk, inspection, judges, loading, problem, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from data.recipes import storage
+from data.types import Sequence
 from launch import cli, ope
 from launch.cli import UserError
 from launch.configs import base
@@ -135,13 +136,12 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     )  # fmt: skip
     learner = build(members, mesh=mesh)
     own = sharing.own(learner, build)
-    context = learners.context_of(algorithm, config.network)
-    steps = dataset.transitions if context is None else sequences.steps(dataset)
-    advance = feeds.of(config.dataset_on, learner, steps, config.batch_size, context)
+    steps = batches.sampled_from(dataset, learner.form, float(learner.gammas[0]))
+    advance = feeds.of(config.dataset_on, learner, steps, config.batch_size)
     episodes = config.eval_episodes, config.final_eval_episodes
     wandb = directory.identity(config) if config.wandb else None
     with (
-        _judge(own, task, data, episodes, model, config.batch_size, context, targets) as judge_own,
+        _judge(own, task, data, episodes, model, config.batch_size, targets) as judge_own,
         loop.recording(
             path, checkpoints, sharing.judge(judge_own, learner), config.eval_interval, wandb
         ) as record,
@@ -158,12 +158,12 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
 
 def _judge(
     learner: Learners, task: Problem, data: Data, episodes: tuple[int, int], model: Model | None,
-    batch_size: int, context: int | None, targets: tuple[float, ...],
+    batch_size: int, targets: tuple[float, ...],
 ) -> AbstractContextManager[Judge]:  # fmt: skip
     if data.held_out is None:
         return rollouts.judging(learner, task, *episodes, targets)
     supported = support.measure(model, data.held_out)
-    return held_out.judging(learner, data.held_out, supported, batch_size, context, targets)
+    return held_out.judging(learner, data.held_out, supported, batch_size, targets)
 
 
 def _behaviour_model(data: Data, method: Method) -> Model:
@@ -282,7 +282,8 @@ def validate(config: ConfigDict) -> None:
     if config.ope.estimator not in ESTIMATORS:
         shown = ranges.shown(config.ope.estimator)
         raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
-    if learners.context_of(ALGORITHMS[config.algorithm], config.network) is not None:
+    kind = learners.form_of(ALGORITHMS[config.algorithm], config.network).kind
+    if kind is Sequence:
         for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
             if config[key] != only:
                 raise UserError(

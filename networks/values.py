@@ -77,3 +77,11 @@ def ensemble(network: type[nn.Module], size: int) -> type[nn.Module]:
         axis_size=size,
         methods=methods,
     )
+
+
+def expectile_loss(error: jax.Array, expectile: jax.Array) -> jax.Array:
+    """|tau - 1(error < 0)| error^2, elementwise  (Newey & Powell 1987; IQL, eq. 5).
+
+    The constant from which errors cost least is their tau-expectile.
+    """
+    return jnp.where(error < 0, 1 - expectile, expectile) * jnp.square(error)

@@ -95,6 +95,20 @@ DOMAINS |= {
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
 
+# OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
+DOMAINS |= {
+    name: {
+        'dataset': f'local/ogbench/{name}-v0',
+        'eval_interval': 100_000,
+        'eval_episodes': 50,
+    }
+    for name in (
+        'antmaze-large-navigate', 'antmaze-giant-navigate', 'humanoidmaze-medium-navigate',
+        'humanoidmaze-large-navigate', 'antsoccer-arena-navigate', 'cube-single-play',
+        'cube-double-play', 'scene-play', 'puzzle-3x3-play', 'puzzle-4x4-play',
+    )
+}  # fmt: skip
+
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {
     'algorithm': 'text',

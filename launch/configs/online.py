@@ -10,9 +10,11 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, base, cql, iql, sac, td3, td3_bc
+from launch.configs import UnknownDomainError, base, cql, fql, ifql, iql, sac, td3, td3_bc
 
-_ALGORITHMS = {'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql}
+_ALGORITHMS = {
+    'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql, 'fql': fql, 'ifql': ifql,
+}  # fmt: skip
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
 # The data of an offline run and what is done to them, which stay with the run, and what is judged from
@@ -32,7 +34,7 @@ RANGES = {key: valid for key, valid in base.RANGES.items() if key not in _OFFLIN
 
 
 def get_config(algorithm: str = 'sac') -> ConfigDict:
-    """Online training by 'sac', 'td3', 'td3_bc', 'iql' or 'cql'."""
+    """Online training by 'sac', 'td3', 'td3_bc', 'iql', 'cql', 'fql' or 'ifql'."""
     if algorithm not in _ALGORITHMS:
         raise UnknownDomainError(
             f'config online: unknown algorithm {algorithm!r}; valid ones: {", ".join(_ALGORITHMS)}.'

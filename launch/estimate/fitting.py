@@ -38,6 +38,6 @@ def fit(
         algorithm, task.spec, task.preprocessing, members, hparams, network, schedule.batch_size
     )
     return loop.train(
-        {'states': learner.init()}, feeds.of(data_on, learner, data, schedule.batch_size, None), members,
+        {'states': learner.init()}, feeds.of(data_on, learner, data, schedule.batch_size), members,
         schedule.num_updates, schedule.log_interval, algorithm.NAME, stop=stop,
     )  # fmt: skip

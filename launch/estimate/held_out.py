@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from data import sampling, sequences, transforms
+from data import batches, sampling, transforms
+from data.batches import Form
 from data.loading import Dataset
 from launch.estimate import support
 from launch.estimate.support import Support
@@ -41,47 +42,48 @@ def judged_from(held: Dataset) -> Dataset:
 
 @contextmanager
 def judging(
-    learner: Learners, held: Dataset, supported: Support, batch_size: int, context: int | None,
-    targets: tuple[float, ...],
-) -> Iterator[Judge]:  # fmt: skip
+    learner: Learners, held: Dataset, supported: Support, batch_size: int, targets: tuple[float, ...]
+) -> Iterator[Judge]:
     """The judge of a run's members.
 
     Args:
         learner: theirs.
         held: episodes that they do not learn from, preprocessed as those are.
         supported: by the log.
-        batch_size, context: of what they learn from: rows, or windows of so many steps.
+        batch_size: of what they learn from.
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
-    steps = held.transitions if context is None else sequences.steps(held)
-    batches = fixed_batches(steps, batch_size, _METRICS_BATCHES, context)
-    batches = learners.place(batches, learner.mesh)
+    steps = batches.sampled_from(held, learner.form, float(learner.gammas[0]))
+    fixed = fixed_batches(steps, batch_size, _METRICS_BATCHES, learner.form)
+    fixed = learners.place(fixed, learner.mesh)
     few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):
         del final
         return rollouts.for_each_target(
-            lambda asked: _judge(learner, asked, evaluated, held, few, batches, supported),
+            lambda asked: _judge(learner, asked, evaluated, held, few, fixed, supported),
             states, targets,
         )  # fmt: skip
 
     yield judge
 
 
-def fixed_batches(steps: Any, batch_size: int, number: int, context: int | None) -> Any:
-    """The first batches of seed 0, (number, batch, ...), of rows or of windows of `context` steps."""
-    seed, gather = np.zeros(1, np.uint32), learners.gatherer(context)
-    (batches,) = sampling.host_batches(steps, seed, batch_size, [0], number, gather)
-    return jax.tree.map(lambda array: array[0], batches)
+def fixed_batches(steps: Any, batch_size: int, number: int, form: Form) -> Any:
+    """The first batches of seed 0, (number, batch, ...), of what batches.sampled_from made."""
+    seed, gather = np.zeros(1, np.uint32), batches.gatherer(form)
+    (made,) = sampling.host_batches(
+        steps, seed, batch_size, [0], number, gather, num_steps=batches.count(steps)
+    )
+    return jax.tree.map(lambda array: array[0], made)
 
 
 def _judge(
-    learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, batches: Any,
+    learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, fixed: Any,
     supported: Support,
 ) -> Turns[list[tuple[Member, dict[str, float]]]]:  # fmt: skip
     columns = {
         f'learner/held_out_{name}': values
-        for name, values in learner.metrics_on(states, batches).items()
+        for name, values in learner.metrics_on(states, fixed).items()
     }
     yield Wait(lambda: True, 1 / 2)
     maps = held.problem.preprocessing

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from data import disk, sampling, splitting
+from data import batches, disk, sampling, splitting
 from launch.run import learners, mapping, spread
 from launch.run.learners import Learners
 from launch.run.loop import Advance
@@ -26,15 +26,14 @@ _Train = Callable[[Any, int], Any]
 _Piece = Callable[[_Train, Any, int], tuple[Any, int]]
 
 
-def of(where: str, learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+def of(where: str, learner: Learners, data: Any, batch_size: int) -> Advance:
     """Batches of data that lie where a config says, the same wherever that is.
 
     Args:
         where: as config.dataset_on.
         learner: whose they are.
-        data: the arrays, or memory maps, of transitions or of data.sequences.Steps.
-        batch_size: rows of a batch, or windows.
-        context: steps of a window; None for rows.
+        data: as data.batches.sampled_from has them for learner.form.
+        batch_size: items of a batch.
     """
     match where:
         case 'device':
@@ -44,7 +43,7 @@ def of(where: str, learner: Learners, data: Any, batch_size: int, context: int |
             # Whose devices ask each other for data make the same pieces, however fast they are.
             return _drawn(learner, split, _queued() if jax.process_count() > 1 else None)
         case 'host':
-            return _from_host(learner, data, batch_size, context)
+            return _from_host(learner, data, batch_size)
 
 
 def on_device(learner: Learners, data: Any) -> Advance:
@@ -114,12 +113,13 @@ def _queued() -> _Piece:
     return piece
 
 
-def _from_host(learner: Learners, data: Any, batch_size: int, context: int | None) -> Advance:
+def _from_host(learner: Learners, data: Any, batch_size: int) -> Advance:
     """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
     disk.expect_random_reads(jax.tree.leaves(data))
-    seeds, gather = learner.seeds[learner.rows], learners.gatherer(context)
+    seeds, gather = learner.seeds[learner.rows], batches.gatherer(learner.form)
     put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
-    update_bytes = batch_size * (context or 1) * sum(array[0].nbytes for array in data)
+    item = jax.tree.leaves(gather(data, np.zeros(1, np.int32)))
+    update_bytes = batch_size * sum(array.nbytes for array in item)
     affordable = max(_FEED_BYTES * learner.mesh.size // (update_bytes * len(learner.seeds)), 1)
     piece, feeds, expected = _pieces(learner.mesh), iter(()), None
 
@@ -129,8 +129,10 @@ def _from_host(learner: Learners, data: Any, batch_size: int, context: int | Non
         size = -(-num_updates // -(-num_updates // affordable))
         firsts = range(0, num_updates, size)
         steps = (chunk + first for chunk in count(step, num_updates) for first in firsts)
-        batches = sampling.host_batches(data, seeds, batch_size, steps, size, gather, put)
-        return zip(batches, cycle(min(size, num_updates - first) for first in firsts))
+        made = sampling.host_batches(
+            data, seeds, batch_size, steps, size, gather, put, num_steps=batches.count(data)
+        )
+        return zip(made, cycle(min(size, num_updates - first) for first in firsts))
 
     def advance(carry, step, num_updates, alive, tick):
         nonlocal feeds, expected
@@ -139,11 +141,11 @@ def _from_host(learner: Learners, data: Any, batch_size: int, context: int | Non
         expected = step + num_updates, num_updates
 
         def train(states, updates, measured=False):
-            return learner.train_on_batches(states, batches, first, updates, alive, measured)
+            return learner.train_on_batches(states, made, first, updates, alive, measured)
 
         states = carry['states']
         while num_updates:
-            (batches, used), first = next(feeds), 0
+            (made, used), first = next(feeds), 0
             num_updates -= used
             end = used if num_updates else used - 1
             while first < end:

@@ -18,10 +18,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from data import sampling, sequences, splitting
+from data import batches, sampling, splitting
+from data.batches import Form
 from data.problem import Preprocessing
 from data.splitting import Split
-from data.types import Array, Sequence, Spec, Transition
+from data.types import Sequence, Spec, Transition
 from launch.run import mapping, spread, training
 from launch.run.members import Member, stack_hparams
 from launch.run.spread import MEMBERS, SHARED
@@ -35,14 +36,15 @@ class Learners(NamedTuple):
         mesh: of the devices that they are laid over.
         seeds: uint32 (mesh_members,), the fill included.
         gammas: float32 (members,); 1 for an algorithm that discounts nothing.
+        form: of what they learn from.
         init: () -> states.
         train_on_device: (states, data, num_updates, alive=all, measured=True) -> states; data on the
-            device: transitions, or data.sequences.Steps, or a Split of either; of members that are not
-            alive, bool (members,), the states stay; measured is whether the states have the metrics of
-            the last update then, or those that they had.
+            device, as data.batches.sampled_from has them for `form`, or a Split of them; of members that
+            are not alive, bool (members,), the states stay; measured is whether the states have the
+            metrics of the last update then, or those that they had.
         train_on_batches: (states, batches, first, num_updates, alive=all, measured=True) -> states;
-            batches (mesh_members, updates, batch, ...), of which num_updates are used, from number
-            `first` on.
+            batches (mesh_members, updates, batch, ...), as data.batches.gatherer has them, of which
+            num_updates are used, from number `first` on.
         metrics_on: (states, batches) -> the algorithm's metrics, each (members,), of updates that are
             not made: means over batches on every device (updates, batch, ...), the same for all.
         act: (states, memory, observations, rewards, keys, step) -> (actions, memory); observations
@@ -60,6 +62,7 @@ class Learners(NamedTuple):
     mesh: Mesh
     seeds: np.ndarray
     gammas: np.ndarray
+    form: Form
     init: Callable[[], Any]
     train_on_device: Callable[..., Any]
     train_on_batches: Callable[..., Any]
@@ -129,18 +132,18 @@ def build(
         shard(mapping.each(init_one, mesh), in_specs=(MEMBERS, MEMBERS), out_specs=MEMBERS)
     )
 
-    context = context_of(algorithm, network)
-    gather = gatherer(context)
-    prepared = preprocessing.transition if context is None else preprocessing.sequence
+    form = form_of(algorithm, network)
 
     def update(state, batch):
-        return algorithm.update(state, prepared(batch))
+        gamma = getattr(state.hparams, 'gamma', 1.0)
+        return algorithm.update(state, batches.finished(batch, form, preprocessing, gamma))
 
     def draw(data, key):
+        number = batches.count(data)
         if not isinstance(data, Split):
-            return sampling.sample(data, key, batch_size, gather=gather)
-        across = gatherer(context, partial(splitting.rows, num_steps=data.num_steps, axis='member'))
-        return sampling.sample(data.parts, key, batch_size, data.num_steps, across)
+            return sampling.sample(data, key, batch_size, number, batches.gatherer(form))
+        across = partial(splitting.rows, num_steps=data.num_steps, axis='member')
+        return sampling.sample(data.parts, key, batch_size, number, batches.gatherer(form, across))
 
     train_on_drawn = training.on_drawn(update, draw, mesh)
     train_on_given = training.on_given(update, mesh)
@@ -220,6 +223,7 @@ def build(
         mesh=mesh,
         seeds=seeds,
         gammas=own(getattr(stacked, 'gamma', np.ones(len(filled), np.float32))),
+        form=form,
         init=lambda: init_all(seeds_spread, hparams_spread),
         train_on_device=train_on_device,
         train_on_batches=train_on_batches,
@@ -232,16 +236,10 @@ def build(
     return learner
 
 
-def context_of(algorithm: ModuleType, network: ConfigDict) -> int | None:
-    """Steps of the windows that an algorithm learns from; None if it learns from transitions."""
-    return network.context if getattr(algorithm, 'BATCH', Transition) is Sequence else None
-
-
-def gatherer(
-    context: int | None, rows: Callable[[Any, Array], Any] = sampling.rows
-) -> Callable[[Any, Array], Any]:
-    """(data, indices) -> a batch: the rows at these indices, or the windows that begin there."""
-    return rows if context is None else partial(sequences.windows, context=context, rows=rows)
+def form_of(algorithm: ModuleType, network: ConfigDict) -> Form:
+    """What an algorithm learns from."""
+    kind = getattr(algorithm, 'BATCH', Transition)
+    return Form(kind, network.context if kind is Sequence else 0)
 
 
 def place(data: Any, mesh: Mesh) -> Any:

@@ -7,21 +7,25 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import problem
-from data.sequences import Steps
+from data import actions, batches, problem
+from data.batches import Form
+from data.loading import Dataset
+from data.problem import Problem
 from data.types import Spec, Transition
 from launch.run import learners
 from launch.run.members import Member, with_target
 
-_DATASET_STEPS = 100_000
+_DATASET_STEPS, _EPISODE_STEPS = 100_000, 1_000
 # Calls that compile and warm up.
 WARM_UP = 2
 
@@ -50,8 +54,7 @@ def measure(
         algorithm, spec, problem.identity(spec.observation_size), members, hparams_of(config),
         config.network, config.batch_size,
     )  # fmt: skip
-    context = learners.context_of(algorithm, config.network)
-    data = learners.place(random_data(context, spec, _DATASET_STEPS), learner.mesh)
+    data = learners.place(random_data(learner.form, spec, _DATASET_STEPS), learner.mesh)
 
     def chunk(states):
         return learner.train_on_device(states, data, updates)
@@ -82,23 +85,19 @@ def hparams_of(config: ConfigDict) -> dict[str, float]:
     return with_target(config.hparams.to_dict(), tuple(config.get('target_returns', ())))
 
 
-def random_data(context: int | None, spec: Spec, num_steps: int) -> Transition | Steps:
-    """A dataset of noise, to sample transitions from, or windows of so many steps.
+def random_data(form: Form, spec: Spec, num_steps: int) -> Any:
+    """A dataset of noise, as data.batches.sampled_from has it to gather batches of a form from.
 
     The values do not change the work, nor does where episodes end: here after 1,000 steps.
     """
-    made = random_transitions(spec, num_steps)
-    if context is None:
-        return made
-    timestep = np.arange(num_steps, dtype=np.int32) % 1_000
-    end = np.minimum(np.arange(num_steps) - timestep + 1_000, num_steps)
-    return Steps(
-        observation=made.observation,
-        action=made.action,
-        return_to_go=made.reward,
-        timestep=timestep,
-        remaining=(end - np.arange(num_steps)).astype(np.int32),
-    )
+    acted = Discrete(spec.action_size) if spec.discrete else Box(-1, 1, (spec.action_size,))
+    task = Problem(
+        'noise', spec, (), actions.from_space(acted, 'noise'), None, None, {},
+        problem.identity(spec.observation_size),
+    )  # fmt: skip
+    offsets = np.append(np.arange(0, num_steps, _EPISODE_STEPS), num_steps)
+    steps, cut = random_transitions(spec, num_steps), np.zeros(num_steps, bool)
+    return batches.sampled_from(Dataset(task, steps, cut, offsets, {}), form, 0.99)
 
 
 def random_transitions(spec: Spec, num_steps: int) -> Transition:
@@ -136,10 +135,11 @@ def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_si
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
-    context = learners.context_of(algorithm, config.network)
-    data = random_data(context, spec, batch_size)
-    batch = learners.gatherer(context)(data, np.arange(batch_size))
-    batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, batch))
+    form, same = learners.form_of(algorithm, config.network), problem.identity(spec.observation_size)
+    gathered = batches.gatherer(form)(random_data(form, spec, batch_size), np.arange(batch_size))
+    batch = jax.eval_shape(
+        lambda: batches.finished(jax.tree.map(jnp.asarray, gathered), form, same, 1.0)
+    )
     return float(jax.jit(algorithm.update).lower(state, batch).compile().cost_analysis()['flops'])
 
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS, bc, fqe
 from data.problem import Problem
+from data.types import ReturnTransition, Transition
 from launch.cli import UserError
 from launch.run import ranges
 from launch.run.ranges import Table
@@ -54,6 +55,12 @@ def run(config: ConfigDict, table: Table) -> None:
     multiples(config, 'num_updates', 'eval_interval')
     if 'ope' in table:
         multiples(config.ope, 'num_updates', owner='config.ope')
+    of_returns = getattr(ALGORITHMS[name], 'BATCH', Transition) is ReturnTransition
+    if of_returns and sweep.get('gamma'):
+        raise UserError(
+            f'config.sweep.gamma is {sweep.gamma}; algorithm {name} learns from what episodes earned, '
+            'which is discounted once for all members: only () is valid.'
+        )
     number = config.num_seeds * math.prod(len(values) or 1 for values in sweep.values())
     if number > _MOST_MEMBERS:
         raise UserError(

@@ -11,7 +11,7 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import ReturnTransition, Sequence, Spec, Transition
+from data.types import NextActionTransition, ReturnTransition, Sequence, Spec, Transition
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -42,6 +42,15 @@ def random_batch_with_returns(spec: Spec, size: int = 16, seed: int = 0) -> Retu
     rng = np.random.default_rng(seed + 1)
     returns = np.where(rng.random(size) < 0.8, rng.standard_normal(size), -np.inf)
     return ReturnTransition(*random_batch(spec, size, seed), return_to_go=jnp.float32(returns))
+
+
+def random_batch_with_next_actions(spec: Spec, size: int = 16, seed: int = 0):
+    """A batch of noise in which terminations, and some rows besides, have no next action."""
+    batch = random_batch(spec, size, seed)
+    rng = np.random.default_rng(seed + 1)
+    known = batch.discount * (rng.random(size) < 0.8)
+    action = known[:, None] * rng.uniform(-1, 1, (size, spec.action_size)).astype(np.float32)
+    return NextActionTransition(*batch, next_action=action, next_action_known=known)
 
 
 def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:
@@ -101,9 +110,12 @@ NETWORK = {
     'bcq': {'vae_hidden_sizes': (16, 16), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cal_ql': {'actor_hidden_sizes': (16,), 'num_sampled_actions': 3, 'lagrange': True},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'edac': {'num_critics': 3},
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
+    'fql': {'flow_steps': 3},
+    'ifql': {'flow_steps': 3, 'num_act_actions': 4},
     'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
 # So that the first update does all that an update can do.
@@ -125,12 +137,13 @@ class Case(NamedTuple):
         return DISCRETE if self.kind == 'discrete' else CONTINUOUS
 
     def batch(self, seed: int = 0, size: int = 16):
-        make = {
+        made_by = {
             Transition: random_batch,
             ReturnTransition: random_batch_with_returns,
+            NextActionTransition: random_batch_with_next_actions,
             Sequence: random_windows,
         }
-        return make[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
+        return made_by[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
 
     def state(self, seed: int = 0, **hparams):
         """A learner whose targets are not its networks; of `hparams`, what the algorithm has."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms import awac, cal_ql, cql, iql, sac, td3, td3_bc, xql
+from algorithms import awac, cal_ql, cql, edac, iql, rebrac, sac, td3, td3_bc, xql
 from tests.algorithms.helpers import CONTINUOUS, DISCRETE, make_state
 
 OBSERVATIONS = jnp.tile(jnp.linspace(-1, 1, 4), (20_000, 1))
@@ -15,7 +15,7 @@ def explored(algorithm, state):
     return np.asarray(jax.jit(algorithm.explore)(state, OBSERVATIONS, jax.random.key(0)))
 
 
-@pytest.mark.parametrize('algorithm', [td3, td3_bc])
+@pytest.mark.parametrize('algorithm', [td3, td3_bc, rebrac])
 def test_deterministic_policies_add_noise_within_the_box(algorithm):
     state = make_state(algorithm, CONTINUOUS, exploration_noise=0.1)
     action, _ = algorithm.act(state, (), OBSERVATIONS[:1], jnp.zeros(1), jax.random.key(0))
@@ -26,7 +26,7 @@ def test_deterministic_policies_add_noise_within_the_box(algorithm):
     assert loud.min() == -1 and loud.max() == 1
 
 
-@pytest.mark.parametrize('algorithm', [sac, cql, cal_ql])
+@pytest.mark.parametrize('algorithm', [sac, cql, cal_ql, edac])
 def test_tanh_gaussian_policies_sample(algorithm):
     state = make_state(algorithm, CONTINUOUS)
     policy = state.actor.apply_fn(state.actor.params, OBSERVATIONS[:1])

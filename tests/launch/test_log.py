@@ -9,6 +9,7 @@ import pytest
 
 from algorithms import ALGORITHMS, bc
 from data import sampling
+from data.batches import Form
 from data.problem import identity
 from data.types import DatasetError, Spec
 from launch import train
@@ -159,7 +160,7 @@ def test_held_out_metrics_are_those_of_updates_that_are_not_made(patients):
     learner = learner_of(config, data.learned_from.problem)
     states = learner.init()
     before = jax.device_get(states.critic.params)
-    batches = held_out.fixed_batches(data.held_out.transitions, 32, 3, None)
+    batches = held_out.fixed_batches(data.held_out.transitions, 32, 3, Form())
     measured = learner.metrics_on(states, batches)
     for member in (0, 1):
         state = jax.tree.map(lambda leaf, m=member: leaf[m], states)

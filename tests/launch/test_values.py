@@ -138,6 +138,18 @@ def test_the_configs_of_the_repository_are_valid(name, config, run):
         assert kinds[0] == kinds[1]
 
 
+@pytest.mark.parametrize(
+    ('algorithm', 'key', 'value'),
+    [('edac', 'network.num_critics', 1), ('edac', 'hparams.eta', -0.5),
+     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1), ('rebrac', 'hparams.actor_penalty', -0.1)],
+)  # fmt: skip
+def test_values_that_only_one_algorithm_refuses(algorithm, key, value):
+    config = ConfigDict(CONFIGS[algorithm].get_config().to_dict(), type_safe=False)
+    config.update_from_flattened_dict({key: value})
+    said = outcome(train.train, config)
+    assert key.rpartition('.')[2] in said and said.endswith('.') and '\n' not in said
+
+
 @pytest.mark.parametrize(('config', 'run', 'own'), [each[1:] for each in EACH],
                          ids=[each[0] for each in EACH])  # fmt: skip
 def test_bad_values_in_a_config_file(config, run, own):

@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from data.batches import Form
 from data.types import Spec
 from launch.cli import UserError
 from launch.run import checkpoints, learners, speed
@@ -142,7 +143,7 @@ def test_all_that_are_kept_but_those_that_go_meanwhile(tmp_path, monkeypatch):
 def test_members_go_on_on_another_number_of_devices(tmp_path, monkeypatch):
     """Three of them: 10 updates on two devices and 10 on one are 20 on two, bit for bit."""
     spec = Spec(4, 2, discrete=False)
-    data = speed.random_data(None, spec, 100)
+    data = speed.random_data(Form(), spec, 100)
 
     def trained(states, updates):
         learner = learner_of(small_config('', 'bc', num_seeds=3), problem(spec))

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data import sampling, sequences
+from data import sampling
+from data.batches import Form
+from data.types import Transition
 from launch.run import feeds, learners
 
 
@@ -49,11 +51,11 @@ def test_feeds_of_the_host_go_on_over_chunks(chunks, updates, on_cpu, monkeypatc
         return SimpleNamespace(step=states.step + number)
 
     learner = SimpleNamespace(
-        mesh=learners.make_mesh(1), seeds=seeds, rows=range(1), train_on_batches=train
+        mesh=learners.make_mesh(1), seeds=seeds, rows=range(1), form=Form(),
+        train_on_batches=train,
     )
-    data = sequences.Steps(*[np.arange(1000, dtype=np.int32)] + [np.zeros((1000, 0))] * 4)
-    data = data._replace(observation=data.action, action=data.observation)
-    advance = feeds.of('host', learner, data, 2, None)
+    data = Transition(*[np.zeros((1000, 0))] * 5)._replace(action=np.arange(1000, dtype=np.int32))
+    advance = feeds.of('host', learner, data, 2)
     carry, step, ticks = {'states': SimpleNamespace(step=jnp.zeros((1,), jnp.int32))}, 20, []
     for chunk in chunks:
         carry, _ = advance(carry, step, chunk, np.ones(1, bool), ticks.append)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from algorithms import ALGORITHMS
-from data import sampling
+from data import batches, sampling
 from data.problem import Preprocessing
-from data.types import Spec
+from data.types import NextActionTransition, ReturnTransition, Spec
 from launch.run import feeds, learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
@@ -22,8 +22,8 @@ def build(algorithm, spec, preprocessing=None, **values):
     return learner_of(config, task), config
 
 
-def train(learner, spec, updates=30, context=None):
-    data = speed.random_data(context, spec, 500)
+def train(learner, spec, updates=30):
+    data = speed.random_data(learner.form, spec, 500)
     return trained(learner, learner.init(), data, updates)
 
 
@@ -53,19 +53,18 @@ def test_members_over_two_devices_equal_single_runs_and_those_fed_from_the_host(
     assert len(jax.local_devices()) == 2
     learner, config = build(algorithm, spec, num_seeds=3)
     assert list(learner.seeds) == [0, 1, 2, 2]
-    context = learners.context_of(ALGORITHMS[algorithm], config.network)
-    states = train(learner, spec, updates=12, context=context)
+    states = train(learner, spec, updates=12)
     assert len(states.step.sharding.device_set) == 2
     assert_members_equal(states, 2, states, 3, rtol=0, atol=0)
 
     alone, _ = build(algorithm, spec, seed=1)
-    assert_members_equal(states, 1, train(alone, spec, updates=12, context=context), 0)
+    assert_members_equal(states, 1, train(alone, spec, updates=12), 0)
 
-    fed, data = learner.init(), speed.random_data(context, spec, 500)
-    for batches in sampling.host_batches(
-        data, learner.seeds, config.batch_size, (0, 4, 8), 4, learners.gatherer(context)
+    fed, data = learner.init(), speed.random_data(learner.form, spec, 500)
+    for each in sampling.host_batches(
+        data, learner.seeds, config.batch_size, (0, 4, 8), 4, batches.gatherer(learner.form)
     ):
-        fed = learner.train_on_batches(fed, batches, 0, 4, measured=False)
+        fed = learner.train_on_batches(fed, each, 0, 4, measured=False)
     for member in range(3):
         assert_members_equal(states, member, fed, member, rtol=1e-6, atol=1e-7)
 
@@ -76,9 +75,9 @@ def test_members_learn_the_same_from_data_that_lie_in_parts(on_cpu, monkeypatch)
     monkeypatch.setattr('launch.run.mapping.on_cpu', lambda mesh: on_cpu)
     spec, alive = SPECS[0], np.array([0, 0, 1, 1], bool)
     learner, config = build('bc', spec, num_seeds=4)
-    data, carry = speed.random_data(None, spec, 501), {}
+    data, carry = speed.random_data(learner.form, spec, 501), {}
     for where in ('device', 'split'):
-        advance = feeds.of(where, learner, data, config.batch_size, None)
+        advance = feeds.of(where, learner, data, config.batch_size)
         states = advance({'states': learner.init()}, 0, 3, np.ones(4, bool), lambda _: 0.0)[0]
         carry[where], _ = advance(states, 3, 3, alive, lambda _: 0.0)
     for member in range(4):
@@ -91,7 +90,8 @@ def test_the_pieces_that_updates_are_made_in_change_nothing():
     """Not even a bit, nor do those whose metrics are not measured, but for the metrics."""
     spec = SPECS[0]
     learner, _ = build('iql', spec, num_seeds=2)
-    data, states = learners.place(speed.random_data(None, spec, 500), learner.mesh), learner.init()
+    data = learners.place(speed.random_data(learner.form, spec, 500), learner.mesh)
+    states = learner.init()
     for updates in (1, 7, 3):
         states = learner.train_on_device(states, data, updates, measured=False)
     assert not any(np.any(each) for each in states.metrics.values())
@@ -118,10 +118,10 @@ def test_members_that_are_not_alive_stay_as_they_are_and_change_nobody(on_cpu, m
     spec, alive = SPECS[0], np.array([0, 0, 1, 0, 1, 0, 0, 1], bool)
     learner, config = build('bc', spec, num_seeds=8)
     assert mapping.width(alive, learner.mesh) == (4 if on_cpu else 2)
-    data = speed.random_data(None, spec, 500)
+    data = speed.random_data(learner.form, spec, 500)
     begun, every = learner.init(), trained(learner, learner.init(), data, 12)
     some = trained(learner, learner.init(), data, 12, alive)
-    fed, = (learner.train_on_batches(learner.init(), batches, 0, 12, alive, False) for batches in
+    fed, = (learner.train_on_batches(learner.init(), each, 0, 12, alive, False) for each in
             sampling.host_batches(data, learner.seeds, config.batch_size, [0], 12))  # fmt: skip
     for member in range(8):
         expected = every if alive[member] else begun
@@ -158,3 +158,25 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
     action, _ = learner.act(states, (), observation, rewards, keys, 0)
     mapped, _ = plain.act(states, (), np.asarray(maps.observation(observation)), rewards, keys, 0)
     np.testing.assert_allclose(action, mapped, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', [ReturnTransition, NextActionTransition])
+def test_batches_are_the_same_wherever_the_data_lie(kind, monkeypatch):
+    """A sum over all that is in the last of four batches, for three members."""
+    algorithm = ALGORITHMS['bc']
+
+    def update(state, batch):
+        fields = [field.ravel() for field in batch]
+        total = sum(jnp.sum(field * jnp.sin(1 + jnp.arange(field.size))) for field in fields)
+        return state.replace(step=state.step + 1, metrics=dict.fromkeys(state.metrics, total))
+
+    monkeypatch.setattr(algorithm, 'update', update)
+    monkeypatch.setattr(algorithm, 'BATCH', kind, raising=False)
+    learner, config = build('bc', SPECS[0], num_seeds=3)
+    data, found = speed.random_data(learner.form, SPECS[0], 2_001), []
+    for where in ('device', 'split', 'host'):
+        advance = feeds.of(where, learner, data, config.batch_size)
+        carry, _ = advance({'states': learner.init()}, 0, 4, np.ones(3, bool), lambda _: 0.0)
+        found.append(carry['states'].metrics['actor_loss'][:3])
+    assert len(set(map(float, found[0]))) == 3
+    np.testing.assert_allclose(found[1:], found[:1] * 2, rtol=1e-5)
