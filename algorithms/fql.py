@@ -43,13 +43,9 @@ METRICS = (
     'td_error',
 )  # fmt: skip
 NETWORK = {
-    'hidden_sizes': 'tuple of int [1, 1e5]',
-    'layer_norm': 'bool',  # of the critics
-    'num_critics': 'int [1, 1e4]',
-    'flow_steps': 'int [1, 1e4]',
-    'q_agg': "'mean' or 'min'",
-    'normalize_q_loss': 'bool',
-}
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'layer_norm': 'bool', 'num_critics': 'int [1, 1e4]',
+    'flow_steps': 'int [1, 1000]', 'q_agg': "'mean' or 'min'", 'normalize_q_loss': 'bool',
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):

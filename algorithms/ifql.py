@@ -42,7 +42,8 @@ METRICS = ('value_loss', 'critic_loss', 'flow_loss', 'value', 'q_data', 'td_erro
 NETWORK = {
     'hidden_sizes': 'tuple of int [1, 1e5]',
     'layer_norm': 'bool',  # of values and critics
-    **dict.fromkeys(('num_critics', 'flow_steps', 'num_act_actions'), 'int [1, 1e4]'),
+    'flow_steps': 'int [1, 1000]',
+    **dict.fromkeys(('num_critics', 'num_act_actions'), 'int [1, 1e4]'),
 }
 
 

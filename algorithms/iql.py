@@ -31,13 +31,7 @@ from ml_collections import ConfigDict
 from data.types import Spec, Transition
 from networks.optimization import adam, descend
 from networks.policies import CategoricalPolicy, GaussianPolicy
-from networks.values import (
-    ActionValue,
-    DiscreteActionValue,
-    StateValue,
-    ensemble,
-    expectile_loss,
-)
+from networks.values import ActionValue, DiscreteActionValue, StateValue, ensemble, expectile_loss
 
 NAME = 'IQL'
 ACTIONS = ('continuous', 'discrete')

@@ -15,8 +15,24 @@ new policy; target critics last. The policy's loss takes the smaller critic as i
 that code takes their mean. alpha is exp of what is learned. sigma is exp of an output clipped to
 [-20, 2], as in that code's older versions (its last one adds 1e-5 to the softplus of the output).
 Weights start uniform in +-1/sqrt(fan-in) where that code has Glorot's initialisation.
+
+RLPD (Ball et al. 2023, https://arxiv.org/abs/2302.02948) is SAC with a choice of each key in USUAL, for
+many updates after every step in an environment, half of each batch from a dataset. They follow its
+authors' code (ikostrikov/rlpd), whose critic loss is 2 / num_critics of this one: that is a matter of
+Adam's epsilon alone.
+
+    layer_norm           critics normalise each hidden layer, before its activation  (section 4.2)
+    num_target_critics   the target is the least of so many critics, drawn anew in each update, as in
+                         REDQ (Chen et al. 2021, https://arxiv.org/abs/2101.05982); 0 for all of them
+    actor_q              the policy's loss takes the 'min' of the critics, or their 'mean'
+    policy_delay         n: policy and temperature move at every n-th update, targets at each
+    entropy_in_backup    whether targets have the entropy of a' in them
+    fresh_entropy        whether the temperature sees new actions of the new policy, or what the policy's
+                         own loss saw
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import chex
@@ -38,7 +54,16 @@ METRICS = (
     'critic_loss', 'actor_loss', 'temperature_loss', 'q_data', 'q_policy', 'q_gap', 'td_error',
     'entropy', 'temperature',
 )  # fmt: skip
-NETWORK = {'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]'}
+NETWORK = {
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]', 'layer_norm': 'bool',
+    'num_target_critics': 'int [0, 1e4]', 'actor_q': "'min' or 'mean'", 'policy_delay': 'int [1, 1e6]',
+    'entropy_in_backup': 'bool', 'fresh_entropy': 'bool',
+}  # fmt: skip
+# The paper's, which a config of a run that has not these keys stands for.
+USUAL = {
+    'layer_norm': False, 'num_target_critics': 0, 'actor_q': 'min', 'policy_delay': 1,
+    'entropy_in_backup': True, 'fresh_entropy': True,
+}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -60,6 +85,13 @@ class SACState(struct.PyTreeNode):
     temperature: TrainState  # its parameter is log alpha
     target_critic_params: Any
     metrics: dict[str, jax.Array]
+    # Of the critics that a target is made of.
+    apply_targets: Callable = struct.field(pytree_node=False)
+    num_target_critics: int = struct.field(pytree_node=False)
+    actor_q: str = struct.field(pytree_node=False)
+    policy_delay: int = struct.field(pytree_node=False)
+    entropy_in_backup: bool = struct.field(pytree_node=False)
+    fresh_entropy: bool = struct.field(pytree_node=False)
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> SACState:
@@ -67,7 +99,10 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)
-    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
+    layer_norm = 'before' if config.layer_norm else ''
+    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes, layer_norm)
+    num_target_critics = config.num_target_critics or config.num_critics
+    target_q = ensemble(ActionValue, num_target_critics)(config.hidden_sizes, layer_norm)
     critic = adam(q.apply, q.init(critic_key, observation, action))
     return SACState(
         step=jnp.zeros((), jnp.int32),
@@ -78,25 +113,35 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
         temperature=adam(jnp.exp, jnp.log(hparams.initial_temperature)),
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
+        apply_targets=target_q.apply,
+        num_target_critics=num_target_critics,
+        actor_q=config.actor_q,
+        policy_delay=config.policy_delay,
+        entropy_in_backup=config.entropy_in_backup,
+        fresh_entropy=config.fresh_entropy,
     )
 
 
 def critic_loss(
-    params, state: SACState, batch: Transition, noise: jax.Array
+    params, state: SACState, batch: Transition, noise: jax.Array, subset: jax.Array | None = None
 ) -> tuple[jax.Array, dict]:
     """Soft Bellman error of every critic  (eqs. 3, 5).
 
-    `noise` is standard normal, (batch, action_size), and stands for the next actions.
+    Args:
+        params: of the critics.
+        state, batch: of the update.
+        noise: standard normal, (batch, action_size); stands for the next actions.
+        subset: which of the critics make the target, int (num_target_critics,); None for all.
     """
     hparams = state.hparams
     policy = state.actor.apply_fn(state.actor.params, batch.next_observation)
     next_action, next_log_prob = policy.transform_and_log_prob(noise)
-    next_q = jnp.min(
-        state.critic.apply_fn(state.target_critic_params, batch.next_observation, next_action),
-        axis=0,
-    )
-    alpha = state.temperature.apply_fn(state.temperature.params)
-    next_v = next_q - alpha * next_log_prob
+    targets = state.target_critic_params
+    if subset is not None:
+        targets = jax.tree.map(lambda of_all: of_all[subset], targets)
+    next_v = jnp.min(state.apply_targets(targets, batch.next_observation, next_action), axis=0)
+    if state.entropy_in_backup:
+        next_v -= state.temperature.apply_fn(state.temperature.params) * next_log_prob
     target = batch.reward + hparams.gamma * batch.discount * next_v
     q = state.critic.apply_fn(params, batch.observation, batch.action)
     chex.assert_equal_shape((q[0], target))
@@ -115,13 +160,15 @@ def actor_loss(
     """Soft value of the policy, negated  (eq. 9); `noise` stands for its actions."""
     policy = state.actor.apply_fn(params, batch.observation)
     action, log_prob = policy.transform_and_log_prob(noise)
-    q = jnp.min(state.critic.apply_fn(state.critic.params, batch.observation, action), axis=0)
+    each_q = state.critic.apply_fn(state.critic.params, batch.observation, action)
+    least = jnp.min(each_q, axis=0)
+    q = least if state.actor_q == 'min' else jnp.mean(each_q, axis=0)
     chex.assert_equal_shape((q, log_prob))
     alpha = state.temperature.apply_fn(state.temperature.params)
     loss = jnp.mean(alpha * log_prob - q)
     return loss, {
         'actor_loss': loss,
-        'q_policy': jnp.mean(q),
+        'q_policy': jnp.mean(least),
         'entropy': -jnp.mean(log_prob),
     }
 
@@ -140,36 +187,60 @@ def temperature_loss(
 
 def update(state: SACState, batch: Transition) -> SACState:
     """One gradient step of critics, policy and temperature, in the order of the authors' code."""
-    hparams = state.hparams
-    keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+    hparams, key = state.hparams, jax.random.fold_in(state.key, state.step)
     critic_noise, actor_noise, temperature_noise = (
-        jax.random.normal(key, batch.action.shape) for key in keys
+        jax.random.normal(each, batch.action.shape) for each in jax.random.split(key, 3)
     )
+    subset, num_critics = None, len(jax.tree.leaves(state.target_critic_params)[0])
+    if state.num_target_critics < num_critics:
+        chosen = jax.random.fold_in(key, 3), num_critics, (state.num_target_critics,)
+        subset = jax.random.choice(*chosen, replace=False)
 
     gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
-        state.critic.params, state, batch, critic_noise
+        state.critic.params, state, batch, critic_noise, subset
     )
     critic = descend(state.critic, gradients, hparams.critic_learning_rate)
     state = state.replace(critic=critic)
 
-    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(
-        state.actor.params, state, batch, actor_noise
+    move = partial(
+        move_policy, batch=batch, actor_noise=actor_noise, temperature_noise=temperature_noise
     )
-    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
-    state = state.replace(actor=actor)
+    if state.policy_delay == 1:
+        state, policy_metrics = move(state)
+    else:
+        # Measured each time. Without vmap, as on a CPU, the work is done when it is due only.
+        _, policy_metrics = move(state)
+        due = (state.step + 1) % state.policy_delay == 0
+        state = jax.lax.cond(due, lambda state: move(state)[0], lambda state: state, state)
 
-    gradients, temperature_metrics = jax.grad(temperature_loss, has_aux=True)(
-        state.temperature.params, state, batch, temperature_noise
-    )
-    gap = actor_metrics['q_policy'] - critic_metrics['q_data']
+    gap = policy_metrics['q_policy'] - critic_metrics['q_data']
     return state.replace(
         step=state.step + 1,
-        temperature=descend(state.temperature, gradients, hparams.temperature_learning_rate),
         target_critic_params=optax.incremental_update(
             critic.params, state.target_critic_params, hparams.target_rate
         ),
-        metrics=critic_metrics | actor_metrics | temperature_metrics | {'q_gap': gap},
+        metrics=critic_metrics | policy_metrics | {'q_gap': gap},
     )
+
+
+def move_policy(
+    state: SACState, batch: Transition, actor_noise: jax.Array, temperature_noise: jax.Array
+) -> tuple[SACState, dict]:
+    """One gradient step of the policy, and one of the temperature; with what their losses measure."""
+    before = state
+    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(
+        state.actor.params, state, batch, actor_noise
+    )
+    actor = descend(state.actor, gradients, state.hparams.actor_learning_rate)
+    state = state.replace(actor=actor)
+
+    seen, noise = (state, temperature_noise) if state.fresh_entropy else (before, actor_noise)
+    gradients, temperature_metrics = jax.grad(temperature_loss, has_aux=True)(
+        state.temperature.params, seen, batch, noise
+    )
+    rate = state.hparams.temperature_learning_rate
+    temperature = descend(state.temperature, gradients, rate)
+    return state.replace(temperature=temperature), actor_metrics | temperature_metrics
 
 
 def act(state: SACState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

@@ -2,16 +2,19 @@
 
     python -m launch.train_online --config=launch/configs/online.py:sac --config.env_id=Hopper-v5
     python -m launch.train_online --config=launch/configs/online.py:iql --from_run=runs/iql/...
+    python -m launch.train_online --config=launch/configs/online.py:rlpd \
+        --config.dataset=local/hopper/medium-v0
 
 The algorithms are those of offline training, the replay buffer's arrays and sampler those of the
 datasets: where the data comes from is the only difference. Each step in the environment, after the
-first random ones, is followed by one update. --from_run keeps the run's dataset in the batches
-(config.offline_share of each).
+first random ones, is followed by config.updates_per_step updates. The dataset of the run that
+--from_run names, or else config.dataset, is config.offline_share of each batch.
 
 At every evaluation the running episodes are cut, as by a time limit, and new ones begin from seeds of
 that step: so a checkpoint needs no state of the simulator, and resuming is exact.
 """
 
+import sys
 from contextlib import closing
 from functools import partial
 from operator import itemgetter
@@ -25,6 +28,7 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
 from data import disk, judges, policies, problem
+from data.loading import Dataset
 from data.problem import Problem
 from launch import cli
 from launch.cli import UserError
@@ -70,43 +74,26 @@ def train_online(config: ConfigDict) -> Path:
     if source:
         _continue_members(config, source)
     validate(config)
-    if source:
-        task = problem.load(source / 'problem.json')
-        if task.env_spec is None:
-            raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
-        config.env_id = task.env_spec.id
-        task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
-    elif not config.env_id:
-        raise UserError("config.env_id is '': --config.env_id=ID says which environment to act in.")
-    else:
-        task = problem.from_environment(config.env_id, config.max_episode_steps)
     config = directory.extended(config)
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     title = directory.title(config.algorithm)
-    path = Path(config.run_dir or directory.default_path(config, f'online-{config.env_id}'))
+    place = f'online-{config.env_id or config.dataset}'
+    path = Path(config.run_dir or directory.default_path(config, place))
     there = directory.holds(path, config, config.resume)
     there = there and not directory.is_extended_by(path, config)
     if not (there and finished.is_finished(path)):
         disk.check_directory(path)
         with owner.alone(path), cli.interruptible(partial(loop.standing, path, config.num_updates)):
-            _train(path, config, title, members, task, source)
+            _train(path, config, title, members, source)
     finished.show(path, title)
     return path
 
 
 def _train(
-    path: Path,
-    config: ConfigDict,
-    title: str,
-    members: list[Member],
-    task: Problem,
-    source: Path | None,
+    path: Path, config: ConfigDict, title: str, members: list[Member], source: Path | None
 ) -> None:
-    judges.check(task)
-    dataset = None
-    if source and config.offline_share:
-        dataset = load_data(directory.load_config(source)).learned_from
-        directory.check_data(source, dataset)
+    task, dataset = _faced(config, source)
+    validation.actions(config.algorithm, task)
     directory.begin(path, config, task, dataset)
     checkpoints = Checkpoints(path, len(members))
     metrics.rewind(path, checkpoints)
@@ -122,7 +109,7 @@ def _train(
         offline = learners.place(dataset.transitions, learner.mesh)
     buffers = replays.build(
         task.spec, learner, config.replay_capacity, config.batch_size, offline,
-        config.offline_share,
+        config.offline_share, config.updates_per_step,
     )  # fmt: skip
     actors = Actors(task, learner, config.random_steps)
     advance = _acting(
@@ -144,6 +131,32 @@ def _train(
     finished.finish(path, title, task, config.num_updates)
 
 
+def _faced(config: ConfigDict, source: Path | None) -> tuple[Problem, Dataset | None]:
+    """What the policies face, and the dataset that is a part of each batch, if there is one."""
+    dataset = None
+    if source:
+        task = problem.load(source / 'problem.json')
+        task = problem.judged_in(task, max_episode_steps=config.max_episode_steps)
+        judges.check(task)
+        if config.offline_share:
+            dataset = load_data(directory.load_config(source)).learned_from
+            directory.check_data(source, dataset)
+    elif config.dataset:
+        acted_in = {'evaluate_in': 'environment', 'delayed_rewards': False}
+        dataset = load_data(ConfigDict({**config} | acted_in)).learned_from
+        for doubt in judges.check(dataset.problem, dataset):
+            print(f'WARNING: {doubt}.', file=sys.stderr)
+        task = judges.limited(dataset.problem, dataset)
+    else:
+        task = problem.from_environment(config.env_id, config.max_episode_steps)
+        judges.check(task)
+    if dataset and dataset.duration is not None:
+        raise UserError(
+            f'dataset {task.name}: its steps last for different times, those of an environment do not.'
+        )
+    return task, dataset if config.offline_share else None
+
+
 def _acting(
     path: Path,
     learner: Learners,
@@ -153,7 +166,7 @@ def _acting(
     eval_interval: int,
     last_step: int,
 ) -> Advance:
-    """Chunks of steps in the environment, an update after each but the random ones.
+    """Chunks of steps in the environment, updates after each but the random ones.
 
     The members' policies through the training are kept in `path`, to collect data with.
     """
@@ -173,7 +186,7 @@ def _acting(
             buffer = buffers.append(buffer, actors.step(states, now, alive))
             if now >= random_steps:
                 batches = buffers.sample(buffer, learner.seeds, states.step)
-                states = learner.train_on_batches(states, batches, 0, 1, alive)
+                states = learner.train_on_batches(states, batches, 0, batches.reward.shape[1], alive)
             tick(1)
         if step + num_steps == last_step:
             keep_actors(states, last_step)
@@ -195,12 +208,17 @@ def validate(config: ConfigDict) -> None:
             f'config.random_steps is {config.random_steps}; valid: from 0 to below '
             f'config.num_updates, {config.num_updates}.'
         )
+    if not (config.from_run or config.dataset or config.env_id):
+        raise UserError(
+            "config.env_id is '': --config.env_id=ID says which environment to act in, or that of "
+            '--config.dataset=ID or --from_run=RUN is.'
+        )
 
 
 def _continue_members(config: ConfigDict, source: Path) -> None:
     """Takes over the members and hyperparameters of an offline run, if it can be continued."""
     offline = directory.load_config(source)
-    if 'dataset' not in offline or not (source / 'summary.json').exists():
+    if 'from_run' in offline or not (source / 'summary.json').exists():
         raise UserError(f'--from_run={source} is no finished offline run.')
     if offline.algorithm != config.algorithm:
         raise UserError(
@@ -212,6 +230,12 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
     if any(offline.sweep.values()) or any(config.sweep.values()):
         raise UserError(f'--from_run={source}: with a sweep, offline or online, it cannot go on.')
     default = online.get_config(config.algorithm)
+    for key in online.DATA_KEYS:
+        if config[key] != default[key]:
+            raise UserError(
+                f'config.{key} is {config[key]!r}, but the data of --from_run={source} stay as they are '
+                f'there; only {default[key]!r} is valid.'
+            )
     given, usual, theirs = map(directory.identity, (config, default, offline))
     for key in _SHARED_KEYS:
         if given[key] not in (usual[key], theirs[key]):
@@ -224,6 +248,10 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
         if unchanged and name not in online.HPARAMS.get(config.algorithm, {}):
             config.hparams[name] = offline.hparams[name]
     config.random_steps = 0
+    task = problem.load(source / 'problem.json')
+    if task.env_spec is None:
+        raise UserError(f'--from_run={source}: its dataset names no environment to act in.')
+    config.env_id = task.env_spec.id
 
 
 if __name__ == '__main__':

@@ -95,6 +95,9 @@ DOMAINS |= {
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
 
+# Of what configs have online, and not as here, the values that a run without these keys has.
+ONLINE = {'dataset': '', 'updates_per_step': 1}
+
 # OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
 DOMAINS |= {
     name: {

@@ -23,6 +23,16 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
             'critic_learning_rate': 3e-4,
             'temperature_learning_rate': 3e-4,
         },
-        network={'hidden_sizes': (256, 256), 'num_critics': 2},
+        network={
+            'hidden_sizes': (256, 256),
+            'num_critics': 2,
+            # What RLPD chooses otherwise (launch/configs/online.py); algorithms/sac.py says what it is.
+            'layer_norm': False,
+            'num_target_critics': 0,
+            'actor_q': 'min',
+            'policy_delay': 1,
+            'entropy_in_backup': True,
+            'fresh_entropy': True,
+        },
     )
     return base.select_domain(config, domain, DOMAINS)

@@ -51,7 +51,7 @@ def identity(config: ConfigDict) -> dict[str, Any]:
 
 def digest(config: ConfigDict) -> str:
     """Changes whenever the config does in what changes the results; a key that comes later does not."""
-    usual = flatten_dict(identity(base.get_config(config.algorithm, {}, {})), sep='.')
+    usual = flatten_dict(_usual(config), sep='.')
     plain = flatten_dict(identity(config), sep='.')
     own = {key: value for key, value in plain.items() if key not in usual or usual[key] != value}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
@@ -124,7 +124,14 @@ def _completed(there: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
             for key, value in there.items()
         }
 
-    return complete(there, ours, identity(base.get_config(there['algorithm'], {}, {})))
+    return complete(there, ours, _usual(there))
+
+
+def _usual(config: ConfigDict | dict[str, Any]) -> dict[str, Any]:
+    """The values that keys have where a config is without them; offline, all that base.py gives."""
+    network = getattr(ALGORITHMS.get(config['algorithm']), 'USUAL', {})
+    usual = identity(base.get_config(config['algorithm'], {}, network))
+    return usual | base.ONLINE if 'from_run' in config else usual
 
 
 def extended(config: ConfigDict) -> ConfigDict:
@@ -267,24 +274,15 @@ def load_config(path: Path) -> ConfigDict:
     algorithm = ALGORITHMS[plain['algorithm']]
     default = base.get_config(plain['algorithm'], {}, {})
     known = {key: value for key, value in default.items() if key in plain or key in _NEEDED}
-    schema = {key: _schema(value, plain.get(key)) for key, value in known.items()}
+    schema = {key: documents.like(value, plain.get(key)) for key, value in known.items()}
     # What a return-conditioned policy is asked for is in config.target_returns.
     names = {field.name for field in dataclasses.fields(algorithm.Hyperparameters)} - {'target_return'}
     schema |= {'hparams': dict.fromkeys(names, documents.KNOWN_NUMBER), 'sweep': {'*': list}}
     schema |= {key: list for key in ('target_returns',) if key in plain}
     documents.check(str(file), plain, schema)
+    plain['network'] = getattr(algorithm, 'USUAL', {}) | plain['network']
     ranges.check(ConfigDict(plain).network, algorithm.NETWORK, f'{file} is damaged: network')
     return ConfigDict(plain)
-
-
-def _schema(value: Any, there: Any = None) -> Any:
-    """What documents.check demands of a key whose default is a value, and of the keys in it."""
-    if isinstance(value, ConfigDict):
-        inside = there if isinstance(there, dict) else {}
-        return {key: _schema(each, inside[key]) for key, each in value.items() if key in inside}
-    if isinstance(value, tuple | list):
-        return list
-    return documents.KNOWN_NUMBER if isinstance(value, float) else type(value)
 
 
 def title(algorithm: str, top_fraction: float = 1.0) -> str:

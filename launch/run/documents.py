@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from data import disk
 from launch.cli import UserError
 
@@ -81,3 +83,13 @@ def check(where: str, content: Any, schema: Any, key: str = '') -> Any:
             inner = schema.get(name, schema.get('*'))
             found[name] = check(where, value, inner, f'{key}.{name}'.lstrip('.'))
     return found
+
+
+def like(default: Any, there: Any = None) -> Any:
+    """The schema of a config's key whose default is a value, and of those keys in it that are there."""
+    if isinstance(default, ConfigDict):
+        inside = there if isinstance(there, dict) else {}
+        return {key: like(each, inside[key]) for key, each in default.items() if key in inside}
+    if isinstance(default, tuple | list):
+        return list
+    return KNOWN_NUMBER if isinstance(default, float) else type(default)

@@ -64,8 +64,9 @@ class Graph(NamedTuple):
 def build(run: Restored, member: int) -> Graph:
     """The graph of a run's member."""
     algorithm, task = ALGORITHMS[directory.load_config(run.path).algorithm], run.problem
-    # The key of updates, which no policy reads, is no NumPy array.
-    state = jax.tree.map(lambda leaf: np.asarray(leaf)[member], run.states.replace(key=None))
+    # The key of updates, which no policy reads, is no NumPy array. What jax traces must not be one.
+    states = jax.tree.map(lambda leaf: np.asarray(leaf)[member], run.states.replace(key=None))
+    state = jax.tree.map(jnp.asarray, states)
     # As Learners.act has it at step 0.
     key = jax.random.fold_in(run.learner.keys()[member], 0)
     memory = algorithm.init_memory(state, 1) if hasattr(algorithm, 'init_memory') else ()

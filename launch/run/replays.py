@@ -21,8 +21,9 @@ class Replays(NamedTuple):
     Attributes:
         empty: () -> replay.
         append: (replay, transitions (mesh_members, ...)) -> replay.
-        sample: (replay, seeds, steps) -> batches (mesh_members, 1, batch, ...), some rows of each from
-            the offline dataset if there is one.
+        sample: (replay, seeds, steps) -> the batches of so many updates from these steps on,
+            (mesh_members, updates, batch, ...), some rows of each from the offline dataset if there is
+            one.
     """
 
     empty: Callable[[], Replay]
@@ -37,6 +38,7 @@ def build(
     batch_size: int,
     offline: Transition | None,
     offline_share: float,
+    num_updates: int = 1,
 ) -> Replays:
     """Compiles nothing yet: each function is compiled when first called.
 
@@ -47,6 +49,7 @@ def build(
         batch_size: rows of a batch.
         offline: a dataset on the devices (learners.place), or None.
         offline_share: of each batch, that comes from it.
+        num_updates: whose batches are sampled at a time.
     """
     own = PartitionSpec('member')
     shard = partial(jax.shard_map, mesh=learner.mesh, out_specs=own, check_vma=False)
@@ -58,14 +61,18 @@ def build(
         if from_offline:
             others = sampling.sample(offline, offline_key, from_offline)
             batch = jax.tree.map(lambda *rows: jnp.concatenate(rows), batch, others)
-        return jax.tree.map(lambda rows: rows[None], batch)
+        return batch
+
+    def sample_each(buffer, seed, step, offline):
+        steps = step + jnp.arange(num_updates)
+        return jax.vmap(sample_one, (None, None, 0, None))(buffer, seed, steps, offline)
 
     def empty(numbers):
         return jax.vmap(lambda _: replay.empty(spec, capacity))(numbers)
 
     sample_all = jax.jit(
         shard(
-            jax.vmap(sample_one, (0, 0, 0, None)), in_specs=(own, own, own, PartitionSpec())
+            jax.vmap(sample_each, (0, 0, 0, None)), in_specs=(own, own, own, PartitionSpec())
         )
     )
     return Replays(

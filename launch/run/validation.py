@@ -53,6 +53,11 @@ def run(config: ConfigDict, table: Table) -> None:
         table['ope'] = _of_estimates(table.pop('ope'))
     ranges.check(config, table)
     multiples(config, 'num_updates', 'eval_interval')
+    if config.network.get('num_target_critics', 0) > config.network.get('num_critics', 0):
+        raise UserError(
+            f'config.network.num_target_critics is {config.network.num_target_critics}; valid: from 0 '
+            f'to config.network.num_critics, {config.network.num_critics}.'
+        )
     if 'ope' in table:
         multiples(config.ope, 'num_updates', owner='config.ope')
     of_returns = getattr(ALGORITHMS[name], 'BATCH', Transition) is ReturnTransition

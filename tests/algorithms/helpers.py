@@ -37,13 +37,6 @@ def random_batch(spec: Spec, size: int = 16, seed: int = 0) -> Transition:
     )
 
 
-def random_batch_with_returns(spec: Spec, size: int = 16, seed: int = 0) -> ReturnTransition:
-    """A batch of noise of which some returns are not known."""
-    rng = np.random.default_rng(seed + 1)
-    returns = np.where(rng.random(size) < 0.8, rng.standard_normal(size), -np.inf)
-    return ReturnTransition(*random_batch(spec, size, seed), return_to_go=jnp.float32(returns))
-
-
 def random_batch_with_next_actions(spec: Spec, size: int = 16, seed: int = 0):
     """A batch of noise in which terminations, and some rows besides, have no next action."""
     batch = random_batch(spec, size, seed)
@@ -51,6 +44,13 @@ def random_batch_with_next_actions(spec: Spec, size: int = 16, seed: int = 0):
     known = batch.discount * (rng.random(size) < 0.8)
     action = known[:, None] * rng.uniform(-1, 1, (size, spec.action_size)).astype(np.float32)
     return NextActionTransition(*batch, next_action=action, next_action_known=known)
+
+
+def random_batch_with_returns(spec: Spec, size: int = 16, seed: int = 0) -> ReturnTransition:
+    """A batch of noise of which some returns are not known."""
+    rng = np.random.default_rng(seed + 1)
+    returns = np.where(rng.random(size) < 0.8, rng.standard_normal(size), -np.inf)
+    return ReturnTransition(*random_batch(spec, size, seed), return_to_go=jnp.float32(returns))
 
 
 def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:

@@ -5,7 +5,7 @@ import pytest
 
 from algorithms import sac
 from data.types import Spec, Transition
-from tests.algorithms.helpers import CONTINUOUS, make_state, random_batch
+from tests.algorithms.helpers import CONTINUOUS, changed, make_state, random_batch
 
 update = jax.jit(sac.update)
 
@@ -155,3 +155,89 @@ def test_a_one_step_problem_is_solved_at_the_target_entropy():
     np.testing.assert_allclose(actions, np.tile(best, (2, 1)), atol=0.1)
     np.testing.assert_allclose(metrics['entropy'], -2, atol=0.2)
     np.testing.assert_allclose(metrics['temperature'], temperature, rtol=0.5)
+
+
+RLPD = {
+    'num_critics': 5, 'num_target_critics': 2, 'layer_norm': True, 'actor_q': 'mean',
+    'entropy_in_backup': False, 'fresh_entropy': False, 'policy_delay': 3,
+}  # fmt: skip
+
+
+def rlpd_state(**hparams):
+    state, other = (make_state(sac, CONTINUOUS, seed, RLPD, **hparams) for seed in (0, 1))
+    return state.replace(target_critic_params=other.critic.params)
+
+
+def normalised(params, critic, observation, action):
+    """Q of one critic with normalised layers, written out in float64."""
+    layers = jax.tree.map(lambda each: np.asarray(each[critic], np.float64), params['params']['MLP_0'])
+    x = np.concatenate([observation, action], -1).astype(np.float64)
+    for layer in range(2):
+        dense, norm = layers[f'Linear_{layer}']['Dense_0'], layers[f'LayerNorm_{layer}']
+        x = x @ dense['kernel'] + dense['bias']
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        x = np.maximum(x * norm['scale'] + norm['bias'], 0)
+    dense = layers['Linear_2']['Dense_0']
+    return (x @ dense['kernel'] + dense['bias'])[:, 0]
+
+
+def test_rlpds_target_is_the_least_of_a_subset_of_normalised_critics_without_entropy():
+    """Algorithm 1 of Ball et al. 2023."""
+    state, batch = rlpd_state(gamma=0.9, initial_temperature=0.3), random_batch(CONTINUOUS)
+    action, _ = actions_and_log_probs(state, batch.next_observation, NOISE)
+    target_q = [
+        normalised(state.target_critic_params, critic, batch.next_observation, action)
+        for critic in (3, 1)
+    ]
+    reward, ongoing = (np.asarray(a, np.float64) for a in (batch.reward, batch.discount))
+    target = reward + 0.9 * ongoing * np.min(target_q, axis=0)
+    q = [normalised(state.critic.params, i, batch.observation, batch.action) for i in range(5)]
+    expected = np.sum(0.5 * np.mean(np.square(q - target), axis=1))
+    subset = jnp.array([3, 1])
+    loss, _ = sac.critic_loss(state.critic.params, state, batch, NOISE, subset)
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_rlpds_policy_climbs_the_mean_of_all_critics():
+    state, batch = rlpd_state(initial_temperature=0.3), random_batch(CONTINUOUS)
+    action, log_prob = actions_and_log_probs(state, batch.observation, NOISE)
+    q = [normalised(state.critic.params, i, batch.observation, action) for i in range(5)]
+    loss, metrics = sac.actor_loss(state.actor.params, state, batch, NOISE)
+    assert loss == pytest.approx(np.mean(0.3 * log_prob - np.mean(q, axis=0)), rel=1e-4)
+    assert metrics['q_policy'] == pytest.approx(np.mean(np.min(q, axis=0)), rel=1e-4)
+
+
+def test_an_update_draws_which_critics_make_its_target_and_a_policy_moves_with_the_last():
+    state, batch = rlpd_state(), random_batch(CONTINUOUS)
+    every = jnp.array([(i, j) for i in range(5) for j in range(i)])
+
+    @jax.jit
+    def expected(before, seen, noises):
+        def critic_loss(subset):
+            return sac.critic_loss(before.critic.params, before, batch, noises[0], subset)[0]
+
+        return jax.vmap(critic_loss)(every), {
+            'actor_loss': sac.actor_loss(before.actor.params, seen, batch, noises[1])[0],
+            'temperature_loss': sac.temperature_loss(
+                before.temperature.params, seen, batch, noises[1]
+            )[0],
+        }
+
+    before, subsets = state, []
+    for step in range(6):
+        after = update(before, batch)
+        key = jax.random.fold_in(before.key, step)
+        noises = [jax.random.normal(each, NOISE.shape) for each in jax.random.split(key, 3)]
+        # Whether it moves or not, what the policy's losses were is measured, with the new critics.
+        of_subsets, losses = expected(before, before.replace(critic=after.critic), noises)
+        (found,) = np.flatnonzero(np.isclose(of_subsets, after.metrics['critic_loss'], rtol=1e-6))
+        subsets.append(found)
+        for name, loss in losses.items():
+            assert after.metrics[name] == pytest.approx(float(loss), rel=1e-4)
+        assert changed(before.critic.params, after.critic.params)
+        assert changed(before.target_critic_params, after.target_critic_params)
+        moved = [changed(getattr(before, name).params, getattr(after, name).params)
+                 for name in ('actor', 'temperature')]  # fmt: skip
+        assert moved == [step % 3 == 2] * 2
+        before = after
+    assert len(set(subsets)) > 2

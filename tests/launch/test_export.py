@@ -63,6 +63,13 @@ def test_exported_policies_act_as_the_code_does(tmp_path, monkeypatch):
     assert not list(tmp_path.glob('.*'))
 
 
+def test_the_graph_of_a_policy_that_asks_several_critics_acts_as_the_code_does(tmp_path):
+    run = made_run(tmp_path / 'run', 'ifql', clinic('continuous'), num_seeds=2)
+    graph = graphs.build(run, 1)
+    action = graph.action_map.to_environment(np.asarray(graph.unmapped(OBSERVATIONS)[0]))
+    np.testing.assert_allclose(action, actions_in_code(run, 1), atol=1e-5)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """predict.py with a graph whose action is the observation."""

@@ -71,9 +71,10 @@ def stop_at_judgement(step, monkeypatch):
 
 
 def test_an_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
-    """Three members on two devices; the buffer wraps around."""
-    whole = train_online.train_online(online_config(tmp_path / 'whole', num_seeds=3))
-    config = online_config(tmp_path / 'resumed', num_seeds=3)
+    """Three members on two devices; two updates a step; the buffer wraps around."""
+    values = {'num_seeds': 3, 'updates_per_step': 2}
+    whole = train_online.train_online(online_config(tmp_path / 'whole', **values))
+    config = online_config(tmp_path / 'resumed', **values)
     for stop, step in ((stop_at, 40), (stop_at_judgement, 60)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             stop(step, patch)
@@ -158,6 +159,63 @@ def test_an_offline_run_goes_on_with_its_data(pendulum, tmp_path, monkeypatch):
     assert len(evaluated) == 6 and np.isfinite(evaluated).all()
 
 
+def rlpd_config(path, dataset, **values):
+    small = {
+        'dataset': dataset, 'num_updates': 40, 'random_steps': 20, 'replay_capacity': 1_000,
+        'updates_per_step': 4, 'network.num_critics': 3,
+    }  # fmt: skip
+    return online_config(path, 'rlpd', **small | values)
+
+
+def test_rlpd_learns_from_a_dataset_while_it_acts(pendulum, tmp_path, monkeypatch):
+    """Exactly half of each batch, four updates a step, one of the policy."""
+    batches, build = [], replays.build
+
+    def spied(*args):
+        buffers = build(*args)
+
+        def sample(*args):
+            batches.append(buffers.sample(*args))
+            return batches[-1]
+
+        return buffers._replace(sample=sample)
+
+    values = {'reward_scale': 0.5, 'standardize_observations': True}
+    config = rlpd_config(tmp_path / 'run', pendulum, **values)
+    monkeypatch.setattr(replays, 'build', spied)
+    path = train_online.train_online(config)
+    end = final_states(path)
+    np.testing.assert_array_equal(end.step, [80])
+    np.testing.assert_array_equal(end.actor.step, [20])
+    recorded = {tuple(row) for row in np.asarray(loading.load(pendulum).transitions.observation)}
+    observed = np.concatenate([np.asarray(batch.observation) for batch in batches], axis=1)
+    assert observed.shape[:3] == (1, 80, 16)
+    from_data = np.array([tuple(row) in recorded for row in observed.reshape(-1, observed.shape[-1])])
+    assert set(from_data.reshape(80, 16).mean(axis=1)) == {0.5}
+    # What the data's environment and preprocessing are is what is acted in.
+    task = problem.load(path / 'problem.json')
+    assert (task.env_spec.id, task.preprocessing.reward_scale) == ('Pendulum-v1', 0.5)
+    assert (task.preprocessing.observation_std != 1).all()
+
+
+def test_the_batches_of_a_step_are_those_of_as_many_updates(pendulum, tmp_path):
+    config = rlpd_config(tmp_path / 'run', pendulum)
+    task = loading.load(pendulum).problem
+    learner = learner_of(config, task)
+    offline = jax.tree.map(jnp.asarray, loading.load(pendulum).transitions)
+    both = [
+        replays.build(task.spec, learner, 100, 16, offline, 0.5, num_updates=number)
+        for number in (4, 1)
+    ]
+    row = jax.tree.map(lambda array: np.asarray(array[:1]), offline)
+    buffer = both[0].append(both[0].empty(), row)
+    together = both[0].sample(buffer, learner.seeds, jnp.array([7]))
+    single = [both[1].sample(buffer, learner.seeds, jnp.array([7 + i])) for i in range(4)]
+    apart = jax.tree.map(lambda *each: np.concatenate(each, axis=1), *single)
+    for a, b in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_discrete_actions_go_on_without_the_data(cartpole, tmp_path, monkeypatch):
     offline = train.train(small_config(cartpole, run_dir=str(tmp_path / 'offline')))
     config = online_config(
@@ -182,6 +240,9 @@ def test_what_cannot_be_trained_is_named(pendulum, tmp_path):
     refused(UserError, 'with a sweep', 'iql', from_run=str(offline), **{'sweep.expectile': (0.7, 0.9)})
     refused(DatasetError, 'CartPole-v1: .* not supported online', env_id='CartPole-v1')
     refused(UserError, "config.env_id is '': .*=ID says which", env_id='')
+    refused(DatasetError, 'features, those of environment Hopper-v5', dataset=pendulum)
+    refused(UserError, 'reward_shift is 2.0, but', 'iql', from_run=str(offline), reward_shift=2.0)
+    refused(UserError, 'num_target_critics is 3; valid: from 0 to', **{'network.num_target_critics': 3})
     refused(UserError, 'offline_share is 1', offline_share=1.0)
     refused(UserError, 'random_steps is 60; valid: from 0', random_steps=60)
     task = json.loads((offline / 'problem.json').read_text())

@@ -28,7 +28,8 @@ STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (), (0,), (-1.0, 0.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
 INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip',
             'max_advantage', 'max_exponent'}  # fmt: skip
-ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions'}
+ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
+            'num_target_critics'}  # fmt: skip
 ANY_TEXT = {'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
 
 
@@ -118,7 +119,7 @@ def must_be_refused(path: str, default, value) -> bool:
     if isinstance(default, str):
         if not isinstance(value, str) or '\0' in value or key not in ANY_TEXT:
             return True
-        return key == 'dataset' and not value
+        return key == 'dataset' and bool(default) and not value
     if isinstance(default, int):
         least = 0 if key in ZERO_INT else 1
         return not isinstance(value, int) or not least <= value < 2**32
@@ -141,7 +142,8 @@ def test_the_configs_of_the_repository_are_valid(name, config, run):
 @pytest.mark.parametrize(
     ('algorithm', 'key', 'value'),
     [('edac', 'network.num_critics', 1), ('edac', 'hparams.eta', -0.5),
-     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1), ('rebrac', 'hparams.actor_penalty', -0.1)],
+     ('edac', 'sweep.eta', (1.0, -0.5)), ('rebrac', 'hparams.critic_penalty', -0.1),
+     ('rebrac', 'hparams.actor_penalty', -0.1)],
 )  # fmt: skip
 def test_values_that_only_one_algorithm_refuses(algorithm, key, value):
     config = ConfigDict(CONFIGS[algorithm].get_config().to_dict(), type_safe=False)
