@@ -44,7 +44,8 @@ def small_config(dataset: str, algorithm: str = 'iql', **values) -> ConfigDict:
             'normalize_rewards': False,
             'batch_size': 32,
             'num_updates': 40,
-            'log_interval': 10,
+            # Updates in a loop would be a second program to compile.
+            'log_interval': 1,
             'eval_interval': 20,
             # Few enough for three members to be judged in this process.
             'eval_episodes': 1,

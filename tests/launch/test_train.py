@@ -17,7 +17,7 @@ from launch.cli import UserError
 from launch.run import checkpoints, documents, metrics, policies
 from launch.run.members import Member
 from tests.conftest import collect, store
-from tests.launch.helpers import ROOT, command, run, small_config
+from tests.launch.helpers import ROOT, command, program, run, small_config
 
 
 def final_states(path):
@@ -38,7 +38,9 @@ def timeless(rows):
 def test_training_is_the_same_wherever_the_dataset_is(pendulum, tmp_path):
     paths = {where: tmp_path / where for where in ('device', 'host', 'split')}
     for where, path in paths.items():
-        train.train(small_config(pendulum, 'bc', dataset_on=where, num_seeds=2, run_dir=str(path)))
+        train.train(small_config(
+            pendulum, 'bc', dataset_on=where, num_seeds=2, log_interval=10, run_dir=str(path)
+        ))  # fmt: skip
     on_device, *others = (timeless(metrics.read(path)) for path in paths.values())
     for other in others:
         for a, b in zip(on_device, other, strict=True):
@@ -52,7 +54,7 @@ def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
         '--config.network.hidden_sizes=(16,16)', '--config.num_updates=1000',
         '--config.log_interval=100', '--config.eval_interval=200', '--config.eval_episodes=2',
         '--config.final_eval_episodes=2', '--config.standardize_observations']  # fmt: skip
-    whole = run(*arguments, f'--config.run_dir={tmp_path / "whole"}')
+    whole = program(*arguments, f'--config.run_dir={tmp_path / "whole"}')
     assert whole.returncode == 0, whole.stderr
 
     interrupted = [*arguments, f'--config.run_dir={tmp_path / "killed"}']
@@ -70,7 +72,7 @@ def test_kill_and_relaunch_give_the_uninterrupted_run(pendulum, tmp_path):
     process.wait()
     before = len(metrics.read(tmp_path / 'killed'))
 
-    resumed = run(*interrupted)
+    resumed = program(*interrupted)
     assert resumed.returncode == 0, resumed.stderr
     assert 'Resuming' in resumed.stdout
     expected = timeless(metrics.read(tmp_path / 'whole'))
@@ -90,7 +92,7 @@ def test_a_diverging_member_is_reported_and_left_out(pendulum, tmp_path, capsys)
     config.sweep.critic_learning_rate = (3e-4, 1e30)
     path = train.train(config)
     printed = capsys.readouterr().out
-    assert 'DIVERGED after 10 updates: seed 0 with critic_learning_rate=1e+30' in printed
+    assert 'DIVERGED after 2 updates: seed 0 with critic_learning_rate=1e+30' in printed
     summary = json.loads((path / 'summary.json').read_text())
     assert [s['diverged_seeds'] for s in summary['settings']] == [[], [0]]
     gone = 'left out of the means: seed 0 with critic_learning_rate=1e+30.'
@@ -175,7 +177,7 @@ def test_a_bad_command_line_ends_in_one_sentence(argument, message, monkeypatch)
         ('dataset', 'local/hoper/random-v0', 'local/hopper/random-v0'),
         ('dataset', 'hopper', 'dataset hopper: not a Minari id'),
         ('dataset_on', 'disk', "config.dataset_on is 'disk'; valid: 'device', 'split' or 'host'"),
-        ('eval_interval', 7, 'no multiple of config.log_interval'),
+        ('log_interval', 7, 'no multiple of config.log_interval'),
         ('num_updates', 0, 'config.num_updates is 0; valid: an integer in'),
     ],
 )
@@ -189,17 +191,11 @@ def test_a_config_that_cannot_be_run_is_refused_in_one_sentence(
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    'argument, message',
-    [
-        ('--config.sweep.tau=0.5', "unknown key 'tau' in config.sweep"),
-        ('--config.algorithm=iqn', "unknown algorithm 'iqn'; valid: bc, "),
-    ],
-)
-def test_a_program_ends_with_that_sentence_and_status_1(argument, message, storage, tmp_path):
-    result = run('launch.train', argument, f'--config.run_dir={tmp_path / "run"}')
+def test_a_program_ends_with_that_sentence_and_status_1(storage, tmp_path):
+    run_dir = f'--config.run_dir={tmp_path / "run"}'
+    result = run('launch.train', '--config.algorithm=iqn', run_dir)
     assert result.returncode == 1
-    assert message in result.stderr
+    assert "unknown algorithm 'iqn'; valid: bc, " in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1 and 'Traceback' not in result.stderr
     assert not (tmp_path / 'run').exists()
 

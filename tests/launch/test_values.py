@@ -17,7 +17,7 @@ from launch import ope, train, train_online
 from launch.cli import UserError
 from launch.configs import online
 from launch.configs import ope as ope_config
-from launch.run import learners
+from launch.run import learners, speed
 from tests.algorithms.helpers import CONFIGS
 
 INF, NAN = math.inf, math.nan
@@ -44,6 +44,7 @@ def no_data(monkeypatch, tmp_path):
 
     for module, name in (
         (loading, 'load'), (problem, 'from_environment'), (problem, 'load'), (learners, 'build'),
+        (speed, 'update_flops'),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, reach)
     monkeypatch.chdir(tmp_path)
