@@ -16,32 +16,21 @@ that code takes their mean. alpha is exp of what is learned. sigma is exp of an 
 [-20, 2], as in that code's older versions (its last one adds 1e-5 to the softplus of the output).
 Weights start uniform in +-1/sqrt(fan-in) where that code has Glorot's initialisation.
 
-RLPD (Ball et al. 2023, https://arxiv.org/abs/2302.02948) is SAC with a choice of each key in USUAL, for
-many updates after every step in an environment, half of each batch from a dataset. They follow its
-authors' code (ikostrikov/rlpd), whose critic loss is 2 / num_critics of this one: that is a matter of
-Adam's epsilon alone.
-
-    layer_norm           critics normalise each hidden layer, before its activation  (section 4.2)
-    num_target_critics   the target is the least of so many critics, drawn anew in each update, as in
-                         REDQ (Chen et al. 2021, https://arxiv.org/abs/2101.05982); 0 for all of them
-    actor_q              the policy's loss takes the 'min' of the critics, or their 'mean'
-    policy_delay         n: policy and temperature move at every n-th update, targets at each
-    entropy_in_backup    whether targets have the entropy of a' in them
-    fresh_entropy        whether the temperature sees new actions of the new policy, or what the policy's
-                         own loss saw
+RLPD (Ball et al. 2023, https://arxiv.org/abs/2302.02948) chooses otherwise of each key in USUAL, as in
+its authors' code (ikostrikov/rlpd); the critic loss there is 2 / num_critics of this one.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 from flax.training.train_state import TrainState
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from data.types import Spec, Transition
 from networks.optimization import adam, descend
@@ -50,20 +39,20 @@ from networks.values import ActionValue, ensemble
 
 NAME = 'SAC'
 ACTIONS = ('continuous',)
-METRICS = (
-    'critic_loss', 'actor_loss', 'temperature_loss', 'q_data', 'q_policy', 'q_gap', 'td_error',
-    'entropy', 'temperature',
-)  # fmt: skip
+METRICS = ('critic_loss', 'actor_loss', 'temperature_loss', 'q_data', 'q_policy', 'q_gap', 'td_error',
+           'entropy', 'temperature')  # fmt: skip
 NETWORK = {
-    'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]', 'layer_norm': 'bool',
-    'num_target_critics': 'int [0, 1e4]', 'actor_q': "'min' or 'mean'", 'policy_delay': 'int [1, 1e6]',
-    'entropy_in_backup': 'bool', 'fresh_entropy': 'bool',
+    'hidden_sizes': 'tuple of int [1, 1e5]', 'num_critics': 'int [1, 1e4]',
+    'layer_norm': 'bool',  # in the critics, before each activation
+    'num_target_critics': 'int [0, 1e4]',  # drawn anew for each target (REDQ); 0: all
+    'actor_q': "'min' or 'mean'",  # of the critics, in the policy's loss
+    'policy_delay': 'int [1, 1e6]',  # n: policy and temperature move at every n-th update
+    'entropy_in_backup': 'bool',  # whether targets have the entropy of a' in them
+    'fresh_entropy': 'bool',  # whether the temperature sees new actions, or those of the policy's loss
 }  # fmt: skip
 # The paper's, which a config of a run that has not these keys stands for.
-USUAL = {
-    'layer_norm': False, 'num_target_critics': 0, 'actor_q': 'min', 'policy_delay': 1,
-    'entropy_in_backup': True, 'fresh_entropy': True,
-}  # fmt: skip
+USUAL = {'layer_norm': False, 'num_target_critics': 0, 'actor_q': 'min', 'policy_delay': 1,
+         'entropy_in_backup': True, 'fresh_entropy': True}  # fmt: skip
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -85,13 +74,7 @@ class SACState(struct.PyTreeNode):
     temperature: TrainState  # its parameter is log alpha
     target_critic_params: Any
     metrics: dict[str, jax.Array]
-    # Of the critics that a target is made of.
-    apply_targets: Callable = struct.field(pytree_node=False)
-    num_target_critics: int = struct.field(pytree_node=False)
-    actor_q: str = struct.field(pytree_node=False)
-    policy_delay: int = struct.field(pytree_node=False)
-    entropy_in_backup: bool = struct.field(pytree_node=False)
-    fresh_entropy: bool = struct.field(pytree_node=False)
+    network: FrozenConfigDict = struct.field(pytree_node=False)  # the config's
 
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> SACState:
@@ -99,10 +82,7 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
     key, actor_key, critic_key = jax.random.split(key, 3)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     policy = TanhGaussianPolicy(config.hidden_sizes, spec.action_size)
-    layer_norm = 'before' if config.layer_norm else ''
-    q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes, layer_norm)
-    num_target_critics = config.num_target_critics or config.num_critics
-    target_q = ensemble(ActionValue, num_target_critics)(config.hidden_sizes, layer_norm)
+    q = critics(config, config.num_critics)
     critic = adam(q.apply, q.init(critic_key, observation, action))
     return SACState(
         step=jnp.zeros((), jnp.int32),
@@ -113,12 +93,7 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
         temperature=adam(jnp.exp, jnp.log(hparams.initial_temperature)),
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
-        apply_targets=target_q.apply,
-        num_target_critics=num_target_critics,
-        actor_q=config.actor_q,
-        policy_delay=config.policy_delay,
-        entropy_in_backup=config.entropy_in_backup,
-        fresh_entropy=config.fresh_entropy,
+        network=FrozenConfigDict({name: config[name] for name in NETWORK}),
     )
 
 
@@ -136,11 +111,12 @@ def critic_loss(
     hparams = state.hparams
     policy = state.actor.apply_fn(state.actor.params, batch.next_observation)
     next_action, next_log_prob = policy.transform_and_log_prob(noise)
-    targets = state.target_critic_params
+    targets, target_q = state.target_critic_params, state.critic.apply_fn
     if subset is not None:
         targets = jax.tree.map(lambda of_all: of_all[subset], targets)
-    next_v = jnp.min(state.apply_targets(targets, batch.next_observation, next_action), axis=0)
-    if state.entropy_in_backup:
+        target_q = critics(state.network, len(subset)).apply
+    next_v = jnp.min(target_q(targets, batch.next_observation, next_action), axis=0)
+    if state.network.entropy_in_backup:
         next_v -= state.temperature.apply_fn(state.temperature.params) * next_log_prob
     target = batch.reward + hparams.gamma * batch.discount * next_v
     q = state.critic.apply_fn(params, batch.observation, batch.action)
@@ -162,7 +138,7 @@ def actor_loss(
     action, log_prob = policy.transform_and_log_prob(noise)
     each_q = state.critic.apply_fn(state.critic.params, batch.observation, action)
     least = jnp.min(each_q, axis=0)
-    q = least if state.actor_q == 'min' else jnp.mean(each_q, axis=0)
+    q = least if state.network.actor_q == 'min' else jnp.mean(each_q, axis=0)
     chex.assert_equal_shape((q, log_prob))
     alpha = state.temperature.apply_fn(state.temperature.params)
     loss = jnp.mean(alpha * log_prob - q)
@@ -191,10 +167,10 @@ def update(state: SACState, batch: Transition) -> SACState:
     critic_noise, actor_noise, temperature_noise = (
         jax.random.normal(each, batch.action.shape) for each in jax.random.split(key, 3)
     )
-    subset, num_critics = None, len(jax.tree.leaves(state.target_critic_params)[0])
-    if state.num_target_critics < num_critics:
-        chosen = jax.random.fold_in(key, 3), num_critics, (state.num_target_critics,)
-        subset = jax.random.choice(*chosen, replace=False)
+    subset, network = None, state.network
+    if network.num_target_critics:
+        drawn = jax.random.fold_in(key, 3), network.num_critics, (network.num_target_critics,)
+        subset = jax.random.choice(*drawn, replace=False)
 
     gradients, critic_metrics = jax.grad(critic_loss, has_aux=True)(
         state.critic.params, state, batch, critic_noise, subset
@@ -205,12 +181,12 @@ def update(state: SACState, batch: Transition) -> SACState:
     move = partial(
         move_policy, batch=batch, actor_noise=actor_noise, temperature_noise=temperature_noise
     )
-    if state.policy_delay == 1:
+    if state.network.policy_delay == 1:
         state, policy_metrics = move(state)
     else:
         # Measured each time. Without vmap, as on a CPU, the work is done when it is due only.
         _, policy_metrics = move(state)
-        due = (state.step + 1) % state.policy_delay == 0
+        due = (state.step + 1) % state.network.policy_delay == 0
         state = jax.lax.cond(due, lambda state: move(state)[0], lambda state: state, state)
 
     gap = policy_metrics['q_policy'] - critic_metrics['q_data']
@@ -234,13 +210,19 @@ def move_policy(
     actor = descend(state.actor, gradients, state.hparams.actor_learning_rate)
     state = state.replace(actor=actor)
 
-    seen, noise = (state, temperature_noise) if state.fresh_entropy else (before, actor_noise)
+    seen, noise = (state, temperature_noise) if state.network.fresh_entropy else (before, actor_noise)
     gradients, temperature_metrics = jax.grad(temperature_loss, has_aux=True)(
         state.temperature.params, seen, batch, noise
     )
     rate = state.hparams.temperature_learning_rate
     temperature = descend(state.temperature, gradients, rate)
     return state.replace(temperature=temperature), actor_metrics | temperature_metrics
+
+
+def critics(network: ConfigDict, size: int) -> nn.Module:
+    """So many critics, of a config's sizes."""
+    layer_norm = 'before' if network.layer_norm else ''
+    return ensemble(ActionValue, size)(network.hidden_sizes, layer_norm)
 
 
 def act(state: SACState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):
