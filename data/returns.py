@@ -25,14 +25,29 @@ def discounted_to_go(dataset: Dataset, gamma: float) -> np.ndarray:
         first, last = (each[episodes] - rows.start for each in (offsets[:-1], offsets[1:] - 1))
         reward = maps.reward(np.asarray(steps.reward[rows], np.float64))
         carried = gamma * np.asarray(steps.discount[rows], np.float64)
-        goes_on = (carried[last] > 0) & _alike(reward, first) & _alike(carried, first)
-        for_ever = _for_ever(reward[first], carried[last])
-        carried[last] = 0
-        lengths = last - first + 1
-        found[rows] = np.where(
-            np.repeat(goes_on, lengths), np.repeat(for_ever, lengths), summed(reward, carried)
-        )
+        found[rows] = of_episodes(reward, carried, first, last)
     return found
+
+
+def of_episodes(
+    reward: np.ndarray, carried: np.ndarray, first: np.ndarray, last: np.ndarray
+) -> np.ndarray:
+    """What is still to be earned in episodes, as `discounted_to_go` has it, float64 (n,).
+
+    Args:
+        reward: of all steps, one episode after the other, float64 (n,).
+        carried: the discount of each step, 0 at a termination, float64 (n,).
+        first, last: steps of each episode, (episodes,).
+    """
+    goes_on = (carried[last] > 0) & _alike(reward, first) & _alike(carried, first)
+    for_ever = _for_ever(reward[first], carried[last])
+    ends = np.zeros(len(reward), bool)
+    ends[last] = True
+    return np.where(
+        np.repeat(goes_on, last - first + 1),
+        np.repeat(for_ever, last - first + 1),
+        summed(reward, np.where(ends, 0, carried)),
+    )
 
 
 def summed(reward: np.ndarray, carried: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from absl.flags import FLAGS
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import disk, judges, policies, problem
+from data import batches, decisions, disk, environments, judges, policies, problem
 from data.loading import Dataset
 from data.problem import Problem
 from launch import cli
@@ -93,20 +93,29 @@ def _train(
     path: Path, config: ConfigDict, title: str, members: list[Member], source: Path | None
 ) -> None:
     task, dataset = _faced(config, source)
-    validation.actions(config.algorithm, task)
+    validation.actions(config.algorithm, task, config.chunk)
+    limit = environments.time_limit(task.env_spec)
+    if config.chunk > min(limit, config.replay_capacity):
+        raise UserError(
+            f'config.chunk is {config.chunk}; valid: at most the {limit} steps of an episode and the '
+            f'{config.replay_capacity} of config.replay_capacity.'
+        )
+    for doubt in decisions.check(dataset, config.chunk) if dataset else []:
+        print(f'WARNING: {doubt}.', file=sys.stderr)
     directory.begin(path, config, task, dataset)
     checkpoints = Checkpoints(path, len(members))
     metrics.rewind(path, checkpoints)
     learner = learners.build(
         ALGORITHMS[config.algorithm], task.spec, task.preprocessing, members,
-        config.hparams.to_dict(), config.network, config.batch_size,
+        config.hparams.to_dict(), config.network, config.batch_size, config.n_step, config.chunk,
     )  # fmt: skip
     states, offline = learner.init(), None
     if source and checkpoints.latest() is None:
         _, before = Checkpoints(source, len(members)).restore_latest(states=states)
         states = before['states'].replace(hparams=states.hparams)
     if dataset:
-        offline = learners.place(dataset.transitions, learner.mesh)
+        data = batches.sampled_from(dataset, learner.form, float(learner.gammas[0]))
+        offline = learners.place(data, learner.mesh)
     buffers = replays.build(
         task.spec, learner, config.replay_capacity, config.batch_size, offline,
         config.offline_share, config.updates_per_step,
@@ -168,10 +177,13 @@ def _acting(
 ) -> Advance:
     """Chunks of steps in the environment, updates after each but the random ones.
 
-    The members' policies through the training are kept in `path`, to collect data with.
+    The members' policies through the training are kept in `path`, to collect data with, if they are one
+    network.
     """
 
     def keep_actors(states: Any, step: int) -> None:
+        if not hasattr(states, 'actor'):
+            return
         params = jax.device_get(states.actor.params)
         each = {str(i): jax.tree.map(itemgetter(i), params) for i, _ in enumerate(learner.members)}
         policies.write(path / 'actors' / f'{step:09d}.npz', each)
@@ -185,10 +197,14 @@ def _acting(
         for now in range(step, step + num_steps):
             buffer = buffers.append(buffer, actors.step(states, now, alive))
             if now >= random_steps:
-                batches = buffers.sample(buffer, learner.seeds, states.step)
-                states = learner.train_on_batches(states, batches, 0, batches.reward.shape[1], alive)
+                learning = alive & (buffers.decisions(buffer) > 0)
+                given = buffers.sample(buffer, learner.seeds, states.step)
+                states = learner.train_on_batches(states, given, 0, given.reward.shape[1], learning)
             tick(1)
-        if step + num_steps == last_step:
+        end = step + num_steps
+        if (end % eval_interval == 0 or end == last_step) and (earned := actors.cut()):
+            buffer = buffers.fill(buffer, *earned)
+        if end == last_step:
             keep_actors(states, last_step)
         measures = {'online_return': actors.mean_returns()}
         return {'states': states, 'replay': buffer}, measures
@@ -208,6 +224,7 @@ def validate(config: ConfigDict) -> None:
             f'config.random_steps is {config.random_steps}; valid: from 0 to below '
             f'config.num_updates, {config.num_updates}.'
         )
+    validation.batches(config)
     if not (config.from_run or config.dataset or config.env_id):
         raise UserError(
             "config.env_id is '': --config.env_id=ID says which environment to act in, or that of "
@@ -243,6 +260,13 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
                 f'config.{key} is {given[key]}, but that of --from_run={source} is {theirs[key]}.'
             )
         config[key] = offline[key]
+    for key in ('n_step', 'chunk'):
+        there = offline.get(key, 1)
+        if key == 'chunk' and config.chunk not in (1, there):
+            raise UserError(
+                f'config.chunk is {config.chunk}, but that of --from_run={source} is {there}.'
+            )
+        config[key] = there if config[key] == 1 else config[key]
     for name in config.hparams:
         unchanged = config.hparams[name] == default.hparams[name]
         if unchanged and name not in online.HPARAMS.get(config.algorithm, {}):

@@ -13,10 +13,26 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, base, cql, fql, ifql, iql, sac, td3, td3_bc
+from launch.configs import (
+    UnknownDomainError,
+    awac,
+    base,
+    cal_ql,
+    cql,
+    edac,
+    fql,
+    ifql,
+    iql,
+    rebrac,
+    sac,
+    td3,
+    td3_bc,
+    xql,
+)  # fmt: skip
 
 _ALGORITHMS = {
-    'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql, 'fql': fql, 'ifql': ifql,
+    'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql, 'awac': awac, 'cal_ql': cal_ql,
+    'edac': edac, 'fql': fql, 'ifql': ifql, 'rebrac': rebrac, 'xql': xql,
 }  # fmt: skip
 # What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
 HPARAMS = {'iql': {'actor_decay_updates': math.inf}}

@@ -173,7 +173,8 @@ def build(
 
     def explore_one(state, observation, key, step):
         key = jax.random.fold_in(key, step)
-        return algorithm.explore(state, preprocessing.observation(observation), key)
+        # Of one environment, where algorithms take several.
+        return algorithm.explore(state, preprocessing.observation(observation)[None], key)[0]
 
     def claim_one(state, observation, key):
         return algorithm.claimed_value(state, preprocessing.observation(observation), key)
