@@ -183,13 +183,13 @@ def update(state: FQLState, batch: Transition) -> FQLState:
 
 
 def one_step(state: FQLState, observation: jax.Array, noise: jax.Array) -> jax.Array:
-    """The action in the box that mu makes of standard normal noise, both (batch, action_size)."""
+    """The action in the box that mu makes of standard normal noise, both (..., action_size)."""
     return jnp.clip(state.actor.apply_fn(state.actor.params, observation, noise), -1, 1)
 
 
 def explore(state: FQLState, observation: jax.Array, key: jax.Array) -> jax.Array:
     """Actions of the one-step policy, which is stochastic: to collect data with, and to act."""
-    noise = jax.random.normal(key, (len(observation), state.action_size))
+    noise = jax.random.normal(key, (*observation.shape[:-1], state.action_size))
     return one_step(state, observation, noise)
 
 

@@ -6,12 +6,12 @@ clones the data by flow matching, and of some actions that its flow draws the cr
 
     L_V(psi)    = E[ L2^tau( Q_targ(s, a) - V(s) ) ],   L2^tau(u) = |tau - 1(u < 0)| u^2     (IQL's)
     L_Q(theta)  = E[ (r + gamma V(s') - Q(s, a))^2 ]                                         (IQL's)
-    L_flow(phi) = E[ |v(s, (1 - t) z + t a, t) - (a - z)|^2 ],   z ~ N(0, I), t ~ U[0, 1)
+    L_pi(phi)   = E[ |v(s, (1 - t) z + t a, t) - (a - z)|^2 ],   z ~ N(0, I), t ~ U[0, 1)
     pi(s)       = argmax over a_i of Q(s, a_i),   a_1 .. a_N = flow_v(s, z_i)
 
 The paper has it as a baseline, in its section on experiments. This file follows the authors' code
 (seohongpark/fql, agents/ifql.py): Q and Q_targ are the smaller of two critics; flow_v takes Euler steps
-and is clipped to the box; L_Q is summed over critics, L_flow averaged over dimensions. All losses see
+and is clipped to the box; L_Q is summed over critics, L_pi averaged over dimensions. All losses see
 the parameters that an update finds, and the targets follow the critics that it finds, not those that
 it leaves. Values and critics normalise their layers after the activation, which is gelu everywhere.
 Other than there, weights start uniform in +-1/sqrt(fan-in), not as Glorot's, and the data's actions are
@@ -38,7 +38,7 @@ from networks.values import ActionValue, StateValue, ensemble, expectile_loss
 NAME = 'IFQL'
 ACTIONS = ('continuous',)
 # Without q_policy: the best of many flows would cost more than the update.
-METRICS = ('value_loss', 'critic_loss', 'flow_loss', 'value', 'q_data', 'td_error')
+METRICS = ('value_loss', 'critic_loss', 'actor_loss', 'value', 'q_data', 'td_error')
 NETWORK = {
     'hidden_sizes': 'tuple of int [1, 1e5]',
     'layer_norm': 'bool',  # of values and critics
@@ -53,7 +53,7 @@ class Hyperparameters(struct.PyTreeNode):
     target_rate: Annotated[jax.Array, '[0, 1]']  # how far targets go to their critics per update
     value_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
     critic_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
-    flow_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
+    actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
 
 
 class IFQLState(struct.PyTreeNode):
@@ -62,7 +62,7 @@ class IFQLState(struct.PyTreeNode):
     hparams: Hyperparameters
     value: TrainState
     critic: TrainState
-    flow: TrainState  # v, the data's velocity field
+    actor: TrainState  # v, the data's velocity field
     target_critic_params: Any
     metrics: dict[str, jax.Array]
     action_size: int = struct.field(pytree_node=False)
@@ -72,7 +72,7 @@ class IFQLState(struct.PyTreeNode):
 
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> IFQLState:
     """NETWORK says what it reads of `config`; N of pi are the act actions."""
-    key, value_key, critic_key, flow_key = jax.random.split(key, 4)
+    key, value_key, critic_key, actor_key = jax.random.split(key, 4)
     observation, action = jnp.zeros((1, spec.observation_size)), jnp.zeros((1, spec.action_size))
     layers = config.hidden_sizes, 'after' if config.layer_norm else '', nn.gelu
     v = StateValue(*layers)
@@ -85,7 +85,7 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
         hparams=hparams,
         value=adam(v.apply, v.init(value_key, observation)),
         critic=critic,
-        flow=adam(field.apply, field.init(flow_key, observation, action, jnp.zeros((1, 1)))),
+        actor=adam(field.apply, field.init(actor_key, observation, action, jnp.zeros((1, 1)))),
         target_critic_params=jax.tree.map(jnp.copy, critic.params),
         metrics={name: jnp.zeros(()) for name in METRICS},
         action_size=spec.action_size,
@@ -118,13 +118,13 @@ def critic_loss(params, state: IFQLState, batch: Transition) -> tuple[jax.Array,
     }
 
 
-def flow_loss(
+def actor_loss(
     params, state: IFQLState, batch: Transition, noise: jax.Array, time: jax.Array
 ) -> tuple[jax.Array, dict]:
     """Flow matching on the data's actions; `noise` (batch, action_size), `time` (batch, 1)."""
-    velocity = partial(state.flow.apply_fn, params, batch.observation)
+    velocity = partial(state.actor.apply_fn, params, batch.observation)
     loss = flow_matching_loss(velocity, batch.action, noise, time)
-    return loss, {'flow_loss': loss}
+    return loss, {'actor_loss': loss}
 
 
 def update(state: IFQLState, batch: Transition) -> IFQLState:
@@ -142,20 +142,20 @@ def update(state: IFQLState, batch: Transition) -> IFQLState:
     )
     critic = descend(state.critic, gradients, hparams.critic_learning_rate)
 
-    gradients, flow_metrics = jax.grad(flow_loss, has_aux=True)(
-        state.flow.params, state, batch, noise, time
+    gradients, actor_metrics = jax.grad(actor_loss, has_aux=True)(
+        state.actor.params, state, batch, noise, time
     )
-    flow = descend(state.flow, gradients, hparams.flow_learning_rate)
+    actor = descend(state.actor, gradients, hparams.actor_learning_rate)
 
     return state.replace(
         step=state.step + 1,
         value=value,
         critic=critic,
-        flow=flow,
+        actor=actor,
         target_critic_params=optax.incremental_update(
             state.critic.params, state.target_critic_params, hparams.target_rate
         ),
-        metrics=value_metrics | critic_metrics | flow_metrics,
+        metrics=value_metrics | critic_metrics | actor_metrics,
     )
 
 
@@ -163,16 +163,15 @@ def best_flow(
     state: IFQLState, observation: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Of num_act_actions flows the action that the smallest critic prefers, and its value of it."""
-    samples, batch = state.num_act_actions, len(observation)
-    noise = jax.random.normal(key, (samples, batch, state.action_size))
-    rows = jnp.tile(observation, (samples, 1))
-    velocity = partial(state.flow.apply_fn, state.flow.params, rows)
-    action = integrate(velocity, noise.reshape(-1, state.action_size), state.flow_steps)
-    action = jnp.clip(action, -1, 1)
-    q = jnp.min(state.critic.apply_fn(state.critic.params, rows, action), axis=0)
-    action, q = action.reshape(noise.shape), q.reshape(samples, batch)
-    best, row = jnp.argmax(q, axis=0), jnp.arange(batch)
-    return action[best, row], q[best, row]
+    noise = jax.random.normal(
+        key, (state.num_act_actions, *observation.shape[:-1], state.action_size)
+    )
+    observation = jnp.broadcast_to(observation, (*noise.shape[:-1], observation.shape[-1]))
+    velocity = partial(state.actor.apply_fn, state.actor.params, observation)
+    action = jnp.clip(integrate(velocity, noise, state.flow_steps), -1, 1)
+    q = jnp.min(state.critic.apply_fn(state.critic.params, observation, action), axis=0)
+    best = jnp.argmax(q, axis=0)[None, ..., None]
+    return jnp.take_along_axis(action, best, axis=0)[0], jnp.max(q, axis=0)
 
 
 def act(state: IFQLState, memory: tuple, observation: jax.Array, reward: jax.Array, key: jax.Array):

@@ -16,9 +16,9 @@ from networks.mlp import MLP
 
 
 class ActionField(nn.Module):
-    """A vector (batch, action_size) at each observation and point x (batch, action_size).
+    """A vector (..., action_size) at each observation and point x (..., action_size).
 
-    With times (batch, 1) it is a velocity field, without, a policy that is told its noise.
+    With times (..., 1) it is a velocity field, without, a policy that is told its noise.
     """
 
     hidden_sizes: Sequence[int]
@@ -51,9 +51,10 @@ def flow_matching_loss(
 
 
 def integrate(velocity: Callable, noise: jax.Array, num_steps: int) -> jax.Array:
-    """Where noise (batch, action_size) is at t = 1, by so many steps of Euler's method."""
+    """Where noise (..., action_size) is at t = 1, by so many steps of Euler's method."""
     x = noise
     # Not a loop of XLA's: it would not be faster, and jax2onnx has none over a batch of any size.
     for step in range(num_steps):
-        x = x + velocity(x, jnp.full((len(x), 1), step / num_steps)) / num_steps
+        time = jnp.full((*x.shape[:-1], 1), step / num_steps)
+        x = x + velocity(x, time) / num_steps
     return x

@@ -62,9 +62,9 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
             'gamma': 0.99,
             'expectile': 0.9,
             'target_rate': 0.005,
+            'actor_learning_rate': 3e-4,
             'value_learning_rate': 3e-4,
             'critic_learning_rate': 3e-4,
-            'flow_learning_rate': 3e-4,
         },
         network={
             'hidden_sizes': (512, 512, 512, 512),

@@ -114,8 +114,8 @@ NETWORK = {
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
-    'fql': {'flow_steps': 3},
-    'ifql': {'flow_steps': 3, 'num_act_actions': 4},
+    'fql': {'flow_steps': 2},
+    'ifql': {'flow_steps': 2, 'num_act_actions': 4},
     'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
 # So that the first update does all that an update can do.

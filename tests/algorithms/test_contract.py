@@ -262,6 +262,10 @@ def test_actions_have_their_form_and_depend_on_their_own_row_alone(case):
     actions = [action]
     if hasattr(case.algorithm, 'explore'):
         actions.append(jax.jit(case.algorithm.explore)(state, observation, key))
+        # Online it acts in one environment at a time, and what acts is kept.
+        alone = jax.eval_shape(case.algorithm.explore, state, observation[0], key)
+        assert alone.shape == action.shape[1:] and alone.dtype == action.dtype
+        assert 'actor' in networks(state)
     for each in actions:
         if case.spec.discrete:
             assert each.shape == (16,) and each.dtype == jnp.int32

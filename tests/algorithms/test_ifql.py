@@ -46,19 +46,19 @@ def test_an_update_gives_flow_matching_its_noise_and_times():
     keys = jax.random.split(jax.random.fold_in(state.key, state.step))
     noise, time = jax.random.normal(keys[0], (16, 2)), jax.random.uniform(keys[1], (16, 1))
     x = time * batch.action + (1 - time) * noise
-    velocity = in_float64(state.flow, state.flow.params, batch.observation, x, time)
+    velocity = in_float64(state.actor, state.actor.params, batch.observation, x, time)
     expected = np.mean((velocity - np.asarray(batch.action - noise, np.float64)) ** 2)
-    loss, _ = ifql.flow_loss(state.flow.params, state, batch, noise, time)
+    loss, _ = ifql.actor_loss(state.actor.params, state, batch, noise, time)
     assert loss == pytest.approx(expected, rel=1e-5)
-    assert update(state, batch).metrics['flow_loss'] == pytest.approx(expected, rel=1e-4)
+    assert update(state, batch).metrics['actor_loss'] == pytest.approx(expected, rel=1e-4)
 
 
 def test_it_acts_on_the_smallest_critics_favourite_of_its_flows():
     state, batch, key = state_with_distinct_targets(), random_batch(CONTINUOUS), jax.random.key(7)
     # Flows that leave the box.
-    wild = jax.tree.map(lambda leaf: 2 * leaf, state.flow.params)
-    state = state.replace(flow=state.flow.replace(params=wild))
-    flow, critic = jax.jit(state.flow.apply_fn), jax.jit(state.critic.apply_fn)
+    wild = jax.tree.map(lambda leaf: 2 * leaf, state.actor.params)
+    state = state.replace(actor=state.actor.replace(params=wild))
+    flow, critic = jax.jit(state.actor.apply_fn), jax.jit(state.critic.apply_fn)
     actions, values = [], []
     for x in jax.random.normal(key, (6, 16, 2)):
         for step in range(3):
@@ -80,7 +80,7 @@ def test_layers_of_values_and_critics_alone_are_normalised():
         make_state(ifql, CONTINUOUS, network=SMALL | {'layer_norm': each}) for each in (True, False)
     )
     for state, network, expected in (
-        (normal, 'value', True), (normal, 'critic', True), (normal, 'flow', False),
+        (normal, 'value', True), (normal, 'critic', True), (normal, 'actor', False),
         (plain, 'value', False), (plain, 'critic', False),
     ):  # fmt: skip
         assert ('LayerNorm_0' in getattr(state, network).params['params']['MLP_0']) == expected
