@@ -88,6 +88,12 @@ def store(dataset_id, episodes, env_id=None, spaces=None, scores=(-1500.0, -150.
 
 
 @pytest.fixture
+def one_core(monkeypatch):
+    """Environments are stepped in this process; another takes a second to start."""
+    monkeypatch.setattr('data.workers.num_cores', lambda: 1)
+
+
+@pytest.fixture
 def storage(tmp_path, monkeypatch):
     """An empty Minari storage."""
     path = tmp_path / 'minari'

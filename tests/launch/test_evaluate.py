@@ -14,6 +14,7 @@ from launch.run import metrics
 from tests.launch.helpers import program, small_config
 
 
+@pytest.mark.usefixtures('one_core')
 def test_a_run_is_judged_again(cartpole, tmp_path):
     path = train.train(
         small_config(cartpole, num_seeds=2, run_dir=str(tmp_path / 'run'), standardize_observations=True)

@@ -201,6 +201,7 @@ def test_the_program_writes_its_own_file_alone(clinical, tmp_path):
     ope._keep_others(file, ConfigDict(written['config']))
 
 
+@pytest.mark.usefixtures('one_core')
 def test_exact_values_are_what_is_earned(clinical):
     judged = policies.stateless(clinical)
     run = judged.run

@@ -17,6 +17,7 @@ from tests.launch.run.test_rollouts import evaluate, set_up
 DT = 'decision_transformer'
 
 
+@pytest.mark.usefixtures('one_core')
 def test_every_member_is_judged_for_every_target(pendulum, tmp_path):
     """Three members on two devices, one target after the other."""
     config = small_config(

@@ -50,6 +50,7 @@ def plain_returns(task, learner, states, member, seed, episodes, stream):
     return returns, discounted, lengths, initial
 
 
+@pytest.mark.usefixtures('one_core')
 @pytest.mark.parametrize('fixture, episodes', [('pendulum', 3), ('cartpole', 25)])
 def test_lanes_earn_what_plain_rollouts_earn(fixture, episodes, request):
     dataset = request.getfixturevalue(fixture)
@@ -67,6 +68,7 @@ def test_lanes_earn_what_plain_rollouts_earn(fixture, episodes, request):
         np.testing.assert_allclose(result.initial_observations[index], initial, rtol=1e-6)
 
 
+@pytest.mark.usefixtures('one_core')
 def test_the_claim_is_the_critics_value_of_the_initial_observations(cartpole):
     task, learner, states = set_up(
         cartpole, num_seeds=3, standardize_observations=True, reward_scale=0.5, reward_shift=-1.0
@@ -97,9 +99,10 @@ def test_worker_processes_change_nothing(cartpole, monkeypatch):
     monkeypatch.setattr('data.workers.num_cores', lambda: 1)
     alone = evaluate(task, learner, states, 10)
     monkeypatch.setattr('data.workers.num_cores', lambda: 3)
+    everyone = np.ones(2, bool)
     with Lanes(task, 2, 10) as lanes:
         assert len(lanes._workers) == 3
-    shared = evaluate(task, learner, states, 10)
+        shared = finish(rollouts.evaluate(learner, states, lanes, everyone, 10, 0))
     np.testing.assert_array_equal(alone.returns, shared.returns)
 
 
@@ -109,6 +112,7 @@ def test_members_left_out_are_nan(cartpole):
     assert np.isfinite(result.returns[0]).all() and np.isnan(result.returns[1]).all()
 
 
+@pytest.mark.usefixtures('one_core')
 def test_memory_starts_anew_with_every_episode(cartpole, monkeypatch):
     """A policy that counts its steps and acts on the count: left for 2 steps, then right."""
     algorithm = ALGORITHMS['bc']
