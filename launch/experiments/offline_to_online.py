@@ -4,7 +4,7 @@
 
 From hopper-medium: IQL's policies (d4rl_scores.py) and Cal-QL's go on with their dataset in half of each
 batch, RLPD has it in half of each from its first step on, and SAC learns from nothing: in as many steps
-of the environment, four seeds each. RLPD makes four updates a step, its authors twenty.
+of the environment, four seeds each. RLPD makes two updates a step, its authors twenty.
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def online_config(name: str, offline: Path | None = None) -> ConfigDict:
         return config
     config.network.hidden_sizes, config.random_steps = (128, 128), _RANDOM_STEPS
     if name == 'rlpd':
-        config.updates_per_step = 4
+        config.updates_per_step = 2
     return config
 
 
