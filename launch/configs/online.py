@@ -34,8 +34,10 @@ _ALGORITHMS = {
     'sac': sac, 'td3': td3, 'td3_bc': td3_bc, 'iql': iql, 'cql': cql, 'awac': awac, 'cal_ql': cal_ql,
     'edac': edac, 'fql': fql, 'ifql': ifql, 'rebrac': rebrac, 'xql': xql,
 }  # fmt: skip
-# What is other than offline. IQL: no decay, as in the authors' fine-tuning script.
-HPARAMS = {'iql': {'actor_decay_updates': math.inf}}
+# What is other than offline. IQL: no decay, as in the authors' fine-tuning script; XQL, built on its
+# code, likewise. Cal-QL's scripts keep their values, and half of each batch is from the dataset. FQL's
+# code draws from the dataset and what came since as from one, with the alphas of its README.
+HPARAMS = dict.fromkeys(('iql', 'xql'), {'actor_decay_updates': math.inf})
 # What is done to the data of an offline run, which stays with the run.
 DATA_KEYS = (
     'dataset', 'cut_at_goal', 'top_fraction', 'standardize_observations', 'normalize_rewards',

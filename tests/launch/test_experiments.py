@@ -195,7 +195,7 @@ def test_fine_tuning_goes_on_where_learning_offline_ended(tmp_path, plotted):
     assert offline_to_online.row(alone) == ['20.0', '81.0', '81.0', '81.0', '80, 82']
     offline_to_online.draw({'A': both, 'B': alone}, 'title', tmp_path / 'o.png')
     assert plotted[:2] == [([-0.01, 0], [20, 41]), ([0, 0.01, 0.02], [41, 20, 81])]
-    assert plotted[-2][0] == [0.01, 0.02]
+    assert plotted[2:] == [([0.01, 0.02], [20, 81])]
     assert (tmp_path / 'o.png').exists()
 
 

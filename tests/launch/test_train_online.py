@@ -13,6 +13,7 @@ from launch import train, train_online
 from launch.cli import UserError
 from launch.configs import online
 from launch.run import learners, metrics, replays
+from launch.run.actors import Step
 from launch.run.checkpoints import Checkpoints
 from launch.run.metrics import MetricsLog
 from tests.launch.helpers import learner_of, program, small_config
@@ -208,7 +209,7 @@ def test_the_batches_of_a_step_are_those_of_as_many_updates(pendulum, tmp_path):
         for number in (4, 1)
     ]
     row = jax.tree.map(lambda array: np.asarray(array[:1]), offline)
-    buffer = both[0].append(both[0].empty(), row)
+    buffer = both[0].append(both[0].empty(), Step(row, np.array([True]), None))
     together = both[0].sample(buffer, learner.seeds, jnp.array([7]))
     single = [both[1].sample(buffer, learner.seeds, jnp.array([7 + i])) for i in range(4)]
     apart = jax.tree.map(lambda *each: np.concatenate(each, axis=1), *single)
