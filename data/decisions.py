@@ -75,8 +75,13 @@ class Window(NamedTuple):
     next_action_known: Array | None = None
 
 
-def check(dataset: Dataset, chunk: int) -> list[str]:
+def check(dataset: Dataset, chunk: int, which: str = '') -> list[str]:
     """What nothing is learned from if decisions have so many steps, in a sentence if there is any.
+
+    Args:
+        dataset: the episodes.
+        chunk: steps of a decision.
+        which: of the dataset's episodes these are, in words; all if it is empty.
 
     Raises:
         DatasetError: no episode has room for a decision.
@@ -85,7 +90,7 @@ def check(dataset: Dataset, chunk: int) -> list[str]:
     short = lengths < chunk
     if short.all():
         raise DatasetError(
-            f'dataset {name}: a chunk of {chunk} actions fits in no episode, the longest of which has '
+            f'dataset {name}: a chunk of {chunk} actions fits in no episode{which}; the longest has '
             f'{lengths.max()} steps.'
         )
     if not short.any():
@@ -141,8 +146,8 @@ def windows(
     reward, discount, last = rows(
         (steps.reward, steps.discount, data.last), first[..., None] + xp.arange(n_step * chunk)
     )
-    over = xp.cumsum(last, -1) - last > 0
-    length = xp.sum(~over, -1, dtype=np.int32) // chunk * chunk
+    over = xp.cumsum(last, axis=-1) - last > 0
+    length = xp.sum(~over, axis=-1, dtype=np.int32) // chunk * chunk
     end = first + length - 1
     window = Window(
         observation=rows(steps.observation, first),
@@ -155,7 +160,7 @@ def windows(
     )
     if not next_action:
         return window
-    known = ~rows(data.last, end[..., None] + xp.arange(chunk)).any(-1)
+    known = ~rows(data.last, end[..., None] + xp.arange(chunk)).any(axis=-1)
     following = _chunk(rows, steps.action, end + 1, chunk)
     return window._replace(
         next_action=xp.where(known[..., None], following, np.float32(0)),
@@ -178,13 +183,14 @@ def fold(window: Window, gamma: Array | float) -> Transition:
         gamma: the learner's.
     """
     place = jnp.arange(window.reward.shape[-1])
-    ahead = gamma * window.discount[..., :-1]
-    weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(window.reward[..., :1]), ahead], -1), -1)
+    carried = gamma * window.discount
+    # Of a step: what those before it carry.
+    weight = jnp.cumprod(jnp.ones_like(carried).at[..., 1:].set(carried[..., :-1]), axis=-1)
     length = window.length[..., None]
     return Transition(
         observation=window.observation,
         action=window.action,
-        reward=jnp.sum(jnp.where(place < length, weight * window.reward, 0), -1),
-        discount=jnp.sum(jnp.where(place == length - 1, weight * window.discount, 0), -1),
+        reward=jnp.sum(jnp.where(place < length, weight * window.reward, 0), axis=-1),
+        discount=jnp.sum(jnp.where(place == length - 1, weight * window.discount, 0), axis=-1),
         next_observation=window.next_observation,
     )

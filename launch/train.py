@@ -123,7 +123,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     for doubt in decisions.check(dataset, config.chunk):
         print(f'WARNING: {doubt}.', file=sys.stderr)
     if data.held_out is not None:
-        decisions.check(data.held_out, config.chunk)
+        decisions.check(data.held_out, config.chunk, ' that is held out')
     method = judging.method_of(config.ope)
     if data.held_out is None:
         for doubt in judges.check(task, data.not_held_out):

@@ -22,9 +22,10 @@ DOMAINS = base.CONTINUOUS | {
         'network.actor_hidden_sizes': (256, 256),
         'network.value_at_mean': True,
     },
-    # Ours: sizes that every algorithm has here.
-    'pointmaze': _SMALL,
-    'log': _SMALL | {'network.actor_hidden_sizes': (128, 128)},
+    # Ours: sizes that every algorithm has here. Advantages are a few hundredths in the maze, where a
+    # temperature of 2 all but clones; 0.03 was the best of four on seed 100. The log's is about IQL's.
+    'pointmaze': _SMALL | {'hparams.temperature': 0.03},
+    'log': _SMALL | {'hparams.temperature': 0.3, 'network.actor_hidden_sizes': (128, 128)},
 }
 
 

@@ -173,8 +173,7 @@ def build(
 
     def explore_one(state, observation, key, step):
         key = jax.random.fold_in(key, step)
-        # Of one environment, where algorithms take several.
-        return algorithm.explore(state, preprocessing.observation(observation)[None], key)[0]
+        return algorithm.explore(state, preprocessing.observation(observation), key)
 
     def claim_one(state, observation, key):
         return algorithm.claimed_value(state, preprocessing.observation(observation), key)

@@ -182,5 +182,5 @@ def test_episodes_that_are_shorter_than_a_chunk_are_named():
     assert decisions.check(log(), 1) == []
     said = 'dataset test/made-v0: 2 of 4 episodes, 4 steps, are not learned from: they are shorter than'
     assert decisions.check(log(), 4)[0].startswith(said)
-    with pytest.raises(DatasetError, match='a chunk of 8 actions fits in no episode, .* has 7 steps'):
-        decisions.check(log(), 8)
+    with pytest.raises(DatasetError, match='of 8 actions fits in no episode held out; .* has 7 steps'):
+        decisions.check(log(), 8, ' held out')

@@ -216,7 +216,8 @@ def test_online_a_run_is_extended_as_well(tmp_path):
 def test_episodes_begin_where_an_extended_run_goes_on_between_two_evaluations(tmp_path, monkeypatch):
     begun = []
     actors = SimpleNamespace(
-        running=False, restart=begun.append, step=lambda *_: None, mean_returns=lambda: np.zeros(1)
+        running=False, restart=begun.append, step=lambda *_: None, cut=lambda: None,
+        mean_returns=lambda: np.zeros(1),
     )
     learner, buffers = SimpleNamespace(members=[]), SimpleNamespace(append=lambda buffer, _: buffer)
     advance = train_online._acting(tmp_path, learner, actors, buffers, 100, 20, 100)

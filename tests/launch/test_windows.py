@@ -9,15 +9,13 @@ from data import loading
 from data.types import DatasetError, ReturnTransition
 from launch import train
 from launch.cli import UserError
-from launch.estimate import judging
 from launch.run import metrics, policies
 from launch.run.metrics import MetricsLog
 from tests.conftest import collect, store
+from tests.launch.exports import made_run
 from tests.launch.helpers import small_config
 from tests.launch.test_resuming import assert_same_states
 from tests.launch.test_train import timeless
-
-BRIEF = {'ope.behaviour_model.num_updates': 200, 'ope.log_interval': 100}
 
 
 def test_returns_that_are_discounted_once_allow_no_sweep_over_gamma(monkeypatch):
@@ -45,11 +43,8 @@ def test_what_an_algorithm_cannot_learn_from_is_refused(algorithm, values, messa
     assert len(str(raised.value).splitlines()) == 1 and not path.exists()
 
 
-@pytest.mark.parametrize(('where', 'values'), [('device', {}), ('host', {'chunk': 4})])
-def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
-    where, values, pendulum, tmp_path, monkeypatch
-):
-    options = {'n_step': 3, 'dataset_on': where, 'eval_interval': 10, 'num_updates': 20} | values
+def test_a_run_that_was_interrupted_ends_like_one_that_was_not(pendulum, tmp_path, monkeypatch):
+    options = {'n_step': 3, 'chunk': 4, 'dataset_on': 'host', 'eval_interval': 10, 'num_updates': 20}
     config = small_config(pendulum, 'td3_bc', run_dir=str(tmp_path / 'whole'), **options)
     whole = train.train(config)
     config.run_dir = str(tmp_path / 'cut')
@@ -66,6 +61,8 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
     cut = train.train(config)
     assert timeless(metrics.read(cut)) == timeless(metrics.read(whole))
     assert_same_states(cut, whole)
+    # Their directories keep how they act.
+    assert policies.restore(cut).learner.form.chunk == 4
 
 
 def test_chunks_are_made_of_continuous_actions_that_fit_in_episodes(
@@ -74,7 +71,7 @@ def test_chunks_are_made_of_continuous_actions_that_fit_in_episodes(
     path = tmp_path / 'run'
     for dataset, chunk, message in (
         (cartpole, 2, 'config.chunk is 2; dataset test/cartpole-v0 has discrete actions'),
-        (pendulum, 51, 'a chunk of 51 actions fits in no episode, the longest of which has 50 steps'),
+        (pendulum, 51, 'a chunk of 51 actions fits in no episode; the longest has 50 steps'),
     ):
         algorithm = 'iql' if dataset == cartpole else 'bc'
         config = small_config(dataset, algorithm, run_dir=str(path), chunk=chunk)
@@ -84,33 +81,30 @@ def test_chunks_are_made_of_continuous_actions_that_fit_in_episodes(
     assert not capsys.readouterr().err
 
 
-def test_a_policy_that_acts_in_chunks_is_judged_from_a_log_like_one_that_remembers(
+def test_episodes_that_are_shorter_than_a_chunk_are_said_not_to_be_learned_from(
     storage, tmp_path, capsys, monkeypatch
 ):
-    """Its run keeps how long a chunk is; episodes that are shorter are said not to be learned from."""
-    episodes = collect('Pendulum-v1', 8, 30) + collect('Pendulum-v1', 2, 2)
+    episodes = collect('Pendulum-v1', 3, 30) + collect('Pendulum-v1', 2, 2)
     store('test/short-v0', episodes, 'Pendulum-v1')
-    monkeypatch.setattr(train, '_estimate', lambda *_: None)
-    config = small_config(
-        'test/short-v0', 'bc', run_dir=str(tmp_path / 'run'), chunk=3, evaluate_in='log', num_seeds=2,
-        num_updates=20, holdout_fraction=0.3, **BRIEF,
-    )  # fmt: skip
-    path = train.train(config)
-    assert 'episodes, 4 steps, are not learned from' in capsys.readouterr().err
-    (found,) = policies.of_run(path)
-    assert found.remember and found.run.learner.form.chunk == 3
-    log = loading.load('test/short-v0')
-    along = found.actions_along(log)
-    seen = found.run.problem.preprocessing.observation(np.asarray(log.transitions.observation))
+    monkeypatch.setattr(train.learners, 'build', lambda *_, **__: 1 / 0)
+    config = small_config('test/short-v0', 'bc', run_dir=str(tmp_path / 'run'), chunk=3)
+    with pytest.raises(ZeroDivisionError):
+        train.train(config)
+    said = 'WARNING: dataset test/short-v0: 2 of 5 episodes, 4 steps, are not learned from: they are '
+    assert said + 'shorter than a chunk of 3 actions.' in capsys.readouterr().err
+
+
+def test_a_policy_that_acts_in_chunks_is_led_along_a_log_like_one_that_remembers(pendulum, tmp_path):
+    """What it decides at every third step of an episode, it does there and at the next two."""
+    log = loading.load(pendulum)
+    run = made_run(tmp_path / 'run', 'bc', log.problem, num_seeds=2, chunk=3)
+    (found,) = policies.of_restored(run)
+    assert found.remember
+    along, offsets = found.actions_along(log), log.episode_offsets
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], log.episode_lengths)
     for member in range(2):
-        state = jax.tree.map(lambda leaf, m=member: leaf[m], found.run.states)
-        decided, _ = bc.act(state, (), seen, None, None)
+        state = jax.tree.map(lambda leaf, m=member: leaf[m], run.states)
+        decided, _ = bc.act(state, (), np.asarray(log.transitions.observation), None, None)
         decided = np.asarray(decided).reshape(-1, 3, 1)
-        for begin, end in zip(log.episode_offsets[:-1], log.episode_offsets[1:]):
-            for row in range(begin, end):
-                step = (row - begin) % 3
-                np.testing.assert_allclose(along[row, member], decided[row - step, step], atol=1e-5)
-    (judged, _) = judging.judge(log, [found], judging.method_of(config.ope))
-    assert 'also reads the steps before' in judged.estimates['FQE'].refusal
-    with pytest.raises(UserError, match='read the steps before'):
-        policies.stateless(path)
+        expected = decided[np.arange(len(place)) - place % 3, place % 3]
+        np.testing.assert_allclose(along[:, member], expected, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 from algorithms import ALGORITHMS
 from data import batches, sampling
 from data.problem import Preprocessing
-from data.types import NextActionTransition, ReturnTransition, Spec, Transition
+from data.types import NextActionTransition, ReturnTransition, Spec
 from launch.run import feeds, learners, mapping, speed
 from tests.data.helpers import problem
 from tests.launch.helpers import learner_of, small_config
@@ -161,9 +161,9 @@ def test_observations_and_rewards_are_preprocessed_in_training_and_acting():
 
 
 @pytest.mark.parametrize(
-    ('kind', 'n_step'), [(ReturnTransition, 1), (NextActionTransition, 1), (Transition, 5)]
+    ('kind', 'n_step', 'chunk'), [(ReturnTransition, 1, 1), (NextActionTransition, 5, 2)]
 )
-def test_batches_are_the_same_wherever_the_data_lie(kind, n_step, monkeypatch):
+def test_batches_are_the_same_wherever_the_data_lie(kind, n_step, chunk, monkeypatch):
     """A sum over all that is in the last of four batches, for three members."""
     algorithm = ALGORITHMS['td3_bc']
 
@@ -175,7 +175,7 @@ def test_batches_are_the_same_wherever_the_data_lie(kind, n_step, monkeypatch):
     monkeypatch.setattr(algorithm, 'update', update)
     monkeypatch.setattr(algorithm, 'BATCH', kind, raising=False)
     gammas = {'sweep.gamma': (0.3, 0.6, 0.9)} if n_step > 1 else {'num_seeds': 3}
-    learner, config = build('td3_bc', SPECS[0], n_step=n_step, **gammas)
+    learner, config = build('td3_bc', SPECS[0], n_step=n_step, chunk=chunk, **gammas)
     data, found = speed.random_data(learner.form, SPECS[0], 2_001), []
     for where in ('device', 'split', 'host'):
         advance = feeds.of(where, learner, data, config.batch_size)
