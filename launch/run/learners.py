@@ -185,11 +185,12 @@ def build(
     act_all = compiled(act_one, 0, 0, 0, 0, 0, None)
     explore_all, claim_all = compiled(explore_one, 0, 0, 0, None), compiled(claim_one, 0, 0, 0)
 
+    @partial(jax.jit, static_argnames='num_envs')
     def init_memory(states, num_envs):
         if begin is None:
             return ()
         create = jax.vmap(partial(begin, num_envs=num_envs))
-        return jax.jit(shard(create, in_specs=MEMBERS, out_specs=MEMBERS))(states)
+        return shard(create, in_specs=MEMBERS, out_specs=MEMBERS)(states)
 
     def train_on_device(states, data, num_updates, alive=None, measured=True):
         alive, width = living(alive)
