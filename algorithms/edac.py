@@ -17,9 +17,8 @@ The sum over pairs is |sum_i g_i|^2 - sum_i |g_i|^2, which takes N steps where p
 This file follows the authors' code (snu-mllab/EDAC): every loss sees the networks as the update found
 them, the temperature's the actions that the policy's has drawn; target critics go towards the new
 ones. What is learned is log alpha, which stands in L_alpha itself; sigma is exp of an output clipped
-to [-5, 2]. Left out are that code's options of a target from the best of ten actions (pen-cloned
-alone) and of cloning at first, which no published result has. log pi is exact, where that code adds
-1e-6 to the derivative of tanh. Weights start uniform in +-1/sqrt(fan-in), as do biases, which in that
+to [-5, 2]. Left out are that code's options of a target from the best of ten actions (pen-cloned's)
+and of cloning at first. log pi is exact, where that code adds 1e-6 to the derivative of tanh. Weights start uniform in +-1/sqrt(fan-in), as do biases, which in that
 code start at 0.1, and last layers, which there start uniform in +-0.001 (policy) and +-0.003 (critics).
 """
 
