@@ -18,8 +18,9 @@ This file follows the authors' code (snu-mllab/EDAC): every loss sees the networ
 them, the temperature's the actions that the policy's has drawn; target critics go towards the new
 ones. What is learned is log alpha, which stands in L_alpha itself; sigma is exp of an output clipped
 to [-5, 2]. Left out are that code's options of a target from the best of ten actions (pen-cloned's)
-and of cloning at first. log pi is exact, where that code adds 1e-6 to the derivative of tanh. Weights start uniform in +-1/sqrt(fan-in), as do biases, which in that
-code start at 0.1, and last layers, which there start uniform in +-0.001 (policy) and +-0.003 (critics).
+and of cloning at first. log pi is exact, where that code adds 1e-6 to the derivative of tanh. Weights
+start uniform in +-1/sqrt(fan-in), as do biases, which in that code start at 0.1, and last layers, which
+there start uniform in +-0.001 (policy) and +-0.003 (critics).
 """
 
 from collections.abc import Callable
