@@ -46,8 +46,10 @@ def execute(pending: Pending, decided: jax.Array) -> tuple[jax.Array, Pending]:
     return actions[..., 0, :], Pending(following, left)
 
 
-def policy(algorithm: ModuleType, spec: Spec, chunk: int) -> tuple[Callable | None, Callable]:
-    """(init_memory, act) of an algorithm's policy, an action a step; no init_memory if it has none.
+def policy(
+    algorithm: ModuleType, spec: Spec, chunk: int
+) -> tuple[Callable | None, Callable | None]:
+    """(init_memory, act) of an algorithm's policy, an action a step; None for what it does not have.
 
     Args:
         algorithm: a module of algorithms/, without a memory of its own if chunk is not 1.
@@ -55,7 +57,7 @@ def policy(algorithm: ModuleType, spec: Spec, chunk: int) -> tuple[Callable | No
         chunk: actions of a decision.
     """
     if chunk == 1:
-        return getattr(algorithm, 'init_memory', None), algorithm.act
+        return getattr(algorithm, 'init_memory', None), getattr(algorithm, 'act', None)
 
     def init_memory(state: Any, num_envs: int) -> Pending:
         del state

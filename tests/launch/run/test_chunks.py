@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algorithms import ALGORITHMS
+from algorithms import ALGORITHMS, fqe
 from data import environments
 from launch import train
 from launch.run import chunks, rollouts
@@ -31,6 +31,8 @@ def test_a_chunk_is_executed_to_its_end_before_the_next():
 def test_policies_without_chunks_act_as_their_algorithm_does():
     algorithm = ALGORITHMS['td3_bc']
     assert chunks.policy(algorithm, None, 1) == (None, algorithm.act)
+    # What has no policy can be fitted all the same.
+    assert chunks.policy(fqe, None, 1) == (None, None)
 
 
 def test_lanes_earn_what_plain_rollouts_in_chunks_earn(pendulum):
