@@ -29,6 +29,10 @@ _REMEMBERS = (
     'does not apply: the policy also reads the steps before, and a value of the observation alone has '
     'no place for them.'
 )
+_IN_CHUNKS = (
+    'does not apply: the policy decides on several actions at once, and a value of the observation '
+    'alone has no place for what is left of them.'
+)
 
 _ALONE = (
     'cannot say: the log has one episode, and a model of what it was likely to do is not to be used on '
@@ -112,10 +116,12 @@ def judge(
     for each in found:
         policies.check(each, dataset)
     rng = np.random.default_rng(method.seed)
-    # Policies that remember are not functions of the observation.
+    # Policies that remember, if only the rest of a chunk, are not functions of the observation.
     remember = np.concatenate([[each.remember] * len(each.members) for each in found])
+    in_chunks = np.concatenate([[each.in_chunks] * len(each.members) for each in found])
     by_state: list[dict[str, Estimate]] = [
-        dict.fromkeys(OF_STATES, estimators.refused(_REMEMBERS)) if each else {} for each in remember
+        dict.fromkeys(OF_STATES, estimators.refused(why)) if each else {}
+        for each, why in zip(remember, np.where(in_chunks, _IN_CHUNKS, _REMEMBERS).tolist())
     ]
     discrete = dataset.problem.spec.discrete
     behind = _behind(dataset, method, rng, discrete, model)

@@ -119,6 +119,11 @@ class Policies(NamedTuple):
         """Whether they also go by the steps before, if only to execute the rest of a chunk."""
         return bool(jax.tree.leaves(self.run.learner.init_memory(self.run.states, 1)))
 
+    @property
+    def in_chunks(self) -> bool:
+        """Whether they decide on several actions at once."""
+        return self.run.learner.form.chunk > 1
+
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """What each policy does, in the log's own units (Problem.actions), (n, policies, ...).
 

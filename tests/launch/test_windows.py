@@ -99,7 +99,7 @@ def test_a_policy_that_acts_in_chunks_is_led_along_a_log_like_one_that_remembers
     log = loading.load(pendulum)
     run = made_run(tmp_path / 'run', 'bc', log.problem, num_seeds=2, chunk=3)
     (found,) = policies.of_restored(run)
-    assert found.remember
+    assert found.remember and found.in_chunks
     along, offsets = found.actions_along(log), log.episode_offsets
     place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], log.episode_lengths)
     for member in range(2):
