@@ -87,7 +87,7 @@ def train(config: ConfigDict) -> Path:
     processes.agree({'config': json.loads(config.to_json_best_effort())})
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
-    title = directory.title(config.algorithm, config.top_fraction)
+    title = directory.title(config)
     if processes.by_first(lambda: _is_finished(path, config)):
         processes.part()
     else:

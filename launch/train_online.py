@@ -76,7 +76,7 @@ def train_online(config: ConfigDict) -> Path:
     validate(config)
     config = directory.extended(config)
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
-    title = directory.title(config.algorithm)
+    title = directory.title(config)
     place = f'online-{config.env_id or config.dataset}'
     path = Path(config.run_dir or directory.default_path(config, place))
     there = directory.holds(path, config, config.resume)

@@ -142,6 +142,7 @@ RANGES = {
     'cut_at_goal': 'bool',
     'delayed_rewards': 'bool',
     'top_fraction': '(0, 1]',
+    'name': 'text',
     'run_dir': 'text',
     'resume': 'bool',
     'extend': 'bool',
@@ -213,6 +214,8 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
     # Train on the episodes of highest return that hold this fraction of the steps.
     config.top_fraction = 1.0
 
+    # As tables and figures print it, if not by the algorithm's own.
+    config.name = ''
     # Default: runs/<algorithm>/<dataset>/seed<seed>-<hash of the config>.
     config.run_dir = ''
     config.resume = True

@@ -108,6 +108,7 @@ def get_config(algorithm: str = 'sac') -> ConfigDict:
     for name, value in HPARAMS.get(algorithm, {}).items():
         config.hparams[name] = value
     if algorithm in _RLPD_DOMAINS:
+        config.name = 'RLPD'
         config.update_from_flattened_dict(_RLPD_DOMAINS[algorithm])
         # The policy moves once a step, with the last of its batches.
         config.network.policy_delay = config.get_oneway_ref('updates_per_step')

@@ -38,4 +38,5 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     """SAC-N on EDAC's domains."""
     config = edac.get_config(domain)
     config.update_from_flattened_dict(DOMAINS[domain])
+    config.name = 'SAC-N'
     return config

@@ -68,7 +68,7 @@ def main() -> None:
     for its_configs in configs().values():
         for config in its_configs:
             (setting,) = summary.read(experiments.trained(config))['settings']
-            scores.setdefault(directory.title(config.algorithm), []).append(setting['score'])
+            scores.setdefault(directory.title(config), []).append(setting['score'])
     print(tables.markdown(
         ['random steps', *(f'{share} %' for share in SHARES)],
         [[name, *(tables.with_interval(score, '.1f') for score in each)]

@@ -91,7 +91,7 @@ def results_of(config: ConfigDict, run: Path) -> list[Result]:
     # CORL's are of all episodes.
     whole = config.top_fraction == 1
     theirs = published().get(dataset, {}).get(config.algorithm) if whole else None
-    title = directory.title(config.algorithm, config.top_fraction)
+    title = directory.title(config)
     ended = summary.read(run)
     return [
         Result(

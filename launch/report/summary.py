@@ -99,7 +99,7 @@ def summaries(paths: list[Path]) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for path in paths:
-        name = directory.title_of(path)
+        name = directory.title(directory.load_config(path))
         found[name if name not in found else str(path)] = read(path)
     datasets = {summary['dataset'] for summary in found.values()}
     if len(datasets) > 1:

@@ -37,7 +37,7 @@ from launch.run import checkpoints, documents, ranges
 from launch.run.owner import LOCK
 
 # What may differ between two launches of one run.
-_FREE_KEYS = ('run_dir', 'resume', 'wandb', 'extend')
+_FREE_KEYS = ('name', 'run_dir', 'resume', 'wandb', 'extend')
 _CONFIG, _DATASET, _PROBLEM = 'config.json', 'dataset.json', 'problem.json'
 # Of a config: without these there is no policy to restore.
 _NEEDED = ('seed', 'num_seeds', 'num_updates', 'batch_size', 'hparams', 'sweep', 'network')
@@ -285,13 +285,8 @@ def load_config(path: Path) -> ConfigDict:
     return ConfigDict(plain)
 
 
-def title(algorithm: str, top_fraction: float = 1.0) -> str:
-    """How tables and figures name a run's algorithm, and the best episodes if it saw only those."""
-    name = ALGORITHMS[algorithm].NAME
-    return name if top_fraction == 1 else f'{100 * top_fraction:g} % {name}'
-
-
-def title_of(path: Path) -> str:
-    """The title of the run in a directory."""
-    config = load_config(path)
-    return title(config.algorithm, config.get('top_fraction', 1.0))
+def title(config: ConfigDict) -> str:
+    """How tables and figures name a run: its name or algorithm, and what it learns from if not steps."""
+    name, best = config.get('name') or ALGORITHMS[config.algorithm].NAME, config.get('top_fraction', 1)
+    apart = [f'{key} {config[key]}' for key in ('n_step', 'chunk') if config.get(key, 1) != 1]
+    return ', '.join([name if best == 1 else f'{100 * best:g} % {name}', *apart])

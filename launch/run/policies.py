@@ -81,7 +81,7 @@ def _restore(path: Path, last_alone: bool) -> list[Restored]:
         states = trees['states']
         found.append(Restored(
             path,
-            directory.title(config.algorithm, config.get('top_fraction', 1.0)),
+            directory.title(config),
             step,
             task,
             learner,

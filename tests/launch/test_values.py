@@ -30,7 +30,7 @@ INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm',
             'max_advantage', 'max_exponent'}  # fmt: skip
 ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
             'num_target_critics'}  # fmt: skip
-ANY_TEXT = {'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
+ANY_TEXT = {'name', 'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
 
 
 class Reached(DatasetError):

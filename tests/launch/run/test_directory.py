@@ -45,7 +45,7 @@ def test_a_run_of_an_algorithm_of_ones_own_is_read(tmp_path, monkeypatch):
     directory.create(tmp_path, config)
     file = tmp_path / 'config.json'
     file.write_text(file.read_text().replace('"bc"', '"mine"'))
-    with pytest.raises(UserError, match='names none of the algorithms bc'):
+    with pytest.raises(UserError, match='names none of the algorithms awac, bc'):
         directory.load_config(tmp_path)
     monkeypatch.setitem(ALGORITHMS, 'mine', ALGORITHMS['bc'])
     found = directory.load_config(tmp_path)
@@ -53,3 +53,13 @@ def test_a_run_of_an_algorithm_of_ones_own_is_read(tmp_path, monkeypatch):
     file.write_text(file.read_text().replace('"dropout_rate": 0.0', '"dropout_rate": 2.0'))
     with pytest.raises(UserError, match=r'network.dropout_rate is 2.0; valid: a number in \[0, 1\)'):
         directory.load_config(tmp_path)
+
+
+def test_a_run_is_called_by_its_name_and_by_what_it_learns_from():
+    config = small_config('a/b-v0', 'iql')
+    assert directory.title(config) == 'IQL'
+    config.top_fraction, config.n_step, config.chunk = 0.1, 5, 2
+    assert directory.title(config) == '10 % IQL, n_step 5, chunk 2'
+    del config.n_step, config.chunk
+    config.name = 'Mine'
+    assert directory.title(config) == '10 % Mine'
