@@ -43,7 +43,7 @@ class Actors:
         # What is left of each member's chunk.
         self._pending: list[np.ndarray] = [np.array([])] * len(self._lanes)
         self._begins = np.ones(len(self._lanes), bool)
-        self._limit = environments.time_limit(problem.env_spec)
+        self._env_spec = problem.env_spec
         self._reward = problem.preprocessing.reward
         # Rewards and discounts of the running episodes, if what they earn is needed.
         self._needed = learner.form.kind is ReturnTransition
@@ -94,7 +94,9 @@ class Actors:
     def _ended(self, over: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         if not (self._needed and over.any()):
             return None
-        to_go = np.zeros((len(over), self._limit), np.float32)
+        # Of one length, which is compiled once.
+        longest = environments.time_limit(self._env_spec)
+        to_go = np.zeros((len(over), longest), np.float32)
         lengths = np.zeros(len(over), np.int32)
         for index in np.flatnonzero(over):
             if self._lived[index]:

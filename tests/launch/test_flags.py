@@ -165,7 +165,7 @@ FILES = {
     GOOD + '    del c.hparams\n    c.hparams = 3\n    return c': 'config.hparams is 3; valid: the keys ',
     GOOD + '    del c.sweep\n    c.sweep = ()\n    return c': 'config.sweep is (); valid: the keys ',
     GOOD + '    c.ope = None\n    return c': 'config.ope is None; valid: the keys ',
-    GOOD + '    return type(c)()': 'config.algorithm: unknown algorithm None; valid: bc, ',
+    GOOD + '    return type(c)()': 'config.algorithm: unknown algorithm None; valid: awac, bc, ',
 }
 
 

@@ -195,7 +195,7 @@ def test_a_program_ends_with_that_sentence_and_status_1(storage, tmp_path):
     run_dir = f'--config.run_dir={tmp_path / "run"}'
     result = run('launch.train', '--config.algorithm=iqn', run_dir)
     assert result.returncode == 1
-    assert "unknown algorithm 'iqn'; valid: bc, " in result.stderr
+    assert "unknown algorithm 'iqn'; valid: awac, bc, " in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1 and 'Traceback' not in result.stderr
     assert not (tmp_path / 'run').exists()
 
@@ -204,7 +204,7 @@ def test_a_program_ends_with_that_sentence_and_status_1(storage, tmp_path):
     'algorithm, fixture, message',
     [
         ('dqn', 'pendulum', r'algorithm dqn takes discrete actions; dataset test/pendulum-v0 has '
-         r'continuous ones: use one of awac, bc, .*td3_bc\.$'),
+         r'continuous ones: use one of awac, bc, .*td3_bc, xql\.$'),
         ('sac', 'cartpole', r'algorithm sac takes continuous actions; dataset test/cartpole-v0 has '
          r'discrete ones: use one of bc, .*dqn, .*iql\.$'),
     ],
@@ -266,5 +266,5 @@ def test_a_config_cut_by_a_kill_is_no_run_and_a_damaged_one_is_named(pendulum, t
     with pytest.raises(UserError, match='config.json is damaged: it is no JSON'):
         policies.restore(path)
     (path / 'config.json').write_text('{"algorithm": "iqn"}')
-    with pytest.raises(UserError, match='config.json names none of the algorithms bc, '):
+    with pytest.raises(UserError, match='config.json names none of the algorithms awac, bc, '):
         policies.restore(path)

@@ -19,7 +19,7 @@ def test_a_time_limit_ends_an_episode_and_terminates_nothing(pendulum):
     learner = learner_of(small_config(pendulum, 'td3', num_seeds=3), short)
     actors = Actors(short, learner, 100)
     actors.restart(0)
-    steps = [actors.step(None, step, np.ones(3, bool)) for step in range(20)]
+    steps = [actors.step(None, step, np.ones(3, bool)).transition for step in range(20)]
     actors.close()
     observation, action, reward, discount, following = (np.stack(x) for x in zip(*steps))
     assert observation.shape == (20, 4, 3) and action.shape == (20, 4, 1) and (discount == 1).all()
@@ -53,7 +53,7 @@ def test_observations_in_one_array_are_kept_apart(monkeypatch):
     task = problem(Spec(1, 1, discrete=False), env_spec=EnvSpec('mine/Counter-v0'))
     actors = Actors(task, learner_of(small_config('', 'td3'), task), 100)
     actors.restart(0)
-    steps = [actors.step(None, step, np.ones(1, bool)) for step in range(4)]
+    steps = [actors.step(None, step, np.ones(1, bool)).transition for step in range(4)]
     assert [float(step.observation[0, 0]) for step in steps] == [0, 1, 2, 3]
     assert [float(step.next_observation[0, 0]) for step in steps] == [1, 2, 3, 4]
 
@@ -66,7 +66,7 @@ def test_a_member_that_has_diverged_breaks_no_environment_and_steps_in_none(pend
     assert np.isfinite(reward)
     monkeypatch.setattr(actors._lanes[0], 'step', lambda action: pytest.fail('it steps on'))
     monkeypatch.setattr(actors, '_actions', lambda states, step: np.full((1, 1), np.nan, np.float32))
-    stayed = actors.step(None, 0, np.zeros(1, bool))
+    stayed = actors.step(None, 0, np.zeros(1, bool)).transition
     assert all(np.isfinite(column).all() for column in stayed)
     np.testing.assert_array_equal(stayed.observation, stayed.next_observation)
     actors.close()
