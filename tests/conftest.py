@@ -31,6 +31,7 @@ if 'PYTEST_XDIST_WORKER' not in os.environ:
     os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 import gymnasium as gym
+import jax
 import numpy as np
 import pytest
 from minari.data_collector import EpisodeBuffer
@@ -85,6 +86,13 @@ def store(dataset_id, episodes, env_id=None, spaces=None, scores=(-1500.0, -150.
         metadata |= {'ref_min_score': scores[0], 'ref_max_score': scores[1]}
     storage.update_metadata({'dataset_id': dataset_id, 'minari_version': '0.5.4'} | metadata)
     return path
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _compiled():
+    """Lets go of what a file has compiled: all files together would keep 6 GB."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
