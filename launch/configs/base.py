@@ -64,31 +64,38 @@ DOMAINS = {
         'network.hidden_sizes': (64, 64),
     },
 }
-# D4RL's datasets (Fu et al. 2020, https://arxiv.org/abs/2004.07219) by its names for them: each is a
-# domain too. Of locomotion they are those of our recipes; full-replay is D4RL's own file, ingested.
-DOMAINS |= {
-    f'{robot}-{kind}': DOMAINS['mujoco'] | {'dataset': dataset.format(robot, kind)}
-    for dataset, kinds in (
-        ('local/{}/{}-v0', ('random', 'medium', 'expert', 'medium-replay', 'medium-expert')),
-        ('d4rl/{}/{}-v2', ('full-replay',)),
-    )
-    for robot in ('halfcheetah', 'hopper', 'walker2d')
-    for kind in kinds
-}
-DOMAINS |= {
-    f'antmaze-{maze}': DOMAINS['antmaze'] | {'dataset': f'D4RL/antmaze/{maze}-v1'}
-    for maze in (
-        'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse',
-    )
+# D4RL's datasets (Fu et al. 2020, https://arxiv.org/abs/2004.07219) by domain and by its names for them:
+# each is a domain too. Of locomotion they are those of our recipes; full-replay is D4RL's own file,
+# ingested.
+D4RL = {
+    'mujoco': {
+        f'{robot}-{kind}': dataset.format(robot, kind)
+        for dataset, kinds in (
+            ('local/{}/{}-v0', ('random', 'medium', 'expert', 'medium-replay', 'medium-expert')),
+            ('d4rl/{}/{}-v2', ('full-replay',)),
+        )
+        for robot in ('halfcheetah', 'hopper', 'walker2d')
+        for kind in kinds
+    },
+    'antmaze': {
+        f'antmaze-{maze}': f'D4RL/antmaze/{maze}-v1'
+        for maze in (
+            'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse',
+        )
+    },
+    'adroit': {
+        f'{task}-{kind}': f'D4RL/{task}/{kind}-v2'
+        for task in ('pen', 'door', 'hammer', 'relocate')
+        for kind in ('human', 'cloned', 'expert')
+    },
+    'kitchen': {
+        f'kitchen-{kind}': f'D4RL/kitchen/{kind}-v2' for kind in ('complete', 'partial', 'mixed')
+    },
 }  # fmt: skip
 DOMAINS |= {
-    f'{task}-{kind}': DOMAINS['adroit'] | {'dataset': f'D4RL/{task}/{kind}-v2'}
-    for task in ('pen', 'door', 'hammer', 'relocate')
-    for kind in ('human', 'cloned', 'expert')
-}
-DOMAINS |= {
-    f'kitchen-{kind}': DOMAINS['kitchen'] | {'dataset': f'D4RL/kitchen/{kind}-v2'}
-    for kind in ('complete', 'partial', 'mixed')
+    name: DOMAINS[domain] | {'dataset': dataset}
+    for domain, datasets in D4RL.items()
+    for name, dataset in datasets.items()
 }
 
 

@@ -35,22 +35,13 @@ DOMAINS = {
     # Ours: the size that every algorithm has here.
     'pointmaze': {'num_updates': 10_000, 'network.hidden_sizes': (256, 256)},
     'log': _AS_IQL,
-    **{
-        f'antmaze-{maze}': _IN_MAZES
-        for maze in (
-            'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse',
-        )
-    },
-    **{
-        f'{task}-{kind}': _BY_HAND
-        for task in ('pen', 'door', 'hammer', 'relocate')
-        for kind in ('human', 'cloned', 'expert')
-    },
+    **dict.fromkeys(base.D4RL['antmaze'], _IN_MAZES),
+    **dict.fromkeys(base.D4RL['adroit'], _BY_HAND),
     **{
         name: {'network.num_act_actions': samples, 'hparams.gamma': gamma}
         for name, (samples, gamma) in _OGBENCH.items()
     },
-}  # fmt: skip
+}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:

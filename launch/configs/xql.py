@@ -68,11 +68,7 @@ DOMAINS = {
     **{name: _with(values, _OF_LOCOMOTION) for name, values in _LOCOMOTION.items()},
     **{name: _with(values, _OF_ANTMAZE) for name, values in _ANTMAZE.items()},
     **{name: _with(values, _OF_KITCHEN) for name, values in _KITCHEN.items()},
-    **{
-        f'{task}-{kind}': _with(_PEN_HUMAN, _OF_KITCHEN)
-        for task in ('pen', 'door', 'hammer', 'relocate')
-        for kind in ('human', 'cloned', 'expert')
-    },
+    **dict.fromkeys(base.D4RL['adroit'], _with(_PEN_HUMAN, _OF_KITCHEN)),
 }
 
 
