@@ -31,7 +31,7 @@ from data.types import Spec, Transition
 from networks.optimization import adam, descend
 from networks.policies import DeterministicPolicy
 from networks.vae import ConditionalVAE, kl_to_standard_normal
-from networks.values import ActionValue, ensemble
+from networks.values import ActionValue, ensemble, q_of_samples
 
 NAME = 'BCQ'
 ACTIONS = ('continuous',)
@@ -134,7 +134,7 @@ def actor_loss(
 def backup(state: BCQState, batch: Transition, noise: jax.Array) -> jax.Array:
     """y of eq. 13, (batch,), from standard normal noise (proposals, batch, latent_size)."""
     action = proposals(state.target_actor_params, state, batch.next_observation, noise)
-    q = q_of_samples(state, state.target_critic_params, batch.next_observation, action)
+    q = q_of_samples(state.critic.apply_fn, state.target_critic_params, batch.next_observation, action)
     weight = state.hparams.minimum_weight
     soft_minimum = weight * jnp.min(q, axis=0) + (1 - weight) * jnp.max(q, axis=0)
     next_q = jnp.max(soft_minimum, axis=0)
@@ -155,21 +155,13 @@ def proposals(actor_params, state: BCQState, observation: jax.Array, noise: jax.
     return action.reshape(*noise.shape[:2], -1)
 
 
-def q_of_samples(state: BCQState, params, observation: jax.Array, action: jax.Array) -> jax.Array:
-    """Values (critics, samples, batch) of actions (samples, batch, action_size), in one call."""
-    samples, batch, action_size = action.shape
-    rows = jnp.tile(observation, (samples, 1))
-    q = state.critic.apply_fn(params, rows, action.reshape(-1, action_size))
-    return q.reshape(-1, samples, batch)
-
-
 def best_proposal(
     state: BCQState, observation: jax.Array, key: jax.Array, num_proposals: int
 ) -> tuple[jax.Array, jax.Array]:
     """The proposal that the first critic prefers  (eq. 11), and the smallest critic's value of it."""
     shape = (num_proposals, len(observation), state.latent_size)
     action = proposals(state.actor.params, state, observation, jax.random.normal(key, shape))
-    q = q_of_samples(state, state.critic.params, observation, action)
+    q = q_of_samples(state.critic.apply_fn, state.critic.params, observation, action)
     best, rows = jnp.argmax(q[0], axis=0), jnp.arange(len(observation))
     return action[best, rows], jnp.min(q, axis=0)[best, rows]
 

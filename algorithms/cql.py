@@ -35,7 +35,7 @@ from ml_collections import ConfigDict
 from data.types import Spec, Transition
 from networks.optimization import adam, descend
 from networks.policies import TanhGaussianPolicy
-from networks.values import ActionValue, ensemble
+from networks.values import ActionValue, ensemble, q_of_samples
 
 NAME = 'CQL'
 ACTIONS = ('continuous',)
@@ -164,7 +164,7 @@ def backup(state: CQLState, batch: Transition, noise: 'Noise') -> jax.Array:
     """r + gamma Q_targ(s', a'), (batch,): the smallest critic, each at its best of K actions."""
     policy = state.actor.apply_fn(state.actor.params, batch.next_observation)
     action, _ = policy.transform_and_log_prob(noise.backup)
-    q = q_of_samples(state, state.target_critic_params, batch.next_observation, action)
+    q = q_of_samples(state.critic.apply_fn, state.target_critic_params, batch.next_observation, action)
     next_q = jnp.min(jnp.max(q, axis=1), axis=0)
     return batch.reward + state.hparams.gamma * batch.discount * next_q
 
@@ -184,19 +184,11 @@ def log_integral(
     action = jnp.concatenate([noise.uniform, *jnp.split(policy_action, 2, axis=1)])
     uniform_log_prob = jnp.full(noise.uniform.shape[:2], action.shape[-1] * jnp.log(0.5))
     log_density = jnp.concatenate([uniform_log_prob, *jnp.split(policy_log_prob, 2, axis=1)])
-    q = q_of_samples(state, params, batch.observation, action)
+    q = q_of_samples(state.critic.apply_fn, params, batch.observation, action)
     chex.assert_equal_shape((q[0], log_density))
     samples = state.num_sampled_actions
     q_policy = jnp.mean(jnp.min(q[:, samples : 2 * samples], axis=0))
     return jax.nn.logsumexp(q - log_density, axis=1), q_policy
-
-
-def q_of_samples(state: CQLState, params, observation: jax.Array, action: jax.Array) -> jax.Array:
-    """Values (critics, samples, batch) of actions (samples, batch, action_size), in one call."""
-    samples, batch, action_size = action.shape
-    rows = jnp.tile(observation, (samples, 1))
-    q = state.critic.apply_fn(params, rows, action.reshape(-1, action_size))
-    return q.reshape(-1, samples, batch)
 
 
 class Noise(NamedTuple):

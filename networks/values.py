@@ -6,6 +6,7 @@ section 4.2).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -77,6 +78,22 @@ def ensemble(network: type[nn.Module], size: int) -> type[nn.Module]:
         axis_size=size,
         methods=methods,
     )
+
+
+def q_of_samples(
+    q: Callable, params: Any, observation: jax.Array, action: jax.Array
+) -> jax.Array:
+    """Values (critics, samples, batch) of several actions in each observation, in one call.
+
+    Args:
+        q: (params, observations, actions) -> (critics, rows), as an ensemble of ActionValue is applied.
+        params: of the critics.
+        observation: (batch, observation_size).
+        action: (samples, batch, action_size).
+    """
+    samples, batch, action_size = action.shape
+    rows = jnp.tile(observation, (samples, 1))
+    return q(params, rows, action.reshape(-1, action_size)).reshape(-1, samples, batch)
 
 
 def expectile_loss(error: jax.Array, expectile: jax.Array) -> jax.Array:

@@ -84,7 +84,7 @@ def test_all_proposals_in_one_call_are_the_proposals_one_by_one():
     state, batch = state_with_distinct_targets(), random_batch(CONTINUOUS)
     noise = drawn(5, 16, 4)
     together = bcq.proposals(state.actor.params, state, batch.observation, noise)
-    q = bcq.q_of_samples(state, state.critic.params, batch.observation, together)
+    q = bcq.q_of_samples(state.critic.apply_fn, state.critic.params, batch.observation, together)
     for n in range(5):
         alone = propose(state, state.actor.params, batch.observation, noise[n])
         np.testing.assert_allclose(together[n], alone, rtol=1e-5, atol=1e-6)

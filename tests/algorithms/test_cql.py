@@ -87,7 +87,7 @@ def test_critic_loss_is_equation_4(lagrange, max_backup):
 def test_all_samples_in_one_call_are_the_samples_one_by_one():
     state, batch = state_with_distinct_target(), random_batch(CONTINUOUS)
     action = drawn(state, batch).uniform
-    together = cql.q_of_samples(state, state.critic.params, batch.observation, action)
+    together = cql.q_of_samples(state.critic.apply_fn, state.critic.params, batch.observation, action)
     for n in range(3):
         alone = state.critic.apply_fn(state.critic.params, batch.observation, action[n])
         np.testing.assert_allclose(together[:, n], alone, rtol=1e-5, atol=1e-6)
@@ -103,7 +103,7 @@ def test_many_weighted_samples_give_the_integral_over_all_actions():
     estimate, _ = cql.log_integral(steep, state, batch, drawn(state, batch))
     grid = jnp.linspace(-1, 1, 2_001)
     action = jnp.broadcast_to(grid[:, None, None], (2_001, 3, 1))
-    q = np.asarray(cql.q_of_samples(state, steep, batch.observation, action), np.float64)
+    q = np.asarray(cql.q_of_samples(state.critic.apply_fn, steep, batch.observation, action), np.float64)
     exact = np.log(np.trapezoid(np.exp(q), grid, axis=1))
     assert np.ptp(q, axis=1).max() > 1
     np.testing.assert_allclose(estimate - np.log(3 * samples), exact, atol=0.03)
