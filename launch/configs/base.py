@@ -98,6 +98,21 @@ DOMAINS |= {
     for name, dataset in datasets.items()
 }
 
+# Four seeds on one of D4RL's locomotion datasets in minutes of two cores, at a plateau of their scores
+# (notebooks/results/README.md, A lean protocol). `lean-DATASET` has the values of a dataset, where an
+# algorithm has some of its own for it.
+LEAN = {
+    'num_seeds': 4,
+    'num_updates': 300_000,
+    'batch_size': 64,
+    'log_interval': 5_000,
+    'eval_interval': 30_000,
+    'eval_episodes': 5,
+    'final_eval_episodes': 20,
+    'network.hidden_sizes': (128, 128),
+}
+DOMAINS['lean'] = DOMAINS['mujoco'] | LEAN
+DOMAINS |= {f'lean-{name}': DOMAINS[name] | LEAN for name in D4RL['mujoco']}
 
 # The domains with continuous actions, and nothing of an algorithm's own for them.
 CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log'), {})
@@ -243,6 +258,20 @@ def _estimates(config: ConfigDict) -> ConfigDict:
     if 'gamma' in config.hparams:
         found.hparams.gamma = config.hparams.get_oneway_ref('gamma')
     return found
+
+
+def lean(own: dict[str, dict], values: dict) -> dict[str, dict]:
+    """An algorithm's own values for 'lean', and for 'lean-DATASET' where it has some for a dataset.
+
+    Args:
+        own: its values by domain.
+        values: of its own for all of them, above LEAN's; LEAN's are above `own`.
+    """
+    names = {'lean': 'mujoco'} | {f'lean-{name}': name for name in D4RL['mujoco'] if name in own}
+    return {
+        domain: {key: value for key, value in own[name].items() if key not in LEAN} | values
+        for domain, name in names.items()
+    }
 
 
 def select_domain(config: ConfigDict, domain: str, own: dict[str, dict]) -> ConfigDict:

@@ -14,10 +14,11 @@ DOMAINS = {
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
 }
+DOMAINS |= base.lean(DOMAINS, {'num_updates': 100_000, 'eval_interval': 20_000})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """BC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
+    """BC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
     'crossroads' or 'log'."""
     config = base.get_config(
         'bc',

@@ -48,10 +48,17 @@ DOMAINS = {
     },
     'log': {**_SHORT_EPISODES, 'num_seeds': 2, 'num_updates': 2_000, 'eval_interval': 1_000},
 }
+DOMAINS |= base.lean(DOMAINS, {
+    **_SHORT_EPISODES,
+    'network.context': 5,
+    'num_updates': 8_000,
+    'log_interval': 500,
+    'eval_interval': 2_000,
+})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """Decision Transformer on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or
+    """Decision Transformer on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis' or
     'crossroads' or 'log'."""
     config = base.get_config(
         'decision_transformer',
@@ -77,9 +84,10 @@ def get_config(domain: str = 'mujoco') -> ConfigDict:
     # Every member is evaluated once for each of them.
     config.target_returns = ()
     base.select_domain(config, domain, DOMAINS)
-    if domain == 'mujoco':
+    if domain in ('mujoco', 'lean'):
+        asked = slice(1 if domain == 'lean' else None)
         # Read when asked for: --config.dataset comes after this function.
-        follow_dataset = _Op(lambda _, dataset: _targets_of(dataset), [config.get_ref('dataset')])
+        follow_dataset = _Op(lambda _, dataset: _targets_of(dataset)[asked], [config.get_ref('dataset')])
         config.target_returns = FieldReference((), op=follow_dataset)
     return config
 

@@ -34,10 +34,11 @@ DOMAINS = {
     },
     'log': {},
 }
+DOMAINS |= base.lean(DOMAINS, {})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """IQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
+    """IQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
     'crossroads' or 'log'."""
     config = base.get_config(
         'iql',

@@ -79,11 +79,15 @@ DOMAINS = {
     **{name: _with(penalties, _SPARSE) for name, penalties in _ANTMAZE.items()},
     **{name: _with(penalties, _SMALL_STEPS) for name, penalties in _ADROIT.items()},
 }
+# The step sizes are those of batches of 256, not of the 1,024 that locomotion has.
+DOMAINS |= base.lean(DOMAINS, _SMALL_STEPS | {
+    'batch_size': 64, 'network.hidden_sizes': (64, 64, 64),
+})  # fmt: skip
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """ReBRAC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log' or a dataset of D4RL's,
-    such as 'hopper-medium-replay'."""
+    """ReBRAC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log' or a dataset of
+    D4RL's, such as 'hopper-medium-replay', lean also as 'lean-hopper-medium-replay'."""
     config = base.get_config(
         'rebrac',
         hparams={

@@ -8,10 +8,13 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = base.CONTINUOUS | {'antmaze': {'reward_shift': -1.0}}
+DOMAINS |= base.lean(DOMAINS, {
+    'network.hidden_sizes': (64, 64), 'num_updates': 100_000, 'eval_interval': 20_000,
+})  # fmt: skip
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """TD3 on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
+    """TD3 on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'td3',
         hparams={

@@ -1,127 +1,225 @@
-"""Scores on Hopper's datasets beside those published on D4RL's originals.
+"""Nine locomotion datasets in D4RL's compositions: every algorithm's score beside the published one.
 
     python -m launch.experiments.d4rl_scores
 
-Four seeds each, with networks and numbers of updates for two cores: about two hours and a half. The
-published scores (published_scores.csv) are CORL's (Tarasov et al. 2023,
-https://arxiv.org/abs/2210.07105): the last of a million updates, 4 seeds, on other data, in other
-versions of the environments. They say what to expect, not what to reproduce.
+Four seeds at the sizes of the configs' domain `lean`. The published scores (published_scores.csv) are
+CORL's: the last of a million updates, 4 seeds, with networks of 256 and batches of 256, on D4RL's own
+data, in older versions of the environments. Also what the datasets hold, and what the best algorithm
+makes of it.
 """
 
 import csv
-import re
+import io
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from data import disk, loading
+from data.reference_scores import normalized_score
 from launch import experiments
-from launch.configs import bc, cql, decision_transformer, iql, td3_bc
+from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
 from launch.report import figures, summary, tables
-from launch.run import directory
+from launch.run import directory, metrics
 
+DATASETS = tuple(
+    f'{body}-{kind}'
+    for body in ('hopper', 'halfcheetah', 'walker2d')
+    for kind in ('medium', 'medium-replay', 'medium-expert')
+)
+_BEST = {'top_fraction': 0.1}
+# In the order in which they are trained, and what is set otherwise.
+ALGORITHMS = (
+    (bc, {}), (bc, _BEST), (iql, {}), (td3_bc, {}), (rebrac, {}), (decision_transformer, {}), (cql, {}),
+    (sac, {}), (td3, {}),
+)  # fmt: skip
+# Without anything against extrapolation.
+NAIVE = ('SAC', 'TD3')
 PUBLISHED = Path(__file__).with_name('published_scores.csv')
-DATASETS = ('medium', 'medium-replay', 'medium-expert')
+_CURVES = 'd4rl-scores.csv'
 
 
 class Result(NamedTuple):
-    """A setting of a finished run; `published` is None where CORL has no score."""
+    """What an algorithm made of a dataset.
+
+    Attributes:
+        dataset: by D4RL's name, without a version.
+        name: of the algorithm.
+        updates: of each seed.
+        score: after them, over seeds (summary.interval).
+        late: likewise of the means over the last third of the evaluations.
+        published: None where nothing is.
+        seconds: of training all seeds, evaluations left out.
+    """
 
     dataset: str
     name: str
     updates: int
     score: dict[str, Any]
+    late: dict[str, Any]
     published: float | None
+    seconds: float
+
+
+class Held(NamedTuple):
+    """Scores of a dataset's episodes: their mean, that of the best tenth of the steps, and the best."""
+
+    mean: float
+    best_tenth: float
+    best: float
 
 
 def configs() -> list[ConfigDict]:
-    """Every method on each of the datasets, and cloning of the best tenth."""
-    best = [config_for(bc, dataset) for dataset in DATASETS]
-    for config in best:
-        config.top_fraction, config.num_updates = 0.1, 20_000
-    modules = (bc, iql, td3_bc, cql, decision_transformer)
-    return best + [config_for(module, dataset) for module in modules for dataset in DATASETS]
+    """Every algorithm on every dataset."""
+    return [
+        config_for(module, dataset, otherwise)
+        for module, otherwise in ALGORITHMS
+        for dataset in DATASETS
+    ]
 
 
-def config_for(module, dataset: str) -> ConfigDict:
-    """A method on one of Hopper's datasets, at the size of two cores."""
-    config = module.get_config('mujoco')
-    config.dataset, config.num_seeds = f'local/hopper/{dataset}-v0', 4
-    if module is decision_transformer:
-        config.batch_size, config.network.num_layers = 32, 3
-        config.hparams.warmup_updates, config.hparams.learning_rate = 250.0, 5e-4
-        config.num_updates = config.eval_interval = 2_500
-        config.log_interval, config.final_eval_episodes = 250, 10
-        return config
-    config.batch_size, config.network.hidden_sizes = 128, (128, 128)
-    config.num_updates, config.log_interval, config.eval_interval = 50_000, 1_000, 10_000
-    config.eval_episodes, config.final_eval_episodes = 5, 20
-    if module is cql:
-        config.num_updates, config.hparams.bc_warm_start_updates = 12_000, 1_000.0
-        config.hparams.actor_learning_rate = 3e-4
+def config_for(
+    module: ModuleType, dataset: str, otherwise: dict[str, Any] | None = None
+) -> ConfigDict:
+    """An algorithm's lean config on one of DATASETS; `otherwise` is what else is set."""
+    own = f'lean-{dataset}'
+    config = module.get_config(own if own in module.DOMAINS else 'lean')
+    body, _, kind = dataset.partition('-')
+    config.dataset = f'local/{body}/{kind}-v0'
+    config.update_from_flattened_dict(otherwise or {})
     return config
 
 
 def main() -> None:
-    """Trains, prints the table as Markdown and draws the figure."""
+    """Trains, writes the curves, prints the tables as Markdown and draws the figure."""
     path = experiments.figure('d4rl-scores.png')
-    found = [
-        each for config in configs() for each in results_of(config, experiments.trained(config))
-    ]
-    results = sorted(found, key=lambda each: (each.dataset, each.name))
-    print(tables.markdown(
-        ['dataset', 'algorithm', 'updates', 'seeds', 'score', '95 % interval', 'published'],
-        [[each.dataset, each.name, f'{each.updates:,}', each.score['seeds'],
-          *tables.interval_cells(each.score, '.1f'),
-          '' if each.published is None else each.published] for each in results],
-    ))  # fmt: skip
-    draw(results, path)
-    print(f'\nFigure: {path}')
+    runs = [(config, experiments.trained(config)) for config in configs()]
+    write_curves(runs, experiments.RESULTS / _CURVES)
+    results = [result_of(config, run) for config, run in runs]
+    held = {dataset: held_in(dataset) for dataset in DATASETS}
+    print(scores_table(results), data_table(results, held), costs_table(results), sep='\n\n')
+    draw(results, held, path)
+    print(f'\nFigure: {path}\nCurves: {experiments.RESULTS / _CURVES}')
 
 
 def published() -> dict[str, dict[str, str]]:
-    """CORL's scores by dataset, such as 'hopper-medium', and algorithm."""
+    """CORL's scores by dataset, such as 'hopper-medium', and the name of the algorithm."""
     lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith('#')]
-    return {re.sub(r'-v\d+$', '', row['dataset']): row for row in csv.DictReader(lines)}
+    return {row['dataset']: row for row in csv.DictReader(lines)}
 
 
-def results_of(config: ConfigDict, run: Path) -> list[Result]:
-    """The final scores of a config's run, each beside what was published for its dataset."""
-    dataset = re.fullmatch(r'local/(.+)-v\d+', config.dataset)[1].replace('/', '-')
-    # CORL's are of all episodes.
-    whole = config.top_fraction == 1
-    theirs = published().get(dataset, {}).get(config.algorithm) if whole else None
-    title = directory.title(config)
+def result_of(config: ConfigDict, run: Path) -> Result:
+    """The scores of a config's finished run beside what was published for its dataset."""
+    _, body, kind = config.dataset.removesuffix('-v0').split('/')
+    dataset, name = f'{body}-{kind}', directory.title(config)
+    theirs = published().get(dataset, {}).get(name)
     ended = summary.read(run)
-    return [
-        Result(
-            dataset, f'{title} {setting["label"]}'.strip(), ended['updates'],
-            setting['score'], None if theirs is None else float(theirs),
-        )
-        for setting in ended['settings']
-    ]  # fmt: skip
+    (setting,) = ended['settings']
+    _, scores = metrics.curve(run)
+    late = summary.interval(scores[-(-len(scores) * 2 // 3) :].mean(axis=0))
+    return Result(
+        dataset, name, ended['updates'], setting['score'], late,
+        float(theirs) if theirs else None, seconds_of(run),
+    )  # fmt: skip
 
 
-def draw(results: list[Result], path: Path) -> None:
-    """A panel for each dataset: our scores with intervals, the published ones beside them."""
-    datasets = list(dict.fromkeys(each.dataset for each in results))
-    height = 0.9 * len(datasets) + 0.24 * len(results)
-    figure, axes = figures.panels(6.4, height, len(datasets), sharex=True)
-    for panel, dataset in zip(axes[:, 0], datasets):
-        shown = [each for each in results if each.dataset == dataset][::-1]
-        for height, each in enumerate(shown):
-            figures.interval_dot(panel, each.score, height, 'C0', 'here')
+def seconds_of(run: Path) -> float:
+    """Of a run's training, evaluations left out, by the rates in its metrics."""
+    steps = {0: np.inf} | {
+        row['step']: row['measures']['updates_per_second']
+        for row in metrics.read(run) if row['event'] == 'training'
+    }  # fmt: skip
+    return float(np.sum(np.diff(list(steps)) / np.array(list(steps.values()))[1:]))
+
+
+def held_in(dataset: str) -> Held:
+    """What a dataset's episodes earned."""
+    body, _, kind = dataset.partition('-')
+    data = loading.load(f'local/{body}/{kind}-v0')
+    scores = normalized_score(data.episode_returns, data.problem.scores)
+    order = np.argsort(scores)[::-1]
+    steps = np.cumsum(data.episode_lengths[order])
+    best = order[: np.searchsorted(steps, 0.1 * steps[-1]) + 1]
+    return Held(float(scores.mean()), float(scores[best].mean()), float(scores.max()))
+
+
+def write_curves(runs: list[tuple[ConfigDict, Path]], path: Path) -> None:
+    """Every evaluation of every seed, one row each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['dataset', 'algorithm', 'seed', 'updates', 'score'])
+    for config, run in runs:
+        steps, scores = metrics.curve(run)
+        for seed, curve in enumerate(scores.T, config.seed):
+            for step, score in zip(steps, curve):
+                writer.writerow([config.dataset, directory.title(config), seed, step, f'{score:.2f}'])
+    with disk.writing(path):
+        path.write_text(text.getvalue())
+
+
+def scores_table(results: list[Result]) -> str:
+    """A row for each result, in Markdown."""
+    return tables.markdown(
+        ['dataset', 'algorithm', 'score', '95 % interval', 'late mean', 'published'],
+        [[each.dataset, each.name, *tables.interval_cells(each.score, '.1f'),
+          f'{each.late["mean"]:.1f}', '' if each.published is None else f'{each.published:.1f}']
+         for each in sorted(results, key=lambda each: DATASETS.index(each.dataset))],
+    )  # fmt: skip
+
+
+def data_table(results: list[Result], held: dict[str, Held]) -> str:
+    """A row for each dataset, in Markdown: what it holds, and what is made of it."""
+    rows = []
+    for dataset, episodes in held.items():
+        here = {each.name: each for each in results if each.dataset == dataset}
+        careful = [each for each in here.values() if each.name not in NAIVE]
+        best = max(careful, key=lambda each: each.score['mean'])
+        rows.append([
+            dataset, *(f'{value:.1f}' for value in episodes), f'{here["BC"].score["mean"]:.1f}',
+            f'{best.name} {best.score["mean"]:.1f}', f'{best.score["mean"] / episodes.mean:.1f}',
+            f'{best.score["mean"] / episodes.best:.2f}',
+            *(f'{here[name].score["mean"]:.1f}' for name in NAIVE),
+        ])  # fmt: skip
+    return tables.markdown(
+        ['dataset', 'episodes: mean', 'best tenth', 'best', 'BC', 'best algorithm', 'of the mean',
+         'of the best', *NAIVE],
+        rows,
+    )  # fmt: skip
+
+
+def costs_table(results: list[Result]) -> str:
+    """A row for each algorithm, in Markdown: updates, and how long they take."""
+    rows = []
+    for name in dict.fromkeys(each.name for each in results):
+        here = [each for each in results if each.name == name]
+        minutes = sum(each.seconds for each in here) / 60
+        rows.append([name, f'{here[0].updates:,}', len(here), f'{minutes:.0f}'])
+    return tables.markdown(['algorithm', 'updates', 'datasets', 'minutes of training'], rows)
+
+
+def draw(results: list[Result], held: dict[str, Held], path: Path) -> None:
+    """A panel for each dataset: scores with intervals, published ones, and what the episodes earned."""
+    names = list(dict.fromkeys(each.name for each in results))
+    figure, axes = figures.panels(11, 8.2, 3, 3, sharex=True, sharey=True)
+    for panel, (dataset, episodes) in zip(axes.flat, held.items()):
+        panel.axvline(episodes.mean, color='0.6', linestyle=':', linewidth=1, label='mean episode')
+        panel.axvline(episodes.best, color='0.6', linewidth=1, label='best episode')
+        for each in (each for each in results if each.dataset == dataset):
+            height = len(names) - 1 - names.index(each.name)
+            figures.interval_dot(panel, each.score, height, 'C0', 'four seeds, lean sizes')
             if each.published is not None:
                 panel.plot(
-                    each.published, height, 'D', color='C3', markerfacecolor='none',
+                    each.published, height, 'D', color='C3', markerfacecolor='none', markersize=5,
                     label="published, on D4RL's data",
                 )  # fmt: skip
-        names = [f'{each.name} ({each.updates / 1000:,g}k)' for each in shown]
-        panel.set_yticks(range(len(shown)), names)
+        panel.set_yticks(range(len(names)), names[::-1])
         panel.set(title=dataset)
         panel.grid(axis='x', color='0.93')
-    axes[-1, 0].set_xlabel('score')
-    figures.legend(figure)
+    for panel in axes[-1]:
+        panel.set_xlabel('score')
+    figures.legend(figure, 4)
     figures.save(figure, path)
 
 

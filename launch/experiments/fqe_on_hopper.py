@@ -2,7 +2,7 @@
 
     python -m launch.experiments.fqe_on_hopper
 
-Sixteen policies of IQL and CQL (d4rl_scores.py), half of them trained on hopper-medium and half on
+Sixteen policies of IQL and CQL (hopper_runs.py), half of them trained on hopper-medium and half on
 medium-replay, are judged from hopper-medium, without the environment, then in the environment:
 discounted returns, 20 episodes each.
 """
@@ -17,7 +17,7 @@ from launch import experiments, ope
 from launch.configs import cql, iql
 from launch.configs import ope as ope_config
 from launch.estimate.estimators import Judged
-from launch.experiments import d4rl_scores
+from launch.experiments import hopper_runs
 from launch.report import figures, tables
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
@@ -30,7 +30,7 @@ _EPISODES = 20
 def configs() -> list[ConfigDict]:
     """Whose policies are judged."""
     return [
-        d4rl_scores.config_for(module, dataset)
+        hopper_runs.config_for(module, dataset)
         for dataset in ('medium', 'medium-replay')
         for module in (iql, cql)
     ]

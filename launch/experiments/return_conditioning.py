@@ -2,7 +2,7 @@
 
     python -m launch.experiments.return_conditioning
 
-Asks the policies of hopper-medium-replay (d4rl_scores.py) for returns from the lowest in the dataset to
+Asks the policies of hopper-medium-replay (hopper_runs.py) for returns from the lowest in the dataset to
 half the range of its returns beyond the best.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from data import loading
 from launch import experiments
 from launch.configs import decision_transformer
-from launch.experiments import d4rl_scores
+from launch.experiments import hopper_runs
 from launch.report import figures, tables
 from launch.report.summary import interval
 from launch.run import policies, rollouts
@@ -28,7 +28,7 @@ _EPISODES = 5
 def main() -> None:
     """Trains, evaluates, prints the table as Markdown and draws the figure."""
     path = experiments.figure('return-conditioning.png')
-    config = d4rl_scores.config_for(decision_transformer, 'medium-replay')
+    config = hopper_runs.config_for(decision_transformer, 'medium-replay')
     run = experiments.trained(config)
     logged = loading.load(config.dataset).episode_returns
     achieved = achieve(run, grid(logged), _EPISODES)
