@@ -1,0 +1,144 @@
+"""How small networks and batches may be, and how many updates scores need, on Hopper's datasets.
+
+    python -m launch.experiments.lean_protocol
+
+Two seeds that no table uses. What the configs' domain `lean` has was chosen from these curves.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from launch import experiments
+from launch.configs import bc, iql, rebrac, td3_bc
+from launch.report import figures, tables
+from launch.run import directory, metrics
+
+DATASETS = ('hopper-medium-expert', 'hopper-medium-replay', 'hopper-medium')
+_FIRST_SEED, _SEEDS = 100, 2
+_SMALL_STEPS = {'hparams.actor_learning_rate': 3e-4, 'hparams.critic_learning_rate': 3e-4}
+_SMALLER_STEPS = {'hparams.actor_learning_rate': 1e-4, 'hparams.critic_learning_rate': 1e-4}
+
+
+class Variant(NamedTuple):
+    """Sizes that an algorithm is tried at.
+
+    Attributes:
+        module: of launch/configs.
+        hidden_sizes: of all its networks; () for a transformer.
+        batch_size, updates: of each seed.
+        otherwise: what else is set.
+        datasets: of DATASETS, where.
+        said: of `otherwise`, for tables.
+    """
+
+    module: ModuleType
+    hidden_sizes: tuple[int, ...]
+    batch_size: int
+    updates: int
+    otherwise: dict[str, Any]
+    datasets: tuple[str, ...] = DATASETS
+    said: str = ''
+
+    @property
+    def label(self) -> str:
+        """The sizes, as tables and figures have them."""
+        sizes = ', '.join(map(str, self.hidden_sizes))
+        return ', '.join(filter(None, (f'({sizes})' if sizes else '', f'{self.batch_size}', self.said)))
+
+
+_EXPERT = DATASETS[:1]
+VARIANTS = (
+    Variant(td3_bc, (64, 64), 64, 300_000, {}),
+    Variant(td3_bc, (64, 64), 256, 300_000, {}, _EXPERT),
+    Variant(td3_bc, (128, 128), 64, 300_000, {}, _EXPERT),
+    Variant(td3_bc, (128, 128), 64, 300_000, _SMALLER_STEPS, _EXPERT, 'steps of 1e-4'),
+    Variant(rebrac, (64, 64, 64), 64, 300_000, _SMALL_STEPS),
+    Variant(iql, (64, 64), 64, 300_000, {}),
+    Variant(iql, (64, 64), 256, 200_000, {}, DATASETS[:2]),
+    Variant(iql, (128, 128), 64, 300_000, {}, DATASETS[:2]),
+    Variant(bc, (64, 64), 64, 100_000, {}),
+)
+
+
+def config_for(variant: Variant, dataset: str) -> ConfigDict:
+    """A variant on one of DATASETS."""
+    domains = variant.module.DOMAINS
+    config = variant.module.get_config(dataset if dataset in domains else 'mujoco')
+    body, _, kind = dataset.partition('-')
+    config.dataset = f'local/{body}/{kind}-v0'
+    config.seed, config.num_seeds = _FIRST_SEED, _SEEDS
+    if variant.hidden_sizes:
+        config.network.hidden_sizes = variant.hidden_sizes
+    config.batch_size, config.num_updates = variant.batch_size, variant.updates
+    config.eval_interval = variant.updates // (12 if variant.updates % 60 == 0 else 10)
+    config.log_interval = config.eval_interval // 5
+    config.eval_episodes, config.final_eval_episodes = 5, 20
+    config.update_from_flattened_dict(variant.otherwise)
+    return config
+
+
+def main() -> None:
+    """Trains, prints the table as Markdown and draws the curves."""
+    path = experiments.figure('lean-protocol.png')
+    runs = {
+        (variant.label, directory.title(config), dataset): experiments.trained(config)
+        for variant in VARIANTS
+        for dataset in variant.datasets
+        for config in [config_for(variant, dataset)]
+    }
+    print(table(runs))
+    draw(runs, path)
+    print(f'\nFigure: {path}')
+
+
+def table(runs: dict[tuple[str, str, str], Path]) -> str:
+    """A row for each run, in Markdown: the mean over the last third, and what the critics claim."""
+    rows = []
+    for (label, name, dataset), run in runs.items():
+        steps, scores = metrics.curve(run)
+        late = scores[-(-len(scores) * 2 // 3) :].mean(axis=0)
+        last = [
+            row['measures'] for row in metrics.read(run)
+            if (row['event'], row['step']) == ('evaluation', steps[-1])
+        ]  # fmt: skip
+        claims = [
+            f'{each["claimed_value"]:,.0f} ({each["discounted_return"]:,.0f})'
+            for each in last if 'claimed_value' in each
+        ]  # fmt: skip
+        rows.append([
+            name, label, f'{steps[-1]:,}', dataset, ', '.join(f'{score:.0f}' for score in scores[-1]),
+            ', '.join(f'{score:.0f}' for score in late), ', '.join(claims),
+        ])  # fmt: skip
+    return tables.markdown(
+        ['algorithm', 'networks, batches', 'updates', 'dataset', 'score of each seed',
+         'mean of the last third', 'claimed (measured)'],
+        rows,
+    )  # fmt: skip
+
+
+def draw(runs: dict[tuple[str, str, str], Path], path: Path) -> None:
+    """Curves: a row of panels for each algorithm, a column for each dataset."""
+    names = list(dict.fromkeys(name for _, name, _ in runs))
+    labels = list(dict.fromkeys(label for label, _, _ in runs))
+    figure, axes = figures.panels(10, 2.2 * len(names), len(names), 3, sharex=True, sharey=True)
+    for (label, name, dataset), run in runs.items():
+        panel = axes[names.index(name), DATASETS.index(dataset)]
+        steps, scores = metrics.curve(run)
+        color = f'C{labels.index(label)}'
+        figures.range_band(panel, steps / 1_000, np.asarray(scores), label, color)
+        panel.set(title=f'{name}, {dataset}')
+        panel.grid(color='0.93')
+    for panel in axes[-1]:
+        panel.set_xlabel('thousand updates')
+    for panel in axes[:, 0]:
+        panel.set_ylabel('score')
+    figures.legend(figure, 4)
+    figures.save(figure, path)
+
+
+if __name__ == '__main__':
+    experiments.start(main)
