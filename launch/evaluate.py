@@ -49,7 +49,7 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     name = f'evaluation-seed{seed}.json'
     disk.check_file(path / name)
     run = policies.restore(path)
-    task = _judged(run)
+    task = judged_problem(run)
     with Lanes(task, len(run.learner.members), num_episodes) as lanes:
         judged = finish(rollouts.judge(
             run.learner, run.states, lanes, run.finite, num_episodes, seed, run.target_returns
@@ -58,8 +58,12 @@ def evaluate(path: Path, num_episodes: int, seed: int) -> None:
     _report(run, judged, how, name, {'episodes': num_episodes})
 
 
-def _judged(run: Restored) -> Problem:
-    """The problem that a run's policies face in evaluation, in an environment that can judge."""
+def judged_problem(run: Restored) -> Problem:
+    """The problem that a run's policies face in evaluation, in an environment that can judge.
+
+    Raises:
+        DatasetError: there is none, or it cannot.
+    """
     task = run.problem
     # Kept by an older run, which went on as long as the environment did.
     if task.env_spec is not None and environments.time_limit(task.env_spec) is None:
@@ -106,7 +110,7 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
     # Before the environment is made, with which MuJoCo may come.
     missing = drawing.choose_backend()
     run = policies.restore(path)
-    task = _judged(run)
+    task = judged_problem(run)
     last = len(run.learner.members) - 1
     if member > last:
         raise UserError(f'--member={member}: {path} has members 0 to {last}.')

@@ -41,12 +41,16 @@ def compare(configs: list[ConfigDict], name: str) -> None:
     finished.present([trained(config) for config in configs], path)
 
 
-def start(main: Callable[[], None]) -> None:
-    """Starts an experiment as a program, which takes no arguments."""
+def start(main: Callable[..., None], with_arguments: bool = False) -> None:
+    """Starts an experiment as a program.
+
+    Args:
+        main: takes the list of arguments, if there may be any, else nothing.
+        with_arguments: whether there may be arguments that are no flags.
+    """
 
     def begin(argv: list[str]) -> None:
-        del argv
         cli.use_all_cores()
-        main()
+        main(*([argv[1:]] if with_arguments else []))
 
-    cli.start(begin)
+    cli.start(begin, with_arguments)

@@ -21,10 +21,12 @@ class Wait(NamedTuple):
 Turns = Generator[Wait, None, Result]
 
 
-def finish(turns: Turns[Result]) -> Result:
-    """The result of all turns, one after the other."""
+def finish(
+    turns: Turns[Result], tell: Callable[[float], None] = lambda share: None
+) -> Result:
+    """The result of all turns, one after the other; `tell` hears which share of the work is done."""
     while True:
         try:
-            next(turns)
+            tell(next(turns).share)
         except StopIteration as end:
             return end.value

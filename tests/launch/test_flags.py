@@ -16,7 +16,9 @@ PROGRAMS = sorted(
     for folder in ('launch', 'launch/experiments')
     for file in (ROOT / folder).glob('[!_]*.py') if file.stem != 'cli'
 )  # fmt: skip
-WITH_ARGUMENTS = {'launch.behaviour_policies', 'launch.compare', 'launch.ope'}
+WITH_ARGUMENTS = {
+    'launch.behaviour_policies', 'launch.compare', 'launch.experiments.tuning_budget', 'launch.ope',
+}  # fmt: skip
 # What comes first, so that the flag is what is wrong.
 NEEDED = {'launch.export': ['--run_dir=none'], 'launch.ope': ['none']}
 BAD = {
