@@ -45,20 +45,23 @@ _OWN = {
     td3_bc: {'sweep.alpha': (1.0, 2.5, 5.0, 10.0)},
     iql: {
         'sweep.expectile': (0.5, 0.7, 0.9),
-        'sweep.inverse_temperature': (1.0, 3.0, 10.0),
+        'sweep.inverse_temperature': (3.0, 10.0),
     },
     rebrac: {
         'sweep.actor_penalty': (0.01, 0.05, 0.1),
-        'sweep.critic_penalty': (0.01, 0.1, 0.5),
+        'sweep.critic_penalty': (0.01, 0.5),
         'network.hidden_sizes': (64, 64, 64),
+        # Those of batches of 256, not of 1,024.
+        'hparams.actor_learning_rate': 3e-4,
+        'hparams.critic_learning_rate': 3e-4,
     },
-    bc: {'sweep.learning_rate': (1e-4, 3e-4, 1e-3)},
+    bc: {'sweep.learning_rate': (1e-4, 3e-4, 1e-3, 3e-3)},
 }
 _FIGURE = 'tuning-budget.png'
 # Of a policy, to know what it earns; training evaluates with seed 0.
 _EPISODES, _SEED = 100, 1
-# The protocol's: policies of a trial, trials, episodes of a trial.
-_POLICIES, _TRIALS, _PULLS = 20, 1_000, 200
+# The protocol's: policies of a trial, as many for all algorithms; trials; episodes of a trial.
+_POLICIES, _TRIALS, _PULLS = 8, 1_000, 200
 _RESAMPLES = 1_000
 _SHOWN = (1, 5, 20, 100)
 _KEPT = f'episodes-seed{_SEED}.json'

@@ -237,6 +237,6 @@ def test_sweeps_are_on_one_footing():
         train.validate(config)
         assert config.num_updates == 2 * config.eval_interval and config.seed == 0
     assert [config.algorithm for config in found] == ['td3_bc', 'iql', 'rebrac', 'bc']
-    assert [len(members_of(config)) for config in found] == [8, 18, 18, 6]
+    assert [len(members_of(config)) for config in found] == [8, 12, 12, 8]
     for key in ('dataset', 'num_updates', 'batch_size', 'final_eval_episodes', 'num_seeds'):
         assert len({config[key] for config in found}) == 1

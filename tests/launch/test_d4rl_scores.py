@@ -1,0 +1,166 @@
+"""Tests of launch/experiments/d4rl_scores.py, lean_protocol.py and full_size.py."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from launch import experiments, train
+from launch.configs import base, bc, cql, iql, rebrac
+from launch.experiments import d4rl_scores, full_size, lean_protocol
+from launch.report import summary
+from launch.run import directory, metrics
+from launch.run.members import Member
+from tests.launch.helpers import members_of
+
+SCORES = np.array([[10.0, 20.0], [30.0, 20.0], [50.0, 40.0], [60.0, 80.0]])
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Of a config, the directory of a run that earned SCORES, the more the better `factor` is."""
+    made = iter(range(1_000))
+
+    def finish(config, factor=1.0):
+        path = tmp_path / f'run{next(made)}'
+        path.mkdir()
+        (path / 'config.json').write_text(config.to_json_best_effort())
+        rows = []
+        for step, scores in zip((100, 200, 300, 400), factor * SCORES):
+            for index, score in enumerate(scores):
+                member, rate = Member({}, config.seed + index), {'updates_per_second': step / 10}
+                rows.append(metrics.row('training', index, member, step, rate))
+                judged = {'score': score, 'claimed_value': 2_000.0, 'discounted_return': 200.0}
+                rows.append(metrics.row('evaluation', index, member, step, judged))
+        (path / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
+        setting = {'setting': {}, 'label': '', 'diverged_seeds': []}
+        setting['score'] = summary.interval(factor * SCORES[-1])
+        (path / 'summary.json').write_text(json.dumps({
+            'dataset': config.dataset, 'updates': 400, 'reference_returns': {}, 'reference_lines': {},
+            'settings': [setting],
+        }))  # fmt: skip
+        return path
+
+    return finish
+
+
+def test_every_algorithm_is_lean_on_nine_datasets():
+    found = d4rl_scores.configs()
+    cells = {(directory.title(config), config.dataset) for config in found}
+    assert len(cells) == len(found) == 9 * len(d4rl_scores.ALGORITHMS)
+    for config in found:
+        train.validate(config)
+        assert len(members_of(config)) == 4 and config.seed == 0
+        assert config.final_eval_episodes == base.LEAN['final_eval_episodes']
+
+
+def test_a_dataset_s_own_values_stay_in_lean_sizes():
+    for dataset in d4rl_scores.DATASETS:
+        lean, full = d4rl_scores.config_for(rebrac, dataset), rebrac.get_config(dataset)
+        for key in ('actor_penalty', 'critic_penalty', 'gamma'):
+            assert lean.hparams[key] == full.hparams[key]
+        assert lean.dataset == full.dataset
+        assert (lean.network.hidden_sizes, lean.batch_size) == ((64, 64, 64), 64)
+    assert d4rl_scores.config_for(iql, 'walker2d-medium').normalize_rewards
+    assert bc.get_config('mujoco').network.hidden_sizes == (256, 256)
+
+
+@pytest.mark.parametrize('dataset', ['hopper-medium', 'walker2d-medium-expert'])
+def test_a_score_stands_beside_the_published_one(finished, dataset):
+    published = {'hopper-medium': (67.53, 55.48), 'walker2d-medium-expert': (111.72, 108.70)}[dataset]
+    configs = [
+        d4rl_scores.config_for(iql, dataset),
+        d4rl_scores.config_for(bc, dataset, {'top_fraction': 0.1}),
+    ]
+    results = [d4rl_scores.result_of(config, finished(config)) for config in configs]
+    for result, name, theirs in zip(results, ('IQL', '10 % BC'), published):
+        assert (result.dataset, result.name, result.published) == (dataset, name, theirs)
+        assert (result.updates, result.score['mean']) == (400, 70.0)
+        # Of four evaluations the last, as a third is less than two.
+        assert result.late['mean'] == 70.0
+        # 100 updates at each of 10, 20, 30 and 40 a second.
+        assert result.seconds == pytest.approx(100 * (1 / 10 + 1 / 20 + 1 / 30 + 1 / 40))
+
+
+def test_published_scores_are_of_every_dataset():
+    found = d4rl_scores.published()
+    assert set(found) == set(d4rl_scores.DATASETS)
+    assert not {name for row in found.values() for name, score in row.items() if not score}
+
+
+def test_what_a_dataset_holds(monkeypatch):
+    returns, lengths = np.array([10.0, 100, 50, 0]), np.array([40, 5, 15, 40])
+
+    class Held:
+        episode_returns, episode_lengths = returns, lengths
+
+        class problem:
+            scores = (0.0, 200.0)
+
+    monkeypatch.setattr(d4rl_scores.loading, 'load', lambda dataset: Held)
+    # A tenth of the steps, 10, are all of the best episode and a part of the second.
+    assert d4rl_scores.held_in('hopper-medium') == (20.0, 37.5, 50.0)
+
+
+def test_tables_figure_and_curves(finished, tmp_path, monkeypatch, capsys):
+    factors = {'iql': 2.0, 'sac': 0.01, 'td3': 0.01}
+    monkeypatch.setattr(
+        experiments, 'trained', lambda config: finished(config, factors.get(config.algorithm, 1.0))
+    )
+    monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
+    monkeypatch.setattr(d4rl_scores, 'held_in', lambda dataset: d4rl_scores.Held(40.0, 60.0, 100.0))
+    d4rl_scores.main()
+    printed = capsys.readouterr().out
+    assert '| hopper-medium | IQL | 140.0 | [120.0, 160.0] | 140.0 | 67.5 |' in printed
+    line = '| walker2d-medium | 40.0 | 60.0 | 100.0 | 70.0 | IQL 140.0 | 3.5 | 1.40 | 0.7 | 0.7 |'
+    assert line in printed
+    assert '| SAC | 400 | 9 |' in printed
+    with (tmp_path / 'd4rl-scores.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(d4rl_scores.configs()) * SCORES.size
+    assert rows[0] == {
+        'dataset': 'local/hopper/medium-v0', 'algorithm': 'BC', 'seed': '0', 'updates': '100',
+        'score': '10.00',
+    }  # fmt: skip
+    assert (tmp_path / 'd4rl-scores.png').stat().st_size > 10_000
+    full_size.main()
+    printed = capsys.readouterr().out
+    assert printed.count('\n') == 2 + 9
+    # Two seeds in as many seconds as two, which four are said to be for the lean ones.
+    assert '| hopper-medium-expert | IQL | 140.0 [120.0, 160.0] | 140.0 |' in printed
+
+
+def test_full_size_is_the_papers_on_the_same_data():
+    for full, lean in full_size.configs():
+        train.validate(full)
+        assert full.dataset == lean.dataset
+        assert (full.num_updates, full.batch_size) == (1_000_000, 256)
+        assert full.network.hidden_sizes == (256, 256)
+        assert full.final_eval_episodes == lean.final_eval_episodes
+
+
+def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, 'trained', finished)
+    monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
+    seeds = {member.seed for config in d4rl_scores.configs() for member in members_of(config)}
+    for variant in lean_protocol.VARIANTS:
+        for dataset in variant.datasets:
+            config = lean_protocol.config_for(variant, dataset)
+            train.validate(config)
+            assert not seeds & {member.seed for member in members_of(config)}
+    lean_protocol.main()
+    printed = capsys.readouterr().out
+    cells = '| 400 | hopper-medium | 60, 80 | 60, 80 | 2,000 (200), 2,000 (200) |'
+    assert f'| TD3+BC | (64, 64), 64 {cells}' in printed
+    assert (tmp_path / 'lean-protocol.png').stat().st_size > 10_000
+
+
+def test_a_domain_s_lean_values_are_above_its_own():
+    own = {'mujoco': {'batch_size': 1024, 'hparams.x': 1.0}, 'hopper-medium': {'hparams.x': 2.0}}
+    found = base.lean(own, {'hparams.y': 3.0})
+    assert found == {
+        'lean': {'hparams.x': 1.0, 'hparams.y': 3.0},
+        'lean-hopper-medium': {'hparams.x': 2.0, 'hparams.y': 3.0},
+    }
+    assert cql.get_config('lean').batch_size == 64
