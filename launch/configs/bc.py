@@ -14,7 +14,7 @@ DOMAINS = {
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
 }
-DOMAINS |= base.lean(DOMAINS, {'num_updates': 100_000, 'eval_interval': 20_000})
+DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
