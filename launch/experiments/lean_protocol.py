@@ -13,14 +13,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from launch import experiments
-from launch.configs import bc, iql, rebrac, td3_bc
+from launch.configs import bc, cql, decision_transformer, iql, rebrac, td3_bc
 from launch.report import figures, tables
 from launch.run import directory, metrics
 
-DATASETS = ('hopper-medium-expert', 'hopper-medium-replay', 'hopper-medium')
+_EXPERT, _REPLAY, _MEDIUM = 'hopper-medium-expert', 'hopper-medium-replay', 'hopper-medium'
+_HOPPER = _EXPERT, _REPLAY, _MEDIUM
+_CHEETAH = 'halfcheetah-medium-expert'
+DATASETS = *_HOPPER, _CHEETAH
 _FIRST_SEED, _SEEDS = 100, 2
-_SMALL_STEPS = {'hparams.actor_learning_rate': 3e-4, 'hparams.critic_learning_rate': 3e-4}
-_SMALLER_STEPS = {'hparams.actor_learning_rate': 1e-4, 'hparams.critic_learning_rate': 1e-4}
 
 
 class Variant(NamedTuple):
@@ -30,37 +31,60 @@ class Variant(NamedTuple):
         module: of launch/configs.
         hidden_sizes: of all its networks; () for a transformer.
         batch_size, updates: of each seed.
-        otherwise: what else is set.
         datasets: of DATASETS, where.
-        said: of `otherwise`, for tables.
+        said: what else is set, in words.
+        otherwise: what that is.
     """
 
     module: ModuleType
     hidden_sizes: tuple[int, ...]
     batch_size: int
     updates: int
-    otherwise: dict[str, Any]
-    datasets: tuple[str, ...] = DATASETS
+    datasets: tuple[str, ...] = _HOPPER
     said: str = ''
+    otherwise: dict[str, Any] = {}
 
     @property
     def label(self) -> str:
         """The sizes, as tables and figures have them."""
-        sizes = ', '.join(map(str, self.hidden_sizes))
-        return ', '.join(filter(None, (f'({sizes})' if sizes else '', f'{self.batch_size}', self.said)))
+        return ' '.join(filter(None, (
+            ' x '.join(map(str, self.hidden_sizes)), f'batch {self.batch_size}', self.said
+        )))  # fmt: skip
 
 
-_EXPERT = DATASETS[:1]
+def _steps(size: float) -> dict[str, float]:
+    return {'hparams.actor_learning_rate': size, 'hparams.critic_learning_rate': size}
+
+
+def _transformer(context: int) -> dict[str, Any]:
+    return {
+        'network.context': context, 'network.embedding_size': 64, 'network.num_layers': 2,
+        'network.dropout_rate': 0.0, 'hparams.warmup_updates': 500.0, 'hparams.learning_rate': 1e-3,
+        'target_returns': (3600.0,),
+    }  # fmt: skip
+
+
+_FEW_SAMPLES = {
+    'network.num_sampled_actions': 4, 'hparams.bc_warm_start_updates': 1_000.0,
+    'hparams.actor_learning_rate': 3e-4,
+}  # fmt: skip
 VARIANTS = (
-    Variant(td3_bc, (64, 64), 64, 300_000, {}),
-    Variant(td3_bc, (64, 64), 256, 300_000, {}, _EXPERT),
-    Variant(td3_bc, (128, 128), 64, 300_000, {}, _EXPERT),
-    Variant(td3_bc, (128, 128), 64, 300_000, _SMALLER_STEPS, _EXPERT, 'steps of 1e-4'),
-    Variant(rebrac, (64, 64, 64), 64, 300_000, _SMALL_STEPS),
-    Variant(iql, (64, 64), 64, 300_000, {}),
-    Variant(iql, (64, 64), 256, 200_000, {}, DATASETS[:2]),
-    Variant(iql, (128, 128), 64, 300_000, {}, DATASETS[:2]),
-    Variant(bc, (64, 64), 64, 100_000, {}),
+    Variant(bc, (64, 64), 64, 100_000),
+    Variant(td3_bc, (64, 64), 64, 300_000),
+    Variant(td3_bc, (64, 64), 256, 300_000, (_EXPERT,)),
+    Variant(td3_bc, (64, 64), 256, 180_000, (_MEDIUM,)),
+    Variant(td3_bc, (64, 64), 256, 120_000, (_CHEETAH,)),
+    Variant(td3_bc, (64, 64), 64, 300_000, (_MEDIUM,), 'steps 1e-4', _steps(1e-4)),
+    Variant(td3_bc, (128, 128), 64, 300_000, (_EXPERT,)),
+    Variant(td3_bc, (128, 128), 64, 120_000, (_CHEETAH,)),
+    Variant(td3_bc, (128, 128), 64, 300_000, (_EXPERT,), 'steps 1e-4', _steps(1e-4)),
+    Variant(rebrac, (64, 64, 64), 64, 300_000, (_EXPERT, _REPLAY), '', _steps(3e-4)),
+    Variant(iql, (64, 64), 64, 300_000),
+    Variant(iql, (64, 64), 256, 200_000, (_EXPERT, _REPLAY)),
+    Variant(iql, (128, 128), 64, 300_000, (_EXPERT, _REPLAY)),
+    Variant(cql, (64, 64), 64, 100_000, (_EXPERT, _REPLAY), '4 samples', _FEW_SAMPLES),
+    Variant(decision_transformer, (), 32, 10_000, (_EXPERT, _REPLAY), 'context 5', _transformer(5)),
+    Variant(decision_transformer, (), 16, 10_000, (_REPLAY,), 'context 20', _transformer(20)),
 )
 
 
@@ -124,7 +148,9 @@ def draw(runs: dict[tuple[str, str, str], Path], path: Path) -> None:
     """Curves: a row of panels for each algorithm, a column for each dataset."""
     names = list(dict.fromkeys(name for _, name, _ in runs))
     labels = list(dict.fromkeys(label for label, _, _ in runs))
-    figure, axes = figures.panels(10, 2.2 * len(names), len(names), 3, sharex=True, sharey=True)
+    figure, axes = figures.panels(
+        12, 2.2 * len(names), len(names), len(DATASETS), sharex='row', sharey=True
+    )
     for (label, name, dataset), run in runs.items():
         panel = axes[names.index(name), DATASETS.index(dataset)]
         steps, scores = metrics.curve(run)
