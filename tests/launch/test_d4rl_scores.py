@@ -1,4 +1,4 @@
-"""Tests of launch/experiments/d4rl_scores.py, lean_protocol.py and full_size.py."""
+"""Tests of launch/experiments/d4rl_scores.py and lean_protocol.py."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from launch import experiments, train
 from launch.configs import base, bc, cql, iql, rebrac
-from launch.experiments import d4rl_scores, full_size, lean_protocol
+from launch.experiments import d4rl_scores, lean_protocol
 from launch.report import summary
 from launch.run import directory, metrics
 from launch.run.members import Member
@@ -124,20 +124,6 @@ def test_tables_figure_and_curves(finished, tmp_path, monkeypatch, capsys):
         'score': '10.00',
     }  # fmt: skip
     assert (tmp_path / 'd4rl-scores.png').stat().st_size > 10_000
-    full_size.main()
-    printed = capsys.readouterr().out
-    assert printed.count('\n') == 2 + 9
-    # Two seeds in as many seconds as two, which four are said to be for the lean ones.
-    assert '| hopper-medium-expert | IQL | 140.0 [120.0, 160.0] | 140.0 |' in printed
-
-
-def test_full_size_is_the_papers_on_the_same_data():
-    for full, lean in full_size.configs():
-        train.validate(full)
-        assert full.dataset == lean.dataset
-        assert (full.num_updates, full.batch_size) == (1_000_000, 256)
-        assert full.network.hidden_sizes == (256, 256)
-        assert full.final_eval_episodes == lean.final_eval_episodes
 
 
 def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, capsys):
