@@ -41,19 +41,10 @@ DOMAINS = {
         'hparams.actor_learning_rate': 3e-4,
     },
 }
-# A warm start and step sizes to match fewer updates.
-DOMAINS |= base.lean(DOMAINS, {
-    'num_updates': 100_000,
-    'eval_interval': 20_000,
-    'network.hidden_sizes': (64, 64),
-    'network.num_sampled_actions': 4,
-    'hparams.bc_warm_start_updates': 1_000.0,
-    'hparams.actor_learning_rate': 3e-4,
-})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """CQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
+    """CQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'cql',
         hparams={

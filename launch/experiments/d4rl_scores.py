@@ -1,4 +1,4 @@
-"""Nine locomotion datasets in D4RL's compositions: every algorithm's score beside the published one.
+"""Nine locomotion datasets in D4RL's compositions: scores beside the published ones.
 
     python -m launch.experiments.d4rl_scores
 
@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from data import disk, loading
 from data.reference_scores import normalized_score
 from launch import experiments
-from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
+from launch.configs import bc, decision_transformer, iql, rebrac, sac, td3, td3_bc
 from launch.report import figures, summary, tables
 from launch.run import directory, metrics
 
@@ -30,10 +30,10 @@ DATASETS = tuple(
     for kind in ('medium', 'medium-replay', 'medium-expert')
 )
 _BEST = {'top_fraction': 0.1}
-# In the order in which they are trained, and what is set otherwise.
+# In the order of tables, and what is set otherwise.
 ALGORITHMS = (
-    (bc, {}), (bc, _BEST), (iql, {}), (td3_bc, {}), (rebrac, {}), (decision_transformer, {}), (cql, {}),
-    (sac, {}), (td3, {}),
+    (bc, {}), (bc, _BEST), (td3_bc, {}), (rebrac, {}), (iql, {}), (decision_transformer, {}), (sac, {}),
+    (td3, {}),
 )  # fmt: skip
 # Without anything against extrapolation.
 NAIVE = ('SAC', 'TD3')

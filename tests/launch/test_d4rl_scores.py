@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from launch import experiments, train
-from launch.configs import base, bc, cql, iql, rebrac
+from launch.configs import base, bc, iql, rebrac
 from launch.experiments import d4rl_scores, lean_protocol
 from launch.report import summary
 from launch.run import directory, metrics
@@ -149,4 +149,4 @@ def test_a_domain_s_lean_values_are_above_its_own():
         'lean': {'hparams.x': 1.0, 'hparams.y': 3.0},
         'lean-hopper-medium': {'hparams.x': 2.0, 'hparams.y': 3.0},
     }
-    assert cql.get_config('lean').batch_size == 64
+    assert iql.get_config('lean').batch_size == 64
