@@ -138,7 +138,7 @@ def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, 
     lean_protocol.main()
     printed = capsys.readouterr().out
     cells = '| 400 | hopper-medium | 60, 80 | 60, 80 | 2,000 (200), 2,000 (200) |'
-    assert f'| TD3+BC | (64, 64), 64 {cells}' in printed
+    assert f'| TD3+BC | 64 x 64 batch 64 {cells}' in printed
     assert (tmp_path / 'lean-protocol.png').stat().st_size > 10_000
 
 
