@@ -10,6 +10,7 @@ makes of it.
 
 import csv
 import io
+import math
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ class Result(NamedTuple):
         name: of the algorithm.
         updates: of each seed.
         score: after them, over seeds (summary.interval).
-        late: likewise of the means over the last third of the evaluations.
+        late: likewise, of means over the last third of the evaluations.
         published: None where nothing is.
         seconds: of training all seeds, evaluations left out.
     """
@@ -118,11 +119,15 @@ def result_of(config: ConfigDict, run: Path) -> Result:
     ended = summary.read(run)
     (setting,) = ended['settings']
     _, scores = metrics.curve(run)
-    late = summary.interval(scores[-(-len(scores) * 2 // 3) :].mean(axis=0))
     return Result(
-        dataset, name, ended['updates'], setting['score'], late,
+        dataset, name, ended['updates'], setting['score'], summary.interval(late(scores)),
         float(theirs) if theirs else None, seconds_of(run),
     )  # fmt: skip
+
+
+def late(scores: np.ndarray) -> np.ndarray:
+    """Means over the last third of the evaluations, (members,), of scores (evaluations, members)."""
+    return scores[len(scores) - math.ceil(len(scores) / 3) :].mean(axis=0)
 
 
 def seconds_of(run: Path) -> float:

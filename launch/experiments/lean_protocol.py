@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from launch import experiments
 from launch.configs import bc, cql, decision_transformer, iql, rebrac, td3_bc
+from launch.experiments import d4rl_scores
 from launch.report import figures, tables
 from launch.run import directory, metrics
 
@@ -124,7 +125,6 @@ def table(runs: dict[tuple[str, str, str], Path]) -> str:
     rows = []
     for (label, name, dataset), run in runs.items():
         steps, scores = metrics.curve(run)
-        late = scores[-(-len(scores) * 2 // 3) :].mean(axis=0)
         last = [
             row['measures'] for row in metrics.read(run)
             if (row['event'], row['step']) == ('evaluation', steps[-1])
@@ -135,7 +135,7 @@ def table(runs: dict[tuple[str, str, str], Path]) -> str:
         ]  # fmt: skip
         rows.append([
             name, label, f'{steps[-1]:,}', dataset, ', '.join(f'{score:.0f}' for score in scores[-1]),
-            ', '.join(f'{score:.0f}' for score in late), ', '.join(claims),
+            ', '.join(f'{score:.0f}' for score in d4rl_scores.late(scores)), ', '.join(claims),
         ])  # fmt: skip
     return tables.markdown(
         ['algorithm', 'networks, batches', 'updates', 'dataset', 'score of each seed',
