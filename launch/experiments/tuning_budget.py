@@ -5,7 +5,7 @@
 
 Every policy of a sweep, a setting with a seed, may be tried online, and one is deployed
 (launch/report/bandit.py): beside what an algorithm earns at its best stands what it takes to find that.
-Without arguments the sweeps of four algorithms on the log of a Hopper's learning; else finished runs on
+Without arguments the sweeps of four algorithms on hopper-medium; else finished runs on
 one dataset, those of one algorithm pooled. What every policy earns in 100 further episodes is kept in
 its run's directory.
 """
@@ -32,11 +32,11 @@ from launch.run.turns import finish
 
 # What all sweeps have, and above it what each has of its own.
 _SHARED = {
-    'dataset': 'local/hopper/medium-replay-v0',
+    'dataset': 'local/hopper/medium-v0',
     'num_seeds': 2,
     'batch_size': 128,
-    'num_updates': 100_000,
-    'eval_interval': 50_000,
+    'num_updates': 60_000,
+    'eval_interval': 30_000,
     'eval_episodes': 5,
     'final_eval_episodes': 5,
     'network.hidden_sizes': (64, 64),
