@@ -156,12 +156,14 @@ def draw(runs: dict[tuple[str, str, str], Path], path: Path) -> None:
         steps, scores = metrics.curve(run)
         color = f'C{labels.index(label)}'
         figures.range_band(panel, steps / 1_000, np.asarray(scores), label, color)
-        panel.set(title=f'{name}, {dataset}')
+        panel.set_title(dataset, fontsize='medium')
         panel.grid(color='0.93')
+    for panel in axes.flat:
+        panel.set_visible(panel.has_data())
     for panel in axes[-1]:
         panel.set_xlabel('thousand updates')
-    for panel in axes[:, 0]:
-        panel.set_ylabel('score')
+    for panel, name in zip(axes[:, 0], names):
+        panel.set_ylabel(f'{name}\nscore')
     figures.legend(figure, 4)
     figures.save(figure, path)
 
