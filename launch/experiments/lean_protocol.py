@@ -80,6 +80,10 @@ VARIANTS = (
     Variant(td3_bc, (128, 128), 64, 120_000, (_CHEETAH,)),
     Variant(td3_bc, (128, 128), 64, 300_000, (_EXPERT,), 'steps 1e-4', _steps(1e-4)),
     Variant(rebrac, (64, 64, 64), 64, 300_000, (_EXPERT, _REPLAY), '', _steps(3e-4)),
+    Variant(
+        rebrac, (64, 64, 64), 64, 120_000, (_CHEETAH,), 'actor penalty 0.1',
+        _steps(3e-4) | {'hparams.actor_penalty': 0.1},
+    ),
     Variant(iql, (64, 64), 64, 300_000),
     Variant(iql, (64, 64), 256, 200_000, (_EXPERT, _REPLAY)),
     Variant(iql, (128, 128), 64, 300_000, (_EXPERT, _REPLAY)),
