@@ -73,5 +73,4 @@ def test_the_reading_order_is_short():
 @PAGES
 def test_every_experiment_is_there(page):
     shown = set(re.findall(r'launch\.experiments\.(\w+)', page.read_text()))
-    # Runs that others use.
-    assert shown == names(ROOT / 'launch' / 'experiments') - {'hopper_runs'}
+    assert shown == names(ROOT / 'launch' / 'experiments')

@@ -2,12 +2,13 @@
 
     python -m launch.experiments.fqe_on_hopper
 
-Sixteen policies of IQL and CQL (hopper_runs.py), half of them trained on hopper-medium and half on
+Sixteen policies of IQL and CQL, half of them trained on hopper-medium and half on
 medium-replay, are judged from hopper-medium, without the environment, then in the environment:
 discounted returns, 20 episodes each.
 """
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import scipy.stats
@@ -17,7 +18,6 @@ from launch import experiments, ope
 from launch.configs import cql, iql
 from launch.configs import ope as ope_config
 from launch.estimate.estimators import Judged
-from launch.experiments import hopper_runs
 from launch.report import figures, tables
 from launch.run import policies, rollouts
 from launch.run.lanes import Lanes
@@ -30,10 +30,23 @@ _EPISODES = 20
 def configs() -> list[ConfigDict]:
     """Whose policies are judged."""
     return [
-        hopper_runs.config_for(module, dataset)
+        config_for(module, dataset)
         for dataset in ('medium', 'medium-replay')
         for module in (iql, cql)
     ]
+
+
+def config_for(module: ModuleType, dataset: str) -> ConfigDict:
+    """A method on one of Hopper's datasets, such as 'medium-replay', at the size of two cores."""
+    config = module.get_config('mujoco')
+    config.dataset, config.num_seeds = f'local/hopper/{dataset}-v0', 4
+    config.batch_size, config.network.hidden_sizes = 128, (128, 128)
+    config.num_updates, config.log_interval, config.eval_interval = 50_000, 1_000, 10_000
+    config.eval_episodes, config.final_eval_episodes = 5, 20
+    if module is cql:
+        config.num_updates, config.hparams.bc_warm_start_updates = 12_000, 1_000.0
+        config.hparams.actor_learning_rate = 3e-4
+    return config
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     python -m launch.experiments.offline_to_online
 
-From hopper-medium: IQL's policies (hopper_runs.py) and Cal-QL's go on with their dataset in half of each
-batch, RLPD has it in half of each from its first step on, and SAC learns from nothing: in as many steps
-of the environment, four seeds each. RLPD makes two updates a step, its authors twenty.
+From hopper-medium: IQL's policies (those of fqe_on_hopper.py) and Cal-QL's go on with their dataset in
+half of each batch, RLPD has it in half of each from its first step on, and SAC learns from nothing: in
+as many steps of the environment, four seeds each. RLPD makes two updates a step, its authors twenty.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from launch import experiments
 from launch.configs import cal_ql, iql, online
-from launch.experiments import hopper_runs
+from launch.experiments import fqe_on_hopper
 from launch.report import figures, tables
 from launch.run import metrics
 
@@ -46,7 +46,7 @@ class Stages(NamedTuple):
 
 def offline_config(module) -> ConfigDict:
     """How a method learns from the dataset."""
-    config = hopper_runs.config_for(module, _DATASET)
+    config = fqe_on_hopper.config_for(module, _DATASET)
     if module is cal_ql:
         # Fewer samples than the ten of the authors, and a step size to match few updates.
         config.network.actor_hidden_sizes, config.network.num_sampled_actions = (128, 128), 4

@@ -2,19 +2,19 @@
 
     python -m launch.experiments.return_conditioning
 
-Asks the policies of hopper-medium-replay (hopper_runs.py) for returns from the lowest in the dataset to
-half the range of its returns beyond the best.
+Asks policies learned from hopper-medium-replay for returns from the lowest in the dataset to half the
+range of its returns beyond the best.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from data import loading
 from launch import experiments
 from launch.configs import decision_transformer
-from launch.experiments import hopper_runs
 from launch.report import figures, tables
 from launch.report.summary import interval
 from launch.run import policies, rollouts
@@ -25,10 +25,21 @@ _TARGETS = 13
 _EPISODES = 5
 
 
+def trained_config() -> ConfigDict:
+    """How the policies learn, at the size of two cores."""
+    config = decision_transformer.get_config('mujoco')
+    config.dataset, config.num_seeds = 'local/hopper/medium-replay-v0', 4
+    config.batch_size, config.network.num_layers = 32, 3
+    config.hparams.warmup_updates, config.hparams.learning_rate = 250.0, 5e-4
+    config.num_updates = config.eval_interval = 2_500
+    config.log_interval, config.final_eval_episodes = 250, 10
+    return config
+
+
 def main() -> None:
     """Trains, evaluates, prints the table as Markdown and draws the figure."""
     path = experiments.figure('return-conditioning.png')
-    config = hopper_runs.config_for(decision_transformer, 'medium-replay')
+    config = trained_config()
     run = experiments.trained(config)
     logged = loading.load(config.dataset).episode_returns
     achieved = achieve(run, grid(logged), _EPISODES)

@@ -5,9 +5,9 @@
 
 Every policy of a sweep, a setting with a seed, may be tried online, and one is deployed
 (launch/report/bandit.py): beside what an algorithm earns at its best stands what it takes to find that.
-Without arguments the sweeps of four algorithms on hopper-medium; else finished runs on
-one dataset, those of one algorithm pooled. What every policy earns in 100 further episodes is kept in
-its run's directory.
+Without arguments the sweeps of four algorithms on hopper-medium; else finished runs on one dataset,
+those of one algorithm pooled. What every policy earns in 100 further episodes is kept in its run's
+directory.
 """
 
 from pathlib import Path
