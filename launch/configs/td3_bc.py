@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from launch.configs import base
 
 DOMAINS = base.CONTINUOUS | {'antmaze': {'standardize_observations': False, 'reward_shift': -1.0}}
-# Of (64, 64), (128, 128) and batches of 64, 256 none did better on Hopper than the smallest.
+# Of (64, 64), (128, 128) and batches of 64, 256 none was seen to do better on Hopper than the smallest.
 DOMAINS |= base.lean(DOMAINS, {'network.hidden_sizes': (64, 64)})
 
 
