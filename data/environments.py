@@ -41,7 +41,7 @@ def registered(env_id: str) -> EnvSpec:
     Raises:
         DatasetError: it knows nothing.
     """
-    for package in ('gymnasium_robotics', 'icu_sepsis'):
+    for package in ('gymnasium_robotics', 'icu_sepsis', 'ogbench'):
         if env_id not in gym.registry:
             with contextlib.suppress(ImportError):
                 gym.register_envs(_import_quietly(package))
