@@ -4,7 +4,7 @@ The compositions are those of D4RL (https://arxiv.org/abs/2004.07219, section 5.
 sizes as in the released v2 files), on gymnasium's v5 environments:
 
     random          uniformly random actions (D4RL: a freshly initialised policy)
-    medium          a SAC policy stopped early, when it scored between 40 and 60
+    medium          a SAC policy stopped early, when it scored about what D4RL's did
     expert          a SAC policy at the end of its training
     medium-replay   policies from the start of that training to the medium one, in their order
     medium-expert   the medium set and after it one of the expert, in equal parts
