@@ -2,10 +2,10 @@
 
     python -m launch.experiments.d4rl_scores
 
-Four seeds at the sizes of the configs' domain `lean`. The published scores (published_scores.csv) are
-CORL's: the last of a million updates, 4 seeds, with networks of 256 and batches of 256, on D4RL's own
-data, in older versions of the environments. Also what the datasets hold, and what the best algorithm
-makes of it.
+Four seeds at the sizes of the configs' domain `lean`. Two tables of published scores stand beside them
+(published_scores.csv): CORL's, of 4 seeds, and that of ReBRAC's authors, of ten seeds that they tuned
+nothing on; both of the last of a million updates, with networks of 256, on D4RL's own data, in older
+versions of the environments. Also what the datasets hold, and what the best algorithm makes of it.
 """
 
 import csv
@@ -39,6 +39,9 @@ ALGORITHMS = (
 # Without anything against extrapolation.
 NAIVE = ('SAC', 'TD3')
 PUBLISHED = Path(__file__).with_name('published_scores.csv')
+SOURCES = ('CORL', 'unseen seeds')
+# Points of score that a comparison with what is published leaves.
+NEAR = 10
 _CURVES = 'd4rl-scores.csv'
 
 
@@ -51,7 +54,7 @@ class Result(NamedTuple):
         updates: of each seed.
         score: after them, over seeds (summary.interval).
         late: likewise, of means over the last third of the evaluations.
-        published: None where nothing is.
+        published: by the name of the source, where it has something.
         seconds: of training all seeds, evaluations left out.
     """
 
@@ -60,7 +63,7 @@ class Result(NamedTuple):
     updates: int
     score: dict[str, Any]
     late: dict[str, Any]
-    published: float | None
+    published: dict[str, float]
     seconds: float
 
 
@@ -100,28 +103,33 @@ def main() -> None:
     write_curves(runs, experiments.RESULTS / _CURVES)
     results = [result_of(config, run) for config, run in runs]
     held = {dataset: held_in(dataset) for dataset in DATASETS}
-    print(scores_table(results), data_table(results, held), costs_table(results), sep='\n\n')
+    found = (
+        scores_table(results), nearness_table(results), data_table(results, held), costs_table(results),
+    )  # fmt: skip
+    print(*found, sep='\n\n')
     draw(results, held, path)
     print(f'\nFigure: {path}\nCurves: {experiments.RESULTS / _CURVES}')
 
 
-def published() -> dict[str, dict[str, str]]:
-    """CORL's scores by dataset, such as 'hopper-medium', and the name of the algorithm."""
+def published(dataset: str, name: str) -> dict[str, float]:
+    """An algorithm's scores on a dataset, such as 'hopper-medium', by their source."""
     lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith('#')]
-    return {row['dataset']: row for row in csv.DictReader(lines)}
+    return {
+        row['source']: float(row[name])
+        for row in csv.DictReader(lines) if row['dataset'] == dataset and row.get(name)
+    }  # fmt: skip
 
 
 def result_of(config: ConfigDict, run: Path) -> Result:
     """The scores of a config's finished run beside what was published for its dataset."""
     _, body, kind = config.dataset.removesuffix('-v0').split('/')
     dataset, name = f'{body}-{kind}', directory.title(config)
-    theirs = published().get(dataset, {}).get(name)
     ended = summary.read(run)
     (setting,) = ended['settings']
     _, scores = metrics.curve(run)
     return Result(
         dataset, name, ended['updates'], setting['score'], summary.interval(late(scores)),
-        float(theirs) if theirs else None, seconds_of(run),
+        published(dataset, name), seconds_of(run),
     )  # fmt: skip
 
 
@@ -167,11 +175,26 @@ def write_curves(runs: list[tuple[ConfigDict, Path]], path: Path) -> None:
 def scores_table(results: list[Result]) -> str:
     """A row for each result, in Markdown."""
     return tables.markdown(
-        ['dataset', 'algorithm', 'score', '95 % interval', 'late mean', 'published'],
+        ['dataset', 'algorithm', 'score', '95 % interval', 'late mean', *SOURCES],
         [[each.dataset, each.name, *tables.interval_cells(each.score, '.1f'),
-          f'{each.late["mean"]:.1f}', '' if each.published is None else f'{each.published:.1f}']
+          f'{each.late["mean"]:.1f}',
+          *(f'{each.published[source]:.1f}' if source in each.published else '' for source in SOURCES)]
          for each in sorted(results, key=lambda each: DATASETS.index(each.dataset))],
     )  # fmt: skip
+
+
+def nearness_table(results: list[Result]) -> str:
+    """A row for each algorithm, in Markdown: sets on which it is near what is published, or above it."""
+    rows = []
+    for name in dict.fromkeys(each.name for each in results if each.published):
+        here = [each for each in results if each.name == name]
+        cells = []
+        for source in SOURCES:
+            theirs = [each for each in here if source in each.published]
+            near = [each for each in theirs if each.score['mean'] >= each.published[source] - NEAR]
+            cells.append(f'{len(near)} of {len(theirs)}' if theirs else '')
+        rows.append([name, *cells])
+    return tables.markdown(['within ten points or above', *SOURCES], rows)
 
 
 def data_table(results: list[Result], held: dict[str, Held]) -> str:
@@ -214,17 +237,18 @@ def draw(results: list[Result], held: dict[str, Held], path: Path) -> None:
         for each in (each for each in results if each.dataset == dataset):
             height = len(names) - 1 - names.index(each.name)
             figures.interval_dot(panel, each.score, height, 'C0', 'four seeds, lean sizes')
-            if each.published is not None:
-                panel.plot(
-                    each.published, height, 'D', color='C3', markerfacecolor='none', markersize=5,
-                    label="published, on D4RL's data",
-                )  # fmt: skip
+            for source, marker in zip(SOURCES, 'Ds'):
+                if source in each.published:
+                    panel.plot(
+                        each.published[source], height, marker, color='C3', markerfacecolor='none',
+                        markersize=5, label=f"published on D4RL's data, {source}",
+                    )  # fmt: skip
         panel.set_yticks(range(len(names)), names[::-1])
         panel.set(title=dataset)
         panel.grid(axis='x', color='0.93')
     for panel in axes[-1]:
         panel.set_xlabel('score')
-    figures.legend(figure, 4)
+    figures.legend(figure, 5)
     figures.save(figure, path)
 
 
