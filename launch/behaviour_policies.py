@@ -4,9 +4,10 @@
 
 For each run of launch.train_online: `medium` is the first policy, with at least 19 before it, that
 scores about as much as the one behind D4RL's set, `medium-replay` 20 policies from the start to that
-one, `expert` the best of those that earned most while they trained. Scores are those of actions drawn
-from the policies, as in the datasets that they collect, in other episodes than those that they were
-chosen by. Writes data/recipes/policies/; the rows of other environments stay.
+one, `expert` the best of those that earned most while they trained, unless the one that ships scores
+more. Scores are those of actions drawn from the policies, as in the datasets that they collect, in other
+episodes than those that they were chosen by. Writes data/recipes/policies/; the rows of other
+environments stay.
 """
 
 import csv
@@ -65,8 +66,9 @@ def _ship(run: Path) -> None:
     trained = {step: policies.read(file)['0'] for step, file in files.items()}
     # Up to random_steps the policy stays what it was.
     different = [step for step in trained if not 0 < step <= config.random_steps]
+    late, earned = different[REPLAY_POLICIES - 1 :], _earned(run)
     medium = _first_medium(
-        config.env_id, {step: trained[step] for step in different[REPLAY_POLICIES - 1 :]}
+        config.env_id, {step: trained[step] for step in late}, {step: earned[step] for step in late}
     )
     different = different[: different.index(medium) + 1]
     chosen = np.unique(np.linspace(0, len(different) - 1, REPLAY_POLICIES).round().astype(int))
@@ -85,32 +87,44 @@ def _ship(run: Path) -> None:
                 config.env_id, composition, step, config.seed, round(mean, 1), round(score, 1),
                 episodes, _command(config),
             ))  # fmt: skip
-    _write(config.env_id, rows, {row.name: trained[row.step] for row in rows})
+    parameters = {row.name: trained[row.step] for row in rows}
+    for there in locomotion.of_composition(config.env_id, 'expert'):
+        if there.score > rows[-1].score:
+            del parameters[rows.pop().name]
+            if there.name in parameters:
+                raise UserError(f'{run} has a {there.name} of its own, as the expert that ships.')
+            rows.append(there)
+            (parameters[there.name],) = locomotion.parameters(config.env_id, 'expert')
+    _write(config.env_id, rows, parameters)
 
 
-def _first_medium(env_id: str, trained: dict) -> int:
+def _first_medium(env_id: str, trained: dict, earned: dict[int, float]) -> int:
     scores = table_scores(gym.spec(env_id))
-    aim = MEDIUM_SCORES[env_id]
+
+    def is_near(value: float) -> bool:
+        return abs(normalized_score(value, scores) - MEDIUM_SCORES[env_id]) <= NEAR
+
     for step in tqdm(trained, desc=f'{env_id}: medium', unit=' policies'):
-        for num_steps in (_STEPS_AT_FIRST, _STEPS):
-            mean, _ = _measure(env_id, trained[step], num_steps)
-            if abs(normalized_score(mean, scores) - aim) > NEAR:
-                break
-        else:
+        if is_near(earned[step]) and is_near(_measure(env_id, trained[step], _STEPS)[0]):
             return step
     raise UserError(
-        f'{env_id}: no policy from number {REPLAY_POLICIES} on scores within {NEAR:.0f} of {aim}.'
+        f'{env_id}: no policy from number {REPLAY_POLICIES} on scores within {NEAR:.0f} of '
+        f'{MEDIUM_SCORES[env_id]}, nor did while it trained.'
     )
 
 
-def _best(run: Path, env_id: str, trained: dict) -> int:
-    earned = {
+def _earned(run: Path) -> dict[int, float]:
+    """Mean returns of the episodes of a training, by the step that each interval ended at; else NaN."""
+    return {
         row['step']: row['measures']['online_return']
         for row in metrics.read(run)
-        if row['event'] == 'training' and row['member'] == 0 and row['step'] in trained
+        if row['event'] == 'training' and row['member'] == 0
     }
-    # An interval in which no episode ended has NaN.
-    candidates = [step for step in earned if np.isfinite(earned[step])]
+
+
+def _best(run: Path, env_id: str, trained: dict) -> int:
+    earned = _earned(run)
+    candidates = [step for step in earned if step in trained and np.isfinite(earned[step])]
     if not candidates:
         raise UserError(f'{run}: no episode ended in it yet.')
     rounds = (
