@@ -22,7 +22,7 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 
 from data import environments, workers
-from data.recipes.recipe import Recording
+from data.recipes.recipe import Recording, part
 from networks.policies import TanhGaussianPolicy
 
 # A constant, so that results are the same on every machine.
@@ -61,25 +61,8 @@ def episodes(
 def _first_steps(collected: Iterator[EpisodeBuffer], num_steps: int) -> Iterator[EpisodeBuffer]:
     while num_steps > 0:
         episode = next(collected)
-        yield episode if len(episode) <= num_steps else _cut(episode, num_steps)
+        yield episode if len(episode) <= num_steps else part(episode, 0, num_steps, terminated=False)
         num_steps -= len(episode)
-
-
-def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
-    """The first steps of an episode, truncated."""
-    infos = episode.infos
-    return EpisodeBuffer(
-        observations=episode.observations[: length + 1],
-        actions=episode.actions[:length],
-        rewards=episode.rewards[:length],
-        terminations=np.zeros(length, bool),
-        truncations=np.arange(length) == length - 1,
-        infos={
-            'log_prob': infos['log_prob'][:length],
-            'qpos': infos['qpos'][: length + 1],
-            'qvel': infos['qvel'][: length + 1],
-        },
-    )
 
 
 def _pool() -> ProcessPoolExecutor:
