@@ -1,10 +1,10 @@
 """One task's rewards for episodes that were collected without one, as OGBench gives them.
 
-A task (of OGBench, Park et al. 2024, https://arxiv.org/abs/2410.20092; with rewards, Park, Li & Levine 2025,
-https://arxiv.org/abs/2502.02538) has parts, such as cubes or buttons. The step from an observation earns
-the number of parts that are solved there, less the number of parts: 0 where all are, and there the task
-ends. What is left of an episode goes on as the next one, so that no transition is lost; a stay at the goal
-becomes episodes of one step each.
+A task (of OGBench, Park et al. 2024, https://arxiv.org/abs/2410.20092; with rewards, Park, Li & Levine
+2025, https://arxiv.org/abs/2502.02538) has parts, such as cubes or buttons. The step from an observation
+earns the number of parts that are solved there, less the number of parts: 0 where all are, and there the
+task ends. What is left of an episode goes on as the next one, so that no transition is lost; a stay at
+the goal becomes episodes of one step each.
 """
 
 import dataclasses
