@@ -25,6 +25,7 @@ from data.types import DatasetError
 
 SEPSIS_ID = 'OfflineRL/ICU-Sepsis-v0'
 CROSSROADS_ID = 'OfflineRL/Crossroads-v0'
+ANT_ID = 'OfflineRL/DirectionalAnt-v0'
 
 _INSTALL = "pip install -e '.[envs]'"
 
@@ -229,3 +230,4 @@ class ICUSepsis(gym.Env):
 
 gym.register(SEPSIS_ID, entry_point='data.environments:ICUSepsis', max_episode_steps=500)
 gym.register(CROSSROADS_ID, entry_point='data.recipes.crossroads:Crossroads', max_episode_steps=25)
+gym.register(ANT_ID, entry_point='data.recipes.directional_ant:DirectionalAnt', max_episode_steps=1000)
