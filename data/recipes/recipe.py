@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
+import jax
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
@@ -124,6 +125,27 @@ def rollout(
         yield recording.episode()
         collected += len(recording) if unit == 'steps' else 1
         observation, info = env.reset()
+
+
+def part(episode: EpisodeBuffer, begin: int, end: int, terminated: bool) -> EpisodeBuffer:
+    """Steps begin, ..., end - 1 of an episode of T, as one that is terminated or truncated there.
+
+    infos with T + 1 entries are of observations, those with T of steps.
+    """
+    steps = len(episode)
+    last = np.arange(begin, end) == end - 1
+
+    def cut(array: np.ndarray) -> np.ndarray:
+        return array[begin : end + 1] if len(array) > steps else array[begin:end]
+
+    return EpisodeBuffer(
+        observations=jax.tree.map(cut, episode.observations),
+        actions=episode.actions[begin:end],
+        rewards=episode.rewards[begin:end],
+        terminations=last & terminated,
+        truncations=last & (not terminated),
+        infos=jax.tree.map(cut, episode.infos),
+    )
 
 
 def _stack(items: list):
