@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import importlib
 import io
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -29,6 +30,9 @@ ANT_ID = 'OfflineRL/DirectionalAnt-v0'
 ANT_MAZE_ID = 'OfflineRL/AntMaze-v0'
 
 _INSTALL = "pip install -e '.[envs]'"
+
+# OGBench makes its space of actions anew, and is told this, whenever it is asked for.
+warnings.filterwarnings('ignore', "\\S+WARN: Box (low|high)'s precision lowered by casting", UserWarning)
 
 
 def _import_quietly(module: str):
@@ -98,6 +102,7 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
     if render_mode is not None:
         kwargs['render_mode'] = render_mode
     try:
+        _import_quietly(spec.entry_point.partition(':')[0])
         env = gym.make(
             spec.id, max_episode_steps=spec.max_episode_steps, disable_env_checker=True, **kwargs
         )

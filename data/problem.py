@@ -79,6 +79,8 @@ class Problem(NamedTuple):
         preprocessing: of observations and rewards.
         delayed_rewards: whether an episode's reward is all paid at its end.
         columns: of the table that the log was ingested from; None if there was none.
+        score_by_success: whether a score is the share of episodes that succeed, as the environment says
+            of its steps (info['success']), in percent; `scores` say nothing then.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Problem(NamedTuple):
     preprocessing: Preprocessing
     delayed_rewards: bool = False
     columns: Columns | None = None
+    score_by_success: bool = False
 
     @property
     def lines(self) -> dict[str, float]:
@@ -241,6 +244,9 @@ def _parsed(name: str, value: Any, owner: str) -> Any:
             return Preprocessing(**{key: np.float32(each) for key, each in value.items()})
         case 'observation_keys':
             return tuple(value)
+        case 'score_by_success':
+            if not isinstance(value, bool):
+                raise ValueError(f'{value} is neither true nor false')
         case 'scores':
             random, expert = value or (None, None)
             return value and (random, expert)

@@ -1,6 +1,6 @@
 """What a recipe is, and how episodes are recorded."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
@@ -8,6 +8,18 @@ import jax
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
+
+
+class Relabelled(NamedTuple):
+    """Episodes that are made from those of another recipe.
+
+    Attributes:
+        dataset_id: of the other one, which is built first, of the same size and with the same seed.
+        relabel: (its episodes) -> those that they become.
+    """
+
+    dataset_id: str
+    relabel: Callable[[Iterable[EpisodeBuffer]], Iterator[EpisodeBuffer]]
 
 
 class Recipe(NamedTuple):
@@ -22,9 +34,10 @@ class Recipe(NamedTuple):
         eval_env_spec: the environment that policies learned from it are judged in.
         algorithm_name: what chose the actions.
         requirements: pip requirements of the environment.
-        references: () -> the metadata that gives a return its meaning: at least ref_min_score and
-            ref_max_score, undiscounted returns in the evaluation environment.
-        episodes: (env, size, seed) -> the episodes, `size` units in all, which the seed determines.
+        references: () -> the metadata that gives a return its meaning: score_by_success, or at least
+            ref_min_score and ref_max_score, undiscounted returns in the evaluation environment.
+        episodes: (env, size, seed) -> the episodes, `size` units in all, which the seed determines; or
+            those of another recipe, relabelled.
     """
 
     dataset_id: str
@@ -36,7 +49,7 @@ class Recipe(NamedTuple):
     algorithm_name: str
     requirements: tuple[str, ...]
     references: Callable[[], Mapping[str, Any]]
-    episodes: Callable[[gym.Env, int, int], Iterator[EpisodeBuffer]]
+    episodes: Callable[[gym.Env, int, int], Iterator[EpisodeBuffer]] | Relabelled
 
 
 def seeds(seed: int) -> tuple[int, np.random.Generator]:

@@ -8,12 +8,54 @@ the goal becomes episodes of one step each.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+import importlib
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
-from data.recipes.recipe import part
+from data import environments
+from data.recipes.recipe import Recipe, Relabelled, part
+
+TASKS = range(1, 6)
+
+
+def recipes(base: Recipe, spec_of: Callable[[str], EnvSpec], name: str) -> tuple[Recipe, ...]:
+    """Recipes of the tasks 1 to 5 of an OGBench environment: base's episodes, with the task's rewards.
+
+    Args:
+        base: collects episodes without a task, with infos `qpos` and, where there are buttons,
+            `button_states`.
+        spec_of: the spec of an environment by its id.
+        name: of the environment, such as cube-single.
+    """
+    return tuple(_recipe(base, spec_of(f'{name}-singletask-task{task}-v0'), task) for task in TASKS)
+
+
+def _recipe(base: Recipe, spec: EnvSpec, task: int) -> Recipe:
+    stem, _, version = base.dataset_id.rpartition('-')
+    return base._replace(
+        dataset_id=f'{stem}-task{task}-{version}',
+        description=f'{base.dataset_id} with the rewards of task {task}, cut where it is solved',
+        eval_env_spec=spec,
+        episodes=Relabelled(base.dataset_id, functools.partial(_relabelled, spec)),
+    )
+
+
+def _relabelled(spec: EnvSpec, episodes: Iterable[EpisodeBuffer]) -> Iterator[EpisodeBuffer]:
+    with environments.make(spec) as env:
+        relabel = importlib.import_module('ogbench.relabel_utils').relabel_dataset
+        for episode in episodes:
+            # OGBench says what a task pays, and where it is solved; the last observation has no step.
+            steps = {
+                name: episode.infos[name][:-1]
+                for name in ('qpos', 'button_states')
+                if name in episode.infos
+            }
+            relabel(spec.id, env, steps)
+            yield from cut_where_solved(episode, steps['rewards'], steps['masks'] == 0)
 
 
 def cut_where_solved(
