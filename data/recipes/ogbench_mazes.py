@@ -10,18 +10,19 @@ goal-conditioned learning, or for the rewards of a task (single_tasks.py).
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
-from data.recipes import ants, journeys, parallel
+from data.recipes import ants, journeys, parallel, single_tasks
 from data.recipes.ants import SPREAD
 from data.recipes.journeys import Plan, World
 from data.recipes.recipe import Recipe
 
+EPISODE_STEPS = 1_000
 # Standard deviation of what is added to the velocity that a point chooses, of length 1.
 POINT_NOISE = 0.5
 # Metres: at which OGBench's environments say that a goal is reached.
@@ -30,13 +31,8 @@ ARRIVAL = {'ant': 0.5, 'point': 1.0}
 _STEPS_WORTH_PROCESSES = 20_000
 
 
-def _spec(body: str, maze: str, **kwargs) -> EnvSpec:
-    return EnvSpec(
-        f'{body}maze-{maze}-v0',
-        entry_point='ogbench.locomaze.maze:make_maze_env',
-        max_episode_steps=1_000,
-        kwargs={'loco_env_type': body, 'maze_env_type': 'maze', 'maze_type': maze} | kwargs,
-    )
+def _spec(env_id: str, **more: Any) -> EnvSpec:
+    return EnvSpec(env_id, entry_point='ogbench.locomaze.maze:make_maze_env', **more)
 
 
 def world(env: gym.Env) -> World:
@@ -54,8 +50,8 @@ def world(env: gym.Env) -> World:
         env.reset(seed=seed, options={'task_info': anywhere})
         qpos, qvel = maze.data.qpos.copy(), maze.data.qvel.copy()
         qpos[:2] = near(rng.integers(len(plan.cells)), rng)
-        # The solver remembers where it was, and that was drawn from numpy's global generator.
-        mujoco.mj_resetData(maze.model, maze.data)
+        # The solver begins from where it was, and that was drawn from numpy's global generator.
+        maze.data.qacc_warmstart[:] = 0
         maze.set_state(qpos, qvel)
         return maze.get_ob()
 
@@ -84,20 +80,33 @@ def _episodes(env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
 
 
 def _recipe(body: str, maze: str) -> Recipe:
+    name = f'{body}maze-{maze}'
     who = {'ant': 'An ant', 'point': 'A point'}[body]
     policy = {'ant': 'a SAC policy that walks in a direction', 'point': 'its direction'}[body]
     return Recipe(
-        dataset_id=f'local/ogbench/{body}maze-{maze}-navigate-v0',
+        dataset_id=f'local/ogbench/{name}-navigate-v0',
         description=f'{who} sent from place to place in the {maze} maze, with action noise',
         size=1_000_000,
         unit='steps',
-        env_spec=_spec(body, maze, terminate_at_goal=False),
-        eval_env_spec=_spec(body, maze),
+        env_spec=_spec(
+            f'{name}-v0', max_episode_steps=EPISODE_STEPS, kwargs={'terminate_at_goal': False}
+        ),
+        eval_env_spec=_spec(f'{name}-v0'),
         algorithm_name=f'shortest way and {policy}, with action noise',
         requirements=('ogbench>=1.2', 'mujoco<3.9'),
-        references=dict,
+        references=lambda: {'score_by_success': True},
         episodes=_episodes,
     )
 
 
-RECIPES = tuple(_recipe(body, maze) for body in ('ant', 'point') for maze in ('medium', 'large'))
+def _with_tasks(body: str, maze: str) -> tuple[Recipe, ...]:
+    navigate = _recipe(body, maze)
+    return navigate, *single_tasks.recipes(navigate, _spec, f'{body}maze-{maze}')
+
+
+RECIPES = tuple(
+    recipe
+    for body in ('ant', 'point')
+    for maze in ('medium', 'large')
+    for recipe in _with_tasks(body, maze)
+)
