@@ -5,8 +5,8 @@ downloaded, so only its id, keyword arguments, time limit and known wrappers (en
 believed: the entry point is the one that the installed package registered under the id, and the two
 must agree.
 
-This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), and the grid of
-recipes/crossroads.py.
+This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), the grid of
+recipes/crossroads.py, and the ant and mazes of recipes/ant_environments.py.
 """
 
 import contextlib
@@ -26,6 +26,8 @@ from data.types import DatasetError
 
 SEPSIS_ID = 'OfflineRL/ICU-Sepsis-v0'
 CROSSROADS_ID = 'OfflineRL/Crossroads-v0'
+ANT_ID = 'OfflineRL/DirectionalAnt-v0'
+ANT_MAZE_ID = 'OfflineRL/AntMaze-v0'
 
 _INSTALL = "pip install -e '.[envs]'"
 
@@ -234,3 +236,9 @@ class ICUSepsis(gym.Env):
 
 gym.register(SEPSIS_ID, entry_point='data.environments:ICUSepsis', max_episode_steps=500)
 gym.register(CROSSROADS_ID, entry_point='data.recipes.crossroads:Crossroads', max_episode_steps=25)
+gym.register(
+    ANT_ID, entry_point='data.recipes.ant_environments:DirectionalAnt', max_episode_steps=1000
+)
+gym.register(
+    ANT_MAZE_ID, entry_point='data.recipes.ant_environments:AntMaze', max_episode_steps=1000
+)

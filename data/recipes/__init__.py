@@ -16,13 +16,24 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import disk, environments
 from data.locking import exclusive
-from data.recipes import crossroads, icu_sepsis, locomotion, ogbench, pointmaze, storage
+from data.recipes import (
+    antmaze,
+    crossroads,
+    icu_sepsis,
+    locomotion,
+    ogbench,
+    ogbench_mazes,
+    pointmaze,
+    storage,
+)  # fmt: skip
 from data.recipes.recipe import Recipe, Relabelled
 from data.types import DatasetError
 
 RECIPES = {
     recipe.dataset_id: recipe
-    for module in (icu_sepsis, pointmaze, crossroads, locomotion, ogbench)
+    for module in (
+        icu_sepsis, pointmaze, crossroads, locomotion, antmaze, ogbench, ogbench_mazes,
+    )  # fmt: skip
     for recipe in module.RECIPES
 }
 

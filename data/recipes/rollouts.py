@@ -56,7 +56,7 @@ def _block(
     envs = _environments(env_id, _LANES)
     sequences = np.random.SeedSequence((*seed, index)).spawn(len(envs))
     lanes = [_Lane(env, sequence) for env, sequence in zip(envs, sequences)]
-    act = _uniform if parameters is None else functools.partial(_act, _module(parameters), parameters)
+    act = _uniform if parameters is None else functools.partial(_act, network(parameters), parameters)
     # Small products are fastest on the CPU, wherever jax would do them.
     with jax.default_device(jax.local_devices(backend='cpu')[0]):
         while any(lane.recording.running for lane in lanes):
@@ -98,7 +98,7 @@ def _environments(env_id: str, number: int) -> list[gym.Env]:
     return [environments.make(spec) for _ in range(number)]
 
 
-def _module(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:
+def network(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:
     """The network that parameters belong to, whose sizes they tell."""
     layers = parameters['params']['MLP_0']
     sizes = [layers[f'Linear_{i}']['Dense_0']['bias'].size for i in range(len(layers))]
