@@ -134,6 +134,24 @@ DOMAINS |= {
     )
 }  # fmt: skip
 
+# The same datasets for policies that are told which of their environment's five tasks to solve, which an
+# evaluation takes in turn (OGBench's appendix: 50 episodes of each at the end).
+_GOALS = (
+    'pointmaze-medium-navigate', 'pointmaze-large-navigate', 'antmaze-medium-navigate',
+    'antmaze-large-navigate', 'cube-single-play', 'cube-double-play', 'scene-play', 'puzzle-3x3-play',
+)  # fmt: skip
+_TOWARDS_GOALS = {
+    'batch_size': 1024,
+    'eval_interval': 100_000,
+    'eval_episodes': 50,
+    'final_eval_episodes': 250,
+    'network.hidden_sizes': (512, 512, 512),
+}
+GOALS = {'goals': _GOALS[0]} | {f'goals-{name}': name for name in _GOALS}
+DOMAINS |= {
+    domain: _TOWARDS_GOALS | {'dataset': f'local/ogbench/{name}-v0'} for domain, name in GOALS.items()
+}
+
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {
     'algorithm': 'text',
@@ -143,6 +161,12 @@ RANGES = {
     'num_seeds': 'int [1, 1e5]',
     'num_updates': 'int [1, 2**31)',
     'batch_size': 'int [1, 1e7]',
+    'goals': {
+        'future': "'', 'geometric' or 'uniform'",
+        'current': '[0, 1]',
+        'random': '[0, 1]',
+        'actor_random': '[0, 1]',
+    },
     'n_step': 'int [1, 1e4]',
     'chunk': 'int [1, 1e4]',
     'log_interval': 'int [1, 2**31)',
@@ -197,6 +221,10 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
 
     config.num_updates = 1_000_000
     config.batch_size = 256
+    # Goals that steps are relabelled with (data/goals.py): how far ahead in the episode they are,
+    # 'geometric' by gamma or 'uniform', '' for no goals; the shares of those that are the step itself,
+    # and any step of the log; and the share of any step among goals of the policy, where it has its own.
+    config.goals = ConfigDict({'future': '', 'current': 0.0, 'random': 0.0, 'actor_random': 0.0})
     # Decisions whose rewards a target sums before it bootstraps, or as many as the episode still has.
     # What the policy would have done otherwise on the way is not corrected for, nor is its entropy
     # there, where an algorithm has one in its targets, part of them.

@@ -13,13 +13,15 @@ DOMAINS = {
     'sepsis': {'hparams.learning_rate': 1e-3},
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
+    # GCBC, with OGBench's values.
+    **dict.fromkeys(base.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
 }
 DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """BC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads' or 'log'."""
+    'crossroads', 'log', or towards goals ('goals', 'goals-DATASET' of OGBench)."""
     config = base.get_config(
         'bc',
         hparams={'learning_rate': 3e-4},

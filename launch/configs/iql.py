@@ -1,5 +1,7 @@
 """IQL: the values of the paper's appendix B and of the authors' released configs."""
 
+import math
+
 from ml_collections import ConfigDict
 
 from launch.configs import base
@@ -33,13 +35,24 @@ DOMAINS = {
         'hparams.critic_learning_rate': 1e-3,
     },
     'log': {},
+    # GCIQL, with OGBench's values but for the policy, which is IQL's own here: its inverse temperature
+    # is that of GCIVL there, which regresses as IQL does, and its goals are the critics'.
+    **dict.fromkeys(base.GOALS, {
+        'name': 'GCIQL',
+        'goals.future': 'geometric',
+        'goals.current': 0.2,
+        'goals.random': 0.3,
+        'hparams.expectile': 0.9,
+        'hparams.inverse_temperature': 10.0,
+        'hparams.actor_decay_updates': math.inf,
+    }),
 }
 DOMAINS |= base.lean(DOMAINS, {})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """IQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads' or 'log'."""
+    'crossroads', 'log', or towards goals ('goals', 'goals-DATASET' of OGBench)."""
     config = base.get_config(
         'iql',
         hparams={
