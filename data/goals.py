@@ -1,16 +1,19 @@
 """Goals that a log's steps are relabelled with, for policies that are told where to go.
 
 As in OGBench (Park et al. 2024, https://arxiv.org/abs/2410.20092; released code,
-impls/utils/datasets.py, GCDataset and HGCDataset), a goal is an observation of the log: that of the step
-itself, of a later step of its episode, or of any step. Later ones are so many steps ahead as a geometric
-distribution of 1 - gamma says, or the episode's last one if that is beyond it, or any of the rest of the
-episode; of a last step it is the step itself. An observation becomes [state, goal]. Until the step is the
-goal, by its number and not by its features, the reward is -1 and the discount 1; there both are 0, so
-that the value of a goal d steps away is -(1 - gamma^d) / (1 - gamma), whatever the log's rewards and
-terminations.
+impls/utils/datasets.py, GCDataset and HGCDataset), a goal is an observation of the log: that of the
+step itself, of a later step of its episode, or of any step. Later ones are so many steps ahead as a
+geometric distribution of 1 - gamma says, or the episode's last one if that is beyond it, or any of the
+rest of the episode; of a last step it is the step itself. An observation becomes [state, goal]. Until
+the step is the goal, by its number and not by its features, the reward is -1 and the discount 1; there
+both are 0, so that the value of a goal d steps away is -(1 - gamma^d) / (1 - gamma), whatever the log's
+rewards and terminations.
 
 Of the rest of an episode each step is equally likely here; that code rounds, which gives the first and
 the last half as much.
+
+An algorithm that learns from a Transition has one goal for its critics and its policy, which there have
+one each; a GoalTransition has both.
 
 Batches stay a function of seed and step, wherever the log lies: what chance decides (`draw`) is decided
 before the log is looked at, in whole numbers, by which `windows` finds its rows.

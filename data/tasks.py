@@ -14,7 +14,7 @@ from data.types import DatasetError
 
 
 class GoalObservation(gym.Wrapper):
-    """Observations [state, goal], of the tasks in turn: options={'turn': n} is of task 1 + n % num_tasks.
+    """Observations [state, goal], of tasks in turn: options={'turn': n} is of task 1 + n % num_tasks.
 
     An episode is what its seed and its turn make it. OGBench's mazes draw a goal's noise and pose from
     NumPy's global generator and from that of the action space: both begin at the seed, and the global
@@ -36,14 +36,14 @@ class GoalObservation(gym.Wrapper):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         task = 1 + (options or {}).get('turn', 0) % self.env.get_wrapper_attr('num_tasks')
-        before = np.random.get_state()
+        before = np.random.get_state()  # noqa: NPY002
         if seed is not None:
-            np.random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
             self.unwrapped.action_space.seed(seed)
         try:
             observation, info = self.env.reset(seed=seed, options={'task_id': task})
         finally:
-            np.random.set_state(before)
+            np.random.set_state(before)  # noqa: NPY002
         if np.shape(info.get('goal')) != np.shape(observation):
             raise DatasetError(
                 f"its info['goal'] has shape {np.shape(info.get('goal'))}, its observation "

@@ -226,14 +226,10 @@ def load_data(config: ConfigDict) -> Data:
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
-    same = judges.comparable(dataset) and not config.goals.future
-    log = estimates.of_log(dataset, gamma) if same else None
+    comparable = judges.comparable(dataset) and not config.goals.future
+    log = estimates.of_log(dataset, gamma) if comparable else None
     if judged_from_log(config, dataset.problem):
-        if config.goals.future:
-            raise UserError(
-                f'config.goals.future is {config.goals.future!r}; whether policies reach goals is seen '
-                'in an environment, not in a log: config.env_id names one.'
-            )
+        validation.judged_from_log(config)
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
         held = held_out.judged_from(held)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
@@ -294,6 +290,7 @@ def validate(config: ConfigDict) -> None:
         shown = ranges.shown(config.ope.estimator)
         raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
     validation.batches(config)
+    validation.goals(config)
 
 
 if __name__ == '__main__':

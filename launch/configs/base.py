@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, ope
+from launch.configs import UnknownDomainError, _ogbench, ope
 
 # Of an estimate's keys, those that are the run's own.
 _OF_THE_LOG = ('algorithm', 'dataset', 'standardize_observations', 'output')
@@ -120,37 +120,7 @@ CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze
 # Of what configs have online, and not as here, the values that a run without these keys has.
 ONLINE = {'dataset': '', 'updates_per_step': 1}
 
-# OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
-DOMAINS |= {
-    name: {
-        'dataset': f'local/ogbench/{name}-v0',
-        'eval_interval': 100_000,
-        'eval_episodes': 50,
-    }
-    for name in (
-        'antmaze-large-navigate', 'antmaze-giant-navigate', 'humanoidmaze-medium-navigate',
-        'humanoidmaze-large-navigate', 'antsoccer-arena-navigate', 'cube-single-play',
-        'cube-double-play', 'scene-play', 'puzzle-3x3-play', 'puzzle-4x4-play',
-    )
-}  # fmt: skip
-
-# The same datasets for policies that are told which of their environment's five tasks to solve, which an
-# evaluation takes in turn (OGBench's appendix: 50 episodes of each at the end).
-_GOALS = (
-    'pointmaze-medium-navigate', 'pointmaze-large-navigate', 'antmaze-medium-navigate',
-    'antmaze-large-navigate', 'cube-single-play', 'cube-double-play', 'scene-play', 'puzzle-3x3-play',
-)  # fmt: skip
-_TOWARDS_GOALS = {
-    'batch_size': 1024,
-    'eval_interval': 100_000,
-    'eval_episodes': 50,
-    'final_eval_episodes': 250,
-    'network.hidden_sizes': (512, 512, 512),
-}
-GOALS = {'goals': _GOALS[0]} | {f'goals-{name}': name for name in _GOALS}
-DOMAINS |= {
-    domain: _TOWARDS_GOALS | {'dataset': f'local/ogbench/{name}-v0'} for domain, name in GOALS.items()
-}
+DOMAINS |= _ogbench.DOMAINS
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import _ogbench, base
 
 DOMAINS = {
     'mujoco': {},
@@ -14,7 +14,7 @@ DOMAINS = {
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
     # GCBC, with OGBench's values.
-    **dict.fromkeys(base.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
+    **dict.fromkeys(_ogbench.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
 }
 DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 

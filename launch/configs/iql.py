@@ -4,7 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import _ogbench, base
 
 DOMAINS = {
     'mujoco': {'normalize_rewards': True},
@@ -37,7 +37,7 @@ DOMAINS = {
     'log': {},
     # GCIQL, with OGBench's values but for the policy, which is IQL's own here: its inverse temperature
     # is that of GCIVL there, which regresses as IQL does, and its goals are the critics'.
-    **dict.fromkeys(base.GOALS, {
+    **dict.fromkeys(_ogbench.GOALS, {
         'name': 'GCIQL',
         'goals.future': 'geometric',
         'goals.current': 0.2,

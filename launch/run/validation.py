@@ -135,7 +135,6 @@ def batches(config: ConfigDict) -> None:
             f'config.sweep.gamma is {config.sweep.gamma}; algorithm {name} learns from what episodes '
             'earned, which is discounted once for all members: only () is valid.'
         )
-    _goals(config, kind)
     if config.n_step > 1 and (kind is Sequence or 'gamma' not in of_hparams(algorithm)):
         raise UserError(
             f'config.n_step is {config.n_step}; algorithm {name} has no targets to sum rewards for: '
@@ -150,9 +149,10 @@ def batches(config: ConfigDict) -> None:
         _sequences(config)
 
 
-def _goals(config: ConfigDict, kind: type) -> None:
+def goals(config: ConfigDict) -> None:
     """Raises UserError for goals that an algorithm or a config has no use for, or lacks."""
     name, goals = config.algorithm, config.goals
+    kind = getattr(ALGORITHMS[name], 'BATCH', Transition)
     has_own = kind in (GoalTransition, SubgoalTransition)
     if not goals.future:
         if has_own:
@@ -169,8 +169,8 @@ def _goals(config: ConfigDict, kind: type) -> None:
         return
     if not has_own and kind is not Transition:
         raise UserError(
-            f'config.goals.future is {goals.future!r}; algorithm {name} learns from what relabelled steps '
-            "do not have: only '' is valid."
+            f'config.goals.future is {goals.future!r}; algorithm {name} learns from what relabelled '
+            "steps do not have: only '' is valid."
         )
     if not has_own and goals.actor_random:
         raise UserError(
@@ -194,6 +194,15 @@ def _goals(config: ConfigDict, kind: type) -> None:
                 f'config.{key} is {config[key]!r}; with config.goals.future, whose rewards are not the '
                 f"log's, only {only!r} is valid."
             )
+
+
+def judged_from_log(config: ConfigDict) -> None:
+    """Raises UserError if what policies learn is not seen in a log."""
+    if config.goals.future:
+        raise UserError(
+            f'config.goals.future is {config.goals.future!r}; whether policies reach goals is seen in an '
+            'environment, not in a log: config.env_id names one.'
+        )
 
 
 def _sequences(config: ConfigDict) -> None:
