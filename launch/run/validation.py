@@ -200,8 +200,8 @@ def judged_from_log(config: ConfigDict) -> None:
     """Raises UserError if what policies learn is not seen in a log."""
     if config.goals.future:
         raise UserError(
-            f'config.goals.future is {config.goals.future!r}; whether policies reach goals is seen in an '
-            'environment, not in a log: config.env_id names one.'
+            f'config.goals.future is {config.goals.future!r}; whether policies reach goals is seen in '
+            'an environment, not in a log: config.env_id names one.'
         )
 
 
