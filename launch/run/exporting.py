@@ -111,8 +111,7 @@ def of_table(problem: Problem) -> dict[str, Any]:
     else:
         size = problem.spec.observation_size // (1 + problem.goals)
         parts = ('observation', 'goal')[: 1 + problem.goals]
-        names = [f'{part}_{i}' for part in parts for i in range(size)]
-        features = [Feature(name, name) for name in names]
+        features = [Feature(f'{part}_{i}', f'{part}_{i}') for part in parts for i in range(size)]
         width = 1 if action_map.discrete else action_map.size
         acted = [f'action_{i}' for i in range(width)] if width > 1 else ['action']
         names = {'episode': 'episode', 'order': '', 'reward': 'reward'}
