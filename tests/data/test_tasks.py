@@ -83,7 +83,7 @@ def test_goals_of_another_shape_are_told(monkeypatch):
 
 
 def test_observations_of_several_entries_have_no_goals():
-    with pytest.raises(DatasetError, match='its observations have the entries achieved, position; goals'):
+    with pytest.raises(DatasetError, match='observations have the entries achieved, position; goals'):
         problem.towards_goals(task(observation_keys=('achieved', 'position')))
 
 
