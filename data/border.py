@@ -88,7 +88,10 @@ _FIELDS = {
     'requirements': _TEXTS,
     'combined_datasets': _TEXTS,
     'dataset_size': _NUMBER,
-    'jpeg_encoding': _Field('true or false', lambda value: isinstance(value, bool)),
+    **dict.fromkeys(
+        ('jpeg_encoding', 'score_by_success'),
+        _Field('true or false', lambda value: isinstance(value, bool)),
+    ),
 }
 
 

@@ -5,8 +5,8 @@ downloaded, so only its id, keyword arguments, time limit and known wrappers (en
 believed: the entry point is the one that the installed package registered under the id, and the two
 must agree.
 
-This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), and the grid of
-recipes/crossroads.py.
+This module also registers ICU-Sepsis as offline learning needs it (`SEPSIS_ID`), the grid of
+recipes/crossroads.py, and the ant and mazes of recipes/ant_environments.py.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import importlib
 import io
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -25,8 +26,13 @@ from data.types import DatasetError
 
 SEPSIS_ID = 'OfflineRL/ICU-Sepsis-v0'
 CROSSROADS_ID = 'OfflineRL/Crossroads-v0'
+ANT_ID = 'OfflineRL/DirectionalAnt-v0'
+ANT_MAZE_ID = 'OfflineRL/AntMaze-v0'
 
 _INSTALL = "pip install -e '.[envs]'"
+
+# OGBench makes its space of actions anew, and is told this, whenever it is asked for.
+warnings.filterwarnings('ignore', "\\S+WARN: Box (low|high)'s precision lowered by casting", UserWarning)
 
 
 def _import_quietly(module: str):
@@ -96,6 +102,7 @@ def make(spec: EnvSpec, render_mode: str | None = None) -> gym.Env:
     if render_mode is not None:
         kwargs['render_mode'] = render_mode
     try:
+        _import_quietly(spec.entry_point.partition(':')[0])
         env = gym.make(
             spec.id, max_episode_steps=spec.max_episode_steps, disable_env_checker=True, **kwargs
         )
@@ -229,3 +236,9 @@ class ICUSepsis(gym.Env):
 
 gym.register(SEPSIS_ID, entry_point='data.environments:ICUSepsis', max_episode_steps=500)
 gym.register(CROSSROADS_ID, entry_point='data.recipes.crossroads:Crossroads', max_episode_steps=25)
+gym.register(
+    ANT_ID, entry_point='data.recipes.ant_environments:DirectionalAnt', max_episode_steps=1000
+)
+gym.register(
+    ANT_MAZE_ID, entry_point='data.recipes.ant_environments:AntMaze', max_episode_steps=1000
+)

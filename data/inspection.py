@@ -143,7 +143,7 @@ def _measured_bounds(dataset: Dataset) -> str | None:
 
 
 def _no_scores(dataset: Dataset) -> str | None:
-    if dataset.problem.scores:
+    if dataset.problem.scores or dataset.problem.score_by_success:
         return None
     return 'no reference scores: returns, no scores'
 

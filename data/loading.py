@@ -289,4 +289,5 @@ def _problem(
         columns=columns.of_metadata(
             metadata, features, action_map.size if action_map.discrete else None, f'dataset {source.id}'
         ),
+        score_by_success=metadata.get('score_by_success', False),
     )

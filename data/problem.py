@@ -80,6 +80,8 @@ class Problem(NamedTuple):
         preprocessing: of observations and rewards.
         delayed_rewards: whether an episode's reward is all paid at its end.
         columns: of the table that the log was ingested from; None if there was none.
+        score_by_success: whether a score is the share of episodes that succeed, as the environment says
+            of its steps (info['success']), in percent; `scores` say nothing then.
         goals: whether an observation is [state, goal], each half of its size.
     """
 
@@ -93,6 +95,7 @@ class Problem(NamedTuple):
     preprocessing: Preprocessing
     delayed_rewards: bool = False
     columns: Columns | None = None
+    score_by_success: bool = False
     goals: bool = False
 
     @property
@@ -171,7 +174,8 @@ def judged_in(problem: Problem, env_id: str = '', max_episode_steps: int = 0) ->
 def towards_goals(problem: Problem) -> Problem:
     """The same problem for policies that are told where to go: their observations are [state, goal].
 
-    In the environment that is the goal of one of its tasks (tasks.py); its scores are of another task.
+    In the environment that is the goal of one of its tasks (tasks.py), and the score is how many of
+    them succeed.
 
     Raises:
         DatasetError: observations have several entries.
@@ -192,6 +196,7 @@ def towards_goals(problem: Problem) -> Problem:
             observation_mean=np.tile(maps.observation_mean, 2),
             observation_std=np.tile(maps.observation_std, 2),
         ),
+        score_by_success=True,
         goals=True,
     )
 
@@ -272,6 +277,9 @@ def _parsed(name: str, value: Any, owner: str) -> Any:
             return Preprocessing(**{key: np.float32(each) for key, each in value.items()})
         case 'observation_keys':
             return tuple(value)
+        case 'score_by_success' | 'goals':
+            if not isinstance(value, bool):
+                raise ValueError(f'{value} is neither true nor false')
         case 'scores':
             random, expert = value or (None, None)
             return value and (random, expert)

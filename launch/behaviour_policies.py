@@ -7,18 +7,24 @@ scores between 45 and 58, `medium-replay` 20 policies from the start to that one
 those that earned most while they trained. Scores are those of actions drawn from the policies, as in the
 datasets that they collect, in other episodes than those that they were chosen by. Writes
 data/recipes/policies/; the rows of other environments stay.
+
+Of a run in OfflineRL/DirectionalAnt-v0 it ships the policy that walks best under the noise that mazes
+add to its actions: what is left of its speed if each fall costs half of a maze's 1,000 steps.
 """
 
 import csv
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from flax.traverse_util import flatten_dict
 from tqdm import tqdm
 
-from data import disk, policies
-from data.recipes import locomotion, rollouts
+from data import disk, environments, policies
+from data.recipes import ants, locomotion, rollouts
 from data.recipes.locomotion import Policy
 from data.reference_scores import normalized_score, table_scores
 from launch import cli
@@ -37,6 +43,8 @@ _STEPS = 50_000
 # What a first look takes, and one of the many of medium-replay.
 _STEPS_AT_FIRST = 10_000
 _SEED_TO_CHOOSE, _SEED_TO_REPORT = 1_000, 2_000
+_ANTS = 16
+_STEPS_LOST_BY_A_FALL = 500
 
 
 def main(argv: list[str]) -> None:
@@ -58,6 +66,9 @@ def _ship(run: Path) -> None:
     if config.algorithm != 'sac' or not files:
         raise UserError(f'{run} holds no policies that SAC learned online.')
     trained = {step: policies.read(file)['0'] for step, file in files.items()}
+    if config.env_id == environments.ANT_ID:
+        _ship_walker(run, config, trained)
+        return
     # Up to random_steps the policy stays what it was.
     different = [step for step in trained if not 0 < step <= config.random_steps]
     medium = _first_medium(
@@ -68,7 +79,7 @@ def _ship(run: Path) -> None:
     steps = {
         'medium-replay': [different[i] for i in chosen],
         'medium': [medium],
-        'expert': [_best(run, config.env_id, trained)],
+        'expert': [_best(run, trained, functools.partial(_mean_return, config.env_id))],
     }
     rows = []
     for composition, its_steps in steps.items():
@@ -98,7 +109,8 @@ def _first_medium(env_id: str, trained: dict) -> int:
     )
 
 
-def _best(run: Path, env_id: str, trained: dict) -> int:
+def _best(run: Path, trained: dict, value: Callable[[Any, int], float]) -> int:
+    """The step of the policy with the largest value(parameters, steps to measure it in)."""
     earned = {
         row['step']: row['measures']['online_return']
         for row in metrics.read(run)
@@ -110,14 +122,18 @@ def _best(run: Path, env_id: str, trained: dict) -> int:
         raise UserError(f'{run}: no episode ended in it yet.')
     rounds = (
         (earned.get, _EXPERT_CANDIDATES),
-        (lambda step: _measure(env_id, trained[step], _STEPS_AT_FIRST)[0], _EXPERT_FINALISTS),
-        (lambda step: _measure(env_id, trained[step], _STEPS)[0], 1),
+        (lambda step: value(trained[step], _STEPS_AT_FIRST), _EXPERT_FINALISTS),
+        (lambda step: value(trained[step], _STEPS), 1),
     )
     for number, (key, survivors) in enumerate(rounds):
-        progress = tqdm(candidates, desc=f'{env_id}: expert, round {number}', unit=' policies')
+        progress = tqdm(candidates, desc=f'{run.name}: best, round {number}', unit=' policies')
         values = {step: key(step) for step in progress}
         candidates = sorted(values, key=values.get)[-survivors:]
     return candidates[0]
+
+
+def _mean_return(env_id: str, parameters, num_steps: int) -> float:
+    return _measure(env_id, parameters, num_steps)[0]
 
 
 def _measure(
@@ -128,6 +144,42 @@ def _measure(
     if not whole or len(last) == 1_000 or last.terminations[-1]:
         whole.append(last)
     return float(np.mean([episode.rewards.sum() for episode in whole])), len(whole)
+
+
+def _ship_walker(run: Path, config, trained: dict) -> None:
+    def left_of_speed(parameters, num_steps: int) -> float:
+        speed, falls = _walk(parameters, num_steps, ants.ACTION_NOISE, _SEED_TO_CHOOSE)
+        return speed * (1 - _STEPS_LOST_BY_A_FALL * falls / 1_000)
+
+    step = _best(run, trained, left_of_speed)
+    quiet, noisy = (
+        [round(number, 4) for number in _walk(trained[step], _STEPS, noise, _SEED_TO_REPORT)]
+        for noise in (0.0, ants.ACTION_NOISE)
+    )
+    row = ants.Walker(step, config.seed, *quiet, *noisy, _STEPS, _command(config))
+    policies.write(POLICIES / 'ants.npz', {row.name: trained[step]})
+    _write_table('ants.csv', [row])
+    print(f'{config.env_id} {step:,}: {row.noisy_speed} m a step, {row.noisy_falls} falls in 1,000')
+
+
+def _walk(parameters, num_steps: int, noise: float, seed: int) -> tuple[float, float]:
+    """Metres per step along the direction, and falls per 1,000 steps, of a number of ants."""
+    spec = environments.registered(environments.ANT_ID)
+    envs = [environments.make(spec) for _ in range(_ANTS)]
+    rng = np.random.default_rng(seed)
+    seen = [env.reset(seed=seed + index)[0] for index, env in enumerate(envs)]
+    distance = falls = 0
+    for _ in range(num_steps // _ANTS):
+        actions = ants.intended(parameters, np.stack(seen))
+        actions = np.clip(actions + noise * rng.standard_normal(actions.shape), -1, 1)
+        for index, (env, action) in enumerate(zip(envs, actions)):
+            seen[index], _, fallen, truncated, info = env.step(action)
+            distance += info['velocity'] * env.unwrapped.dt
+            falls += fallen
+            if fallen or truncated:
+                seen[index], _ = env.reset()
+    taken = num_steps // _ANTS * _ANTS
+    return distance / taken, 1_000 * falls / taken
 
 
 def _command(config) -> str:
@@ -145,15 +197,18 @@ def _command(config) -> str:
 
 def _write(env_id: str, rows: list[Policy], parameters: dict) -> None:
     policies.write(POLICIES / f'{env_id}.npz', parameters)
-    file = POLICIES / 'table.csv'
-    others = [row for row in locomotion.table() if row.env_id != env_id]
+    _write_table('table.csv', [row for row in locomotion.table() if row.env_id != env_id] + rows)
+    locomotion.table.cache_clear()
+
+
+def _write_table(name: str, rows: list[Policy] | list[ants.Walker]) -> None:
+    file = POLICIES / name
     temporary = file.with_suffix('.part')
     with temporary.open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, Policy._fields, lineterminator='\n')
+        writer = csv.DictWriter(stream, rows[0]._fields, lineterminator='\n')
         writer.writeheader()
-        writer.writerows(row._asdict() for row in others + rows)
+        writer.writerows(row._asdict() for row in rows)
     temporary.replace(file)
-    locomotion.table.cache_clear()
 
 
 if __name__ == '__main__':

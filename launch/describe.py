@@ -11,9 +11,10 @@ from absl.flags import FLAGS
 from gymnasium.envs.registration import EnvSpec
 from matplotlib.axes import Axes
 
-from data import env_specs, inspection, loading
+from data import env_specs, inspection, loading, places
 from data.inspection import ACTION_BINS, Statistics
 from data.loading import Dataset
+from data.places import Places
 from data.reference_scores import normalized_score
 from launch import cli
 from launch.cli import UserError
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> None:
     dataset = loading.load(FLAGS.dataset)
     measured = inspection.statistics(dataset)
     print(text(dataset, measured, inspection.warnings(dataset)))
-    draw(dataset.problem.name, measured, path)
+    draw(dataset.problem.name, measured, path, places.of(dataset))
     print(f'\nFigure: {path}')
 
 
@@ -155,9 +156,13 @@ def _range(shares: np.ndarray) -> str:
     return ' to '.join(ends)
 
 
-def draw(title: str, measured: Statistics, path: Path) -> None:
-    """Returns, lengths, actions and the order of recording in one figure, as a PNG."""
-    figure, axes = figures.panels(11, 7, 2, 2)
+def draw(title: str, measured: Statistics, path: Path, visited: Places | None = None) -> None:
+    """Returns, lengths, actions and the order of recording in one figure, as a PNG; of a maze, too,
+    where steps are taken, and where episodes begin and terminate."""
+    figure, axes = figures.panels(16 if visited else 11, 7, 2, 3 if visited else 2)
+    if visited:
+        _draw_visits(axes[0, 2], visited)
+        _draw_terminations(axes[1, 2], visited)
     _draw_returns(axes[0, 0], measured)
     _draw_lengths(axes[0, 1], measured)
     if measured.problem.spec.discrete:
@@ -250,6 +255,24 @@ def _draw_continuous_actions(panel: Axes, measured: Statistics) -> None:
     panel.tick_params(axis='y', length=0)
     panel.set(xlabel='action', ylabel='dimension')
     panel.set(xlim=(-1.05, 1.2), ylim=(0, size), xticks=[-1, -0.5, 0, 0.5, 1])
+
+
+def _draw_visits(panel: Axes, visited: Places) -> None:
+    seen = np.ma.masked_equal(visited.steps.T, 0)
+    drawn = panel.pcolormesh(*visited.edges, seen, norm='log', cmap='viridis')
+    panel.figure.colorbar(drawn, ax=panel, label='steps', shrink=0.8)
+    panel.set(xlabel='x', ylabel='y', aspect='equal')
+
+
+def _draw_terminations(panel: Axes, visited: Places) -> None:
+    for name, where, color in (
+        ('first steps', visited.starts, 'C0'),
+        ('terminations', visited.goals, _END_COLORS['terminated']),
+    ):
+        panel.plot(*where.T, '.', color=color, alpha=0.5, markersize=3, label=name)
+    panel.set(xlabel='x', ylabel='y', aspect='equal')
+    panel.set(xlim=visited.edges[0][[0, -1]], ylim=visited.edges[1][[0, -1]])
+    _legend(panel)
 
 
 def _draw_order(panel: Axes, measured: Statistics) -> None:

@@ -8,19 +8,32 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
+import minari
 import tqdm
 from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import disk, environments
 from data.locking import exclusive
-from data.recipes import crossroads, icu_sepsis, locomotion, pointmaze, storage
-from data.recipes.recipe import Recipe
+from data.recipes import (
+    antmaze,
+    crossroads,
+    icu_sepsis,
+    locomotion,
+    ogbench,
+    ogbench_mazes,
+    pointmaze,
+    storage,
+)  # fmt: skip
+from data.recipes.recipe import Recipe, Relabelled
 from data.types import DatasetError
 
 RECIPES = {
     recipe.dataset_id: recipe
-    for module in (icu_sepsis, pointmaze, crossroads, locomotion)
+    for module in (
+        icu_sepsis, pointmaze, crossroads, locomotion, antmaze, ogbench, ogbench_mazes,
+    )  # fmt: skip
     for recipe in module.RECIPES
 }
 
@@ -43,23 +56,31 @@ def resolve(dataset_id: str) -> Recipe:
             f'there is no recipe for {dataset_id}; the recipes are {", ".join(RECIPES)}, each also '
             f'in another size, as in local/pointmaze/umaze-50k-v0'
         )
-    return base._replace(
-        dataset_id=dataset_id, size=int(sized['number']) * _MULTIPLES[sized['unit']]
-    )
+    size = int(sized['number']) * _MULTIPLES[sized['unit']]
+    episodes = base.episodes
+    if isinstance(episodes, Relabelled):
+        stem, _, version = episodes.dataset_id.rpartition('-')
+        other = f'{stem}-{sized["number"]}{sized["unit"]}-{version}'
+        episodes = episodes._replace(dataset_id=other)
+    return base._replace(dataset_id=dataset_id, size=size, episodes=episodes)
 
 
 def build(dataset_id: str, seed: int = 0) -> None:
     """Collects a recipe's dataset into Minari's directory; does nothing if it is there already.
 
     The dataset appears all at once when it is complete. If another process is building it, waits
-    for that one. The same id and seed give identical arrays on one machine.
+    for that one. The same id and seed give identical arrays on one machine. One that is made from
+    another has that built first.
 
     Raises:
-        DatasetError: no such recipe, or its environment is not installed.
+        DatasetError: no such recipe, its environment is not installed, or what it is made from is
+            there with another seed.
     """
     recipe = resolve(dataset_id)
     if storage.is_stored(dataset_id):
         return
+    if isinstance(recipe.episodes, Relabelled):
+        build(recipe.episodes.dataset_id, seed)
     path = get_dataset_path(dataset_id)
     disk.check_directory(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +95,7 @@ def _write(recipe: Recipe, data_path: Path, seed: int) -> None:
         storage.write(
             data_path,
             (env.observation_space, env.action_space),
-            _with_progress(recipe, recipe.episodes(env, recipe.size, seed)),
+            _with_progress(recipe, _episodes(recipe, env, seed)),
             {
                 'dataset_id': recipe.dataset_id,
                 'eval_env_spec': recipe.eval_env_spec.to_json(),
@@ -90,6 +111,19 @@ def _write(recipe: Recipe, data_path: Path, seed: int) -> None:
             },
             recipe.env_spec,
         )
+
+
+def _episodes(recipe: Recipe, env: gym.Env, seed: int) -> Iterator[EpisodeBuffer]:
+    if not isinstance(recipe.episodes, Relabelled):
+        return recipe.episodes(env, recipe.size, seed)
+    there = minari.load_dataset(recipe.episodes.dataset_id)
+    if (other := there.storage.metadata['seed']) != seed:
+        raise DatasetError(
+            f'{recipe.dataset_id} with seed {seed} is made from {there.id}, which is there already, '
+            f'with seed {other}; ask for that seed or another size, or remove '
+            f'{there.storage.data_path.parent}'
+        )
+    return recipe.episodes.relabel(there.iterate_episodes())
 
 
 def _with_progress(recipe: Recipe, episodes: Iterator[EpisodeBuffer]) -> Iterator[EpisodeBuffer]:

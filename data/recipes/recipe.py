@@ -1,12 +1,25 @@
 """What a recipe is, and how episodes are recorded."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
+import jax
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
+
+
+class Relabelled(NamedTuple):
+    """Episodes that are made from those of another recipe.
+
+    Attributes:
+        dataset_id: of the other one, which is built first, of the same size and with the same seed.
+        relabel: (its episodes) -> those that they become.
+    """
+
+    dataset_id: str
+    relabel: Callable[[Iterable[EpisodeBuffer]], Iterator[EpisodeBuffer]]
 
 
 class Recipe(NamedTuple):
@@ -21,9 +34,10 @@ class Recipe(NamedTuple):
         eval_env_spec: the environment that policies learned from it are judged in.
         algorithm_name: what chose the actions.
         requirements: pip requirements of the environment.
-        references: () -> the metadata that gives a return its meaning: at least ref_min_score and
-            ref_max_score, undiscounted returns in the evaluation environment.
-        episodes: (env, size, seed) -> the episodes, `size` units in all, which the seed determines.
+        references: () -> the metadata that gives a return its meaning: score_by_success, or at least
+            ref_min_score and ref_max_score, undiscounted returns in the evaluation environment.
+        episodes: (env, size, seed) -> the episodes, `size` units in all, which the seed determines; or
+            those of another recipe, relabelled.
     """
 
     dataset_id: str
@@ -35,7 +49,7 @@ class Recipe(NamedTuple):
     algorithm_name: str
     requirements: tuple[str, ...]
     references: Callable[[], Mapping[str, Any]]
-    episodes: Callable[[gym.Env, int, int], Iterator[EpisodeBuffer]]
+    episodes: Callable[[gym.Env, int, int], Iterator[EpisodeBuffer]] | Relabelled
 
 
 def seeds(seed: int) -> tuple[int, np.random.Generator]:
@@ -124,6 +138,27 @@ def rollout(
         yield recording.episode()
         collected += len(recording) if unit == 'steps' else 1
         observation, info = env.reset()
+
+
+def part(episode: EpisodeBuffer, begin: int, end: int, terminated: bool) -> EpisodeBuffer:
+    """Steps begin, ..., end - 1 of an episode of T, as one that is terminated or truncated there.
+
+    infos with T + 1 entries are of observations, those with T of steps.
+    """
+    steps = len(episode)
+    last = np.arange(begin, end) == end - 1
+
+    def cut(array: np.ndarray) -> np.ndarray:
+        return array[begin : end + 1] if len(array) > steps else array[begin:end]
+
+    return EpisodeBuffer(
+        observations=jax.tree.map(cut, episode.observations),
+        actions=episode.actions[begin:end],
+        rewards=episode.rewards[begin:end],
+        terminations=last & terminated,
+        truncations=last & (not terminated),
+        infos=jax.tree.map(cut, episode.infos),
+    )
 
 
 def _stack(items: list):

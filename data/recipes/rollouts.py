@@ -1,19 +1,13 @@
 """Episodes of stochastic policies in MuJoCo environments, many at a time.
 
 Episodes are independent: episode e starts from a seed, and draws its actions with noise, that the
-dataset's seed and e determine. They come in blocks, whose environments take their steps together
-with one call of the policy; processes work on several blocks at once. Neither the number of
-processes nor the time that an episode takes changes what is collected.
+dataset's seed and e determine. They come in blocks (parallel.py), whose environments take their steps
+together with one call of the policy. The time that an episode takes does not change what is collected.
 """
 
 import functools
-import itertools
 import math
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing
-from multiprocessing import get_context
 from typing import Any
 
 import gymnasium as gym
@@ -21,7 +15,8 @@ import jax
 import numpy as np
 from minari.data_collector import EpisodeBuffer
 
-from data import environments, workers
+from data import environments
+from data.recipes import parallel
 from data.recipes.recipe import Recording
 from networks.policies import TanhGaussianPolicy
 
@@ -48,69 +43,10 @@ def episodes(
         seed: determines the episodes.
     """
     total = sum(num_steps for _, num_steps in parts)
-    with ExitStack() as stack:
-        pool = None
-        if total >= _STEPS_WORTH_PROCESSES:
-            pool = stack.enter_context(_pool())
-        for part, (parameters, num_steps) in enumerate(parts):
-            blocks = _blocks(pool, env_id, parameters, (seed, part))
-            with closing(blocks):
-                yield from _first_steps(itertools.chain.from_iterable(blocks), num_steps)
-
-
-def _first_steps(collected: Iterator[EpisodeBuffer], num_steps: int) -> Iterator[EpisodeBuffer]:
-    while num_steps > 0:
-        episode = next(collected)
-        yield episode if len(episode) <= num_steps else _cut(episode, num_steps)
-        num_steps -= len(episode)
-
-
-def _cut(episode: EpisodeBuffer, length: int) -> EpisodeBuffer:
-    """The first steps of an episode, truncated."""
-    infos = episode.infos
-    return EpisodeBuffer(
-        observations=episode.observations[: length + 1],
-        actions=episode.actions[:length],
-        rewards=episode.rewards[:length],
-        terminations=np.zeros(length, bool),
-        truncations=np.arange(length) == length - 1,
-        infos={
-            'log_prob': infos['log_prob'][:length],
-            'qpos': infos['qpos'][: length + 1],
-            'qvel': infos['qvel'][: length + 1],
-        },
-    )
-
-
-def _pool() -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(workers.num_cores(), get_context('spawn'), _begin_worker)
-    with workers.undisturbed():
-        # Its processes start when it first has something to do.
-        pool.submit(int)
-    return pool
-
-
-def _begin_worker() -> None:
-    jax.config.update('jax_platforms', 'cpu')
-    workers.end_with_parent()
-
-
-def _blocks(
-    pool: ProcessPoolExecutor | None, env_id: str, parameters: Parameters, seed: tuple[int, ...]
-) -> Iterator[list[EpisodeBuffer]]:
-    """Blocks 0, 1, 2, ..., without end; in a pool, a few are begun ahead of need."""
-    if pool is None:
-        for index in itertools.count():
-            yield _block(env_id, parameters, seed, index)
-    submit = functools.partial(pool.submit, _block, env_id, parameters, seed)
-    ahead = deque(map(submit, range(2 * workers.num_cores())))
-    try:
-        for index in itertools.count(len(ahead)):
-            yield ahead.popleft().result()
-            ahead.append(submit(index))
-    finally:
-        for future in ahead:
-            future.cancel()
+    with parallel.processes(total >= _STEPS_WORTH_PROCESSES) as pool:
+        for index, (parameters, num_steps) in enumerate(parts):
+            block = functools.partial(_block, env_id, parameters, (seed, index))
+            yield from parallel.first_steps(pool, block, num_steps)
 
 
 def _block(
@@ -120,7 +56,7 @@ def _block(
     envs = _environments(env_id, _LANES)
     sequences = np.random.SeedSequence((*seed, index)).spawn(len(envs))
     lanes = [_Lane(env, sequence) for env, sequence in zip(envs, sequences)]
-    act = _uniform if parameters is None else functools.partial(_act, _module(parameters), parameters)
+    act = _uniform if parameters is None else functools.partial(_act, network(parameters), parameters)
     # Small products are fastest on the CPU, wherever jax would do them.
     with jax.default_device(jax.local_devices(backend='cpu')[0]):
         while any(lane.recording.running for lane in lanes):
@@ -162,7 +98,7 @@ def _environments(env_id: str, number: int) -> list[gym.Env]:
     return [environments.make(spec) for _ in range(number)]
 
 
-def _module(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:
+def network(parameters: Mapping[str, Any]) -> TanhGaussianPolicy:
     """The network that parameters belong to, whose sizes they tell."""
     layers = parameters['params']['MLP_0']
     sizes = [layers[f'Linear_{i}']['Dense_0']['bias'].size for i in range(len(layers))]

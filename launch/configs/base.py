@@ -10,8 +10,7 @@ _OF_THE_LOG = ('algorithm', 'dataset', 'standardize_observations', 'output')
 DOMAINS = {
     'mujoco': {'dataset': 'local/hopper/medium-v0'},
     'antmaze': {
-        'dataset': 'D4RL/antmaze/umaze-v1',
-        'cut_at_goal': True,
+        'dataset': 'local/antmaze/umaze-v0',
         'eval_interval': 100_000,
         'eval_episodes': 100,
     },
@@ -65,8 +64,8 @@ DOMAINS = {
     },
 }
 # D4RL's datasets (Fu et al. 2020, https://arxiv.org/abs/2004.07219) by domain and by its names for them:
-# each is a domain too. Of locomotion they are those of our recipes; full-replay is D4RL's own file,
-# ingested.
+# each is a domain too. Of locomotion and antmaze they are those of our recipes; full-replay is D4RL's
+# own file, ingested.
 D4RL = {
     'mujoco': {
         f'{robot}-{kind}': dataset.format(robot, kind)
@@ -78,7 +77,7 @@ D4RL = {
         for kind in kinds
     },
     'antmaze': {
-        f'antmaze-{maze}': f'D4RL/antmaze/{maze}-v1'
+        f'antmaze-{maze}': f'local/antmaze/{maze}-v0'
         for maze in (
             'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse',
         )

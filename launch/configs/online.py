@@ -69,7 +69,7 @@ _RLPD_DOMAINS = {
     'rlpd': _RLPD,
     'rlpd-antmaze': _RLPD_SPARSE | {
         'network.num_target_critics': 1, 'num_updates': 300_000, 'eval_episodes': 100,
-        'dataset': 'D4RL/antmaze/umaze-v1', 'cut_at_goal': True, 'reward_shift': -1.0,
+        'dataset': 'local/antmaze/umaze-v0', 'reward_shift': -1.0,
     },
     'rlpd-adroit': _RLPD_SPARSE | {'num_updates': 1_000_000, 'dataset': 'D4RL/pen/human-v2'},
 }  # fmt: skip

@@ -15,6 +15,8 @@ from launch.run.members import Member, by_setting
 def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     """What runs earn with 95 % intervals, and beside it what their critics claim against what is true.
 
+    Returns, or the scores where success is the score.
+
     Where they were judged from the log, what is estimated, and beside it what the critics claim.
     `summaries` are of runs on one dataset, by the runs' titles.
     """
@@ -23,7 +25,9 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     figure, axes = figures.panels(9.5, 1.9 + 0.34 * len(rows), columns=2, sharey=True)
     left, right = axes[0]
     estimated = any('estimator' in each for each in summaries.values())
-    earned, measured = ('estimate',) * 2 if estimated else ('return', 'discounted_return')
+    by_success = not estimated and summary.by_success(summaries)
+    earned = 'estimate' if estimated else 'score' if by_success else 'return'
+    measured = 'estimate' if estimated else 'discounted_return'
     for height, (_, setting) in zip(heights, rows):
         if earned in setting:
             figures.interval_dot(left, setting[earned], height, 'C0')
@@ -33,13 +37,15 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
             label = 'estimated' if estimated else 'measured'
             figures.interval_dot(right, true, height, 'C0', label)
             figures.interval_dot(right, claimed, height, 'C3', 'claimed by the critic')
-    if log := summary.of_log(summaries):
+    if (log := summary.of_log(summaries)) and not by_success:
         left.axvspan(log['mean_low'], log['mean_high'], color='C2', alpha=0.25, linewidth=0)
         left.axvline(log['mean'], color='C2', linewidth=1, label=f'the log {log["mean"]:,.4g}')
-    figures.references(left, summary.reference_lines(summaries), vertical=True)
+    if not by_success:
+        figures.references(left, summary.reference_lines(summaries), vertical=True)
     left.set_yticks(heights, [title for title, _ in rows])
     dataset = next(iter(summaries.values()))['dataset']
-    left.set(xlabel='estimated discounted return' if estimated else 'return', title=dataset)
+    xlabel = 'estimated discounted return' if estimated else dict(_CURVES)[earned]
+    left.set(xlabel=xlabel, title=dataset)
     claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES if key in s]
     if claims and max(claims) > 20 * (np.median(claims) + 1):
         right.set_xscale('symlog', linthresh=10 ** np.ceil(np.log10(np.median(claims) + 1)))
@@ -56,8 +62,8 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
 def draw_learning_curves(
     rows: list[dict[str, Any]], problem: Problem, title: str, path: Path
 ) -> None:
-    """Means over seeds against steps, a curve per setting, 95 % intervals as bands: of the return, or,
-    where that is not measured, of what held-out episodes say.
+    """Means over seeds against steps, a curve per setting, 95 % intervals as bands: of the return, or of
+    the score where success is that; or, where neither is measured, of what held-out episodes say.
 
     `rows` are those of the run's metrics.jsonl.
     """
@@ -66,9 +72,13 @@ def draw_learning_curves(
     members = {row['member']: Member(row['setting'], row['seed']) for row in evaluations}
     groups = by_setting([members[index] for index in sorted(members)])
     colors = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(groups)))
-    shown = [(name, text) for name, text in _CURVES if name in evaluations[0]['measures']]
+    shown = [
+        (name, text)
+        for name, text in _CURVES
+        if name in evaluations[0]['measures'] and (name != 'score' or problem.score_by_success)
+    ]
     # What is earned says it all.
-    shown = shown[:1] if shown[0][0] == 'return' else shown
+    shown = shown[:1] if shown[0][0] in ('score', 'return') else shown
     columns = min(len(shown), 3)
     rows_of_panels = -(-len(shown) // columns)
     figure, axes = figures.panels(
@@ -92,6 +102,7 @@ def draw_learning_curves(
 
 # Of an evaluation, what is drawn of it.
 _CURVES = (
+    ('score', 'successful episodes in %'),
     ('return', 'return'),
     ('support', 'share of actions that the log supports'),
     ('agreement', 'share of actions as logged'),

@@ -18,8 +18,8 @@ _BOOTSTRAP_SAMPLES = 5_000
 # Of an evaluation in an environment: what is earned, what a critic claims, and what it should have; from
 # the log: how near the policies are to it. Each where it was measured.
 MEASURES = (
-    'return', 'score', 'claimed_value', 'discounted_return', 'value_overestimation', 'td_error',
-    'support', 'agreement', 'normalized_action_distance',
+    'return', 'score', 'success', 'claimed_value', 'discounted_return', 'value_overestimation',
+    'td_error', 'support', 'agreement', 'normalized_action_distance',
 )  # fmt: skip
 VALUES = ('claimed_value', 'discounted_return')
 _INTERVAL = {'seeds': int} | dict.fromkeys(('mean', 'mean_low', 'mean_high'), documents.NUMBER)
@@ -87,6 +87,7 @@ def summarize(
         'updates': updates,
         'reference_returns': dict(zip(('random', 'expert'), problem.scores or ())),
         'reference_lines': problem.reference_lines,
+        'score_by_success': problem.score_by_success,
         'settings': settings,
     }
 
@@ -148,6 +149,11 @@ def reference_lines(summaries: dict[str, dict[str, Any]]) -> dict[str, float]:
     return first['reference_lines'] or first['reference_returns']
 
 
+def by_success(summaries: dict[str, dict[str, Any]]) -> bool:
+    """Whether the score of runs on one dataset is their success; of older summaries it is not."""
+    return next(iter(summaries.values())).get('score_by_success', False)
+
+
 def of_log(summaries: dict[str, dict[str, Any]]) -> dict[str, float] | None:
     """What the log itself earned, with its interval, as its runs are judged; None if not comparable."""
     first = next(iter(summaries.values()))
@@ -158,10 +164,10 @@ def of_log(summaries: dict[str, dict[str, Any]]) -> dict[str, float] | None:
 def table(summaries: dict[str, dict[str, Any]]) -> str:
     """Summaries of runs on one dataset as text, by the runs' titles.
 
-    Steps (updates, or online steps in the environment); returns and, where there are references,
-    scores on the scale random 0, expert 100; where policies were judged from the log, the estimates
-    of their discounted returns and how near they are to it; where a run has critics, the discounted
-    return that they claim, beside it the one measured or their TD error.
+    Steps (updates, or online steps in the environment); returns and, where they have a meaning, scores
+    (random 0 and expert 100, or successes in percent); where policies were judged from the log, the
+    estimates of their discounted returns and how near they are to it; where a run has critics, the
+    discounted return that they claim, beside it the one measured or their TD error.
     """
     found = settings(summaries)
     known = {name for _, setting in found for name in setting}

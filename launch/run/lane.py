@@ -26,7 +26,12 @@ class Film:
 
 
 class Lane:
-    """One environment with flat observations, and actions in [-1, 1]^n or indices from 0."""
+    """One environment with flat observations, and actions in [-1, 1]^n or indices from 0.
+
+    Attributes:
+        success: 1 if the environment said of its last step that it succeeded (info['success']), 0 if it
+            said that it did not, NaN if it said nothing.
+    """
 
     def __init__(self, problem: Problem, film: Film | None = None):
         """Args: the problem, and what takes an image after every reset and step."""
@@ -34,6 +39,7 @@ class Lane:
         self._name = f'environment {problem.env_spec.id}'
         self._env = environments.make(problem.env_spec, 'rgb_array' if film else None)
         self._shapes = _shapes(self._env.observation_space)
+        self.success = np.nan
         if film:
             film.frames_per_second = self._env.metadata.get('render_fps') or film.frames_per_second
 
@@ -58,8 +64,12 @@ class Lane:
             UserError: the environment fails, or returns what it should not.
         """
         taken = self._problem.action_map.to_environment(action)
-        observation, reward, terminated, truncated, _ = self._call(
+        observation, reward, terminated, truncated, info = self._call(
             'step', 5, lambda: self._env.step(taken)
+        )
+        said = info.get('success') if isinstance(info, dict) else None
+        self.success = (
+            np.nan if said is None else float(self._number("info['success']", said) != 0)
         )
         return (
             self._seen(observation),

@@ -39,11 +39,13 @@ class _Group:
         """Each lane resets if an episode begins, else steps if it is active, else does nothing.
 
         Returns:
-            observations (lanes, observation_size), rewards (lanes,), done (lanes,).
+            observations (lanes, observation_size), rewards (lanes,), successes (lanes,) as a lane has
+            them, done (lanes,).
         """
         size = self._problem.spec.observation_size
         observations = np.zeros((len(self._lanes), size), np.float32)
         rewards = np.zeros(len(self._lanes))
+        successes = np.full(len(self._lanes), np.nan)
         done = np.zeros(len(self._lanes), bool)
         for index, lane in enumerate(self._lanes):
             if begins[index] is not None:
@@ -51,8 +53,8 @@ class _Group:
                 observations[index] = lane.reset(*begins[index])
             elif active[index]:
                 observations[index], rewards[index], *ends = lane.step(actions[index])
-                done[index] = any(ends)
-        return observations, rewards, done
+                successes[index], done[index] = lane.success, any(ends)
+        return observations, rewards, successes, done
 
     def close(self) -> None:
         """Closes the lanes."""

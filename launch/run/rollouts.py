@@ -35,6 +35,8 @@ class Episodes(NamedTuple):
             NaN for members not evaluated.
         discounted_steps: the discounted numbers of steps, likewise.
         lengths: steps, int64 (members, episodes).
+        successes: 1 if the environment said of some step that it succeeded, else 0, float64 (members,
+            episodes); NaN for members not evaluated, and for all if it never said anything of it.
         initial_observations: float32 (members, episodes, observation_size).
     """
 
@@ -42,6 +44,7 @@ class Episodes(NamedTuple):
     discounted: np.ndarray
     discounted_steps: np.ndarray
     lengths: np.ndarray
+    successes: np.ndarray
     initial_observations: np.ndarray
 
 
@@ -71,6 +74,7 @@ def evaluate(
     discounted = np.full((members, num_episodes), np.nan)
     discounted_steps = np.full((members, num_episodes), np.nan)
     lengths = np.zeros((members, num_episodes), np.int64)
+    successes = np.full((members, num_episodes), np.nan)
     initial = np.zeros((members, num_episodes, problem.spec.observation_size), np.float32)
     # Lane l of a member runs its episodes l, l + width, l + 2 width, ...
     first = np.arange(width)
@@ -94,12 +98,13 @@ def evaluate(
         played = ((episode - first) // width)[evaluated].sum()
         yield Wait(lanes.ready, played / (evaluated.sum() * num_episodes))
         stepped = lanes.receive()
-        observations, rewards, done = (
+        observations, rewards, succeeded, done = (
             each.reshape(members, width, *each.shape[1:]) for each in stepped
         )
 
         m, l = np.nonzero(active & ~starting)
         returns[m, episode[m, l]] += rewards[m, l]
+        successes[m, episode[m, l]] = np.fmax(successes[m, episode[m, l]], succeeded[m, l])
         if problem.delayed_rewards:
             rewards = np.zeros((members, width))
             rewards[m, l] = np.where(done[m, l], returns[m, episode[m, l]], 0.0)
@@ -117,7 +122,9 @@ def evaluate(
 
         actions, memory = learner.act(states, memory, observations, rewards, keys, step)
         step += 1
-    return Episodes(returns, discounted, discounted_steps, lengths, initial)
+    if not np.isnan(successes).all():
+        successes[evaluated] = np.nan_to_num(successes[evaluated])
+    return Episodes(returns, discounted, discounted_steps, lengths, successes, initial)
 
 
 def claimed_values(
@@ -143,9 +150,11 @@ def measures(
 ) -> list[dict[str, float]]:
     """What an evaluation says of each member, given its episodes and its critic's claims, if any.
 
-    return, return_std, length and discounted_return; where there are reference scores, score; with
+    return, return_std, length and discounted_return; where the environment says it, success, the share
+    of episodes that succeeded; where there are reference scores, or success is the score, score; with
     critics also claimed_value and value_overestimation, the claim less the discounted return.
     """
+    told = not np.isnan(episodes.successes).all()
     rows = []
     for member, (returns, discounted) in enumerate(zip(episodes.returns, episodes.discounted)):
         row = {
@@ -154,7 +163,11 @@ def measures(
             'length': episodes.lengths[member].mean(),
             'discounted_return': discounted.mean(),
         }
-        if problem.scores:
+        if told or problem.score_by_success:
+            row['success'] = episodes.successes[member].mean()
+        if problem.score_by_success:
+            row['score'] = 100 * row['success']
+        elif problem.scores:
             row['score'] = normalized_score(returns.mean(), problem.scores)
         if claimed is not None:
             row |= {
@@ -222,7 +235,8 @@ def judging(
         target_returns: as in `judge`.
 
     Raises:
-        UserError, DatasetError: the environment cannot be made, or fails in its first step.
+        UserError, DatasetError: the environment cannot be made, fails in its first step, or says nothing
+            of success where that is the score.
     """
     _try_out(problem)
     with Lanes(problem, len(learner.members), max(episodes, final_episodes)) as lanes:
@@ -240,6 +254,11 @@ def _try_out(problem: Problem) -> None:
     with closing(Lane(problem)) as lane:
         lane.reset(0)
         lane.step(np.int32(0) if spec.discrete else np.zeros(spec.action_size, np.float32))
+        if problem.score_by_success and np.isnan(lane.success):
+            raise UserError(
+                f'environment {problem.env_spec.id} does not say whether a step succeeded '
+                f"(info['success']), by which policies on {problem.name} are scored."
+            )
 
 
 def asked_for(states: Any, target_return: float) -> Any:

@@ -157,7 +157,7 @@ def test_the_values_are_those_of_the_authors():
     maze, hand, giant = map(
         config.get_config, ('antmaze-large-play', 'pen-expert', 'antmaze-giant-navigate')
     )
-    assert maze.dataset == 'D4RL/antmaze/large-play-v1' and maze.cut_at_goal
+    assert maze.dataset == 'local/antmaze/large-play-v0' and not maze.cut_at_goal
     assert (maze.hparams.alpha, maze.reward_shift, maze.network.q_agg) == (3, -1, 'mean')
     assert hand.dataset == 'D4RL/pen/expert-v2'
     assert (hand.hparams.alpha, hand.reward_shift, hand.network.q_agg) == (3_000, 0, 'min')

@@ -91,7 +91,7 @@ def test_the_values_are_those_of_the_authors():
     maze, hand, soccer = map(
         config.get_config, ('antmaze-large-play', 'door-cloned', 'antsoccer-arena-navigate')
     )
-    assert (maze.dataset, hand.dataset) == ('D4RL/antmaze/large-play-v1', 'D4RL/door/cloned-v2')
+    assert (maze.dataset, hand.dataset) == ('local/antmaze/large-play-v0', 'D4RL/door/cloned-v2')
     assert (maze.reward_shift, hand.reward_shift, soccer.reward_shift) == (-1, 0, 0)
     assert (maze.num_updates, hand.num_updates, soccer.num_updates) == (500_000, 500_000, 1_000_000)
     assert (soccer.network.num_act_actions, soccer.hparams.gamma) == (64, 0.995)

@@ -160,10 +160,10 @@ def test_the_values_are_those_of_the_authors_configs():
     assert replay.dataset == 'local/hopper/medium-replay-v0' and replay.batch_size == 1024
     assert (replay.hparams.actor_penalty, replay.hparams.critic_penalty) == (0.05, 0.5)
     assert replay.hparams.actor_learning_rate == replay.hparams.critic_learning_rate == 1e-3
-    assert maze.dataset == 'D4RL/antmaze/large-play-v1' and maze.batch_size == 256
+    assert maze.dataset == 'local/antmaze/large-play-v0' and maze.batch_size == 256
     assert (maze.hparams.actor_penalty, maze.hparams.critic_penalty) == (0.002, 0.001)
     assert (maze.hparams.gamma, maze.hparams.critic_learning_rate) == (0.999, 5e-5)
-    assert maze.cut_at_goal and (maze.reward_scale, maze.reward_shift) == (100.0, 0.0)
+    assert (maze.reward_scale, maze.reward_shift) == (100.0, 0.0)
     assert pen.dataset == 'D4RL/pen/cloned-v2' and pen.batch_size == 256
     assert (pen.hparams.actor_penalty, pen.hparams.critic_penalty) == (0.05, 0.5)
     assert pen.hparams.critic_learning_rate == 3e-4 and pen.hparams.gamma == 0.99

@@ -116,7 +116,7 @@ def test_layers_are_normalised_in_the_value_alone():
 
 def test_values_of_a_dataset_are_those_of_its_script():
     found = config.get_config('antmaze-medium-diverse')
-    assert found.dataset == 'D4RL/antmaze/medium-diverse-v1'
+    assert found.dataset == 'local/antmaze/medium-diverse-v0'
     assert (found.hparams.temperature, found.hparams.max_exponent, found.batch_size) == (0.6, 7, 256)
     assert found.network.num_value_updates == 4 and found.hparams.inverse_temperature == 10
     assert config.get_config('antmaze').hparams.temperature == 2

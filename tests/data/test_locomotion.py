@@ -54,15 +54,15 @@ def test_processes_change_nothing(monkeypatch):
 def test_processes_end_with_the_one_that_was_killed():
     program = """
         import multiprocessing, os, time
-        from data.recipes import rollouts
+        from data.recipes import parallel
 
         # For a test that is quick: what is forked has imported everything.
-        rollouts.get_context = lambda kind: multiprocessing.get_context('fork')
-        rollouts.workers.num_cores = lambda: 1
-        pool = rollouts._pool()
-        pool.submit(time.sleep, 0).result()
-        print('working', flush=True)
-        os.kill(os.getpid(), 9)
+        parallel.get_context = lambda kind: multiprocessing.get_context('fork')
+        parallel.workers.num_cores = lambda: 1
+        with parallel.processes(worth_it=True) as pool:
+            pool.submit(time.sleep, 0).result()
+            print('working', flush=True)
+            os.kill(os.getpid(), 9)
     """
     command = [sys.executable, '-c', textwrap.dedent(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

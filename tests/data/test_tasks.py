@@ -51,7 +51,7 @@ def test_a_problem_towards_goals_is_kept_with_a_run(tmp_path):
     assert made.goals and made.spec == Spec(4, 2, False) and made.preprocessing.reward_shift == 3
     np.testing.assert_array_equal(made.preprocessing.observation_mean, [1, 2, 1, 2])
     # They are of one task.
-    assert made.scores is None and not made.reference_lines
+    assert made.scores is None and not made.reference_lines and made.score_by_success
     problem.save(made, tmp_path / 'problem.json')
     kept = problem.load(tmp_path / 'problem.json')
     assert kept.goals and kept.spec == made.spec and kept.env_spec == made.env_spec

@@ -43,10 +43,11 @@ def collect(env_id, options=None, **kwargs):
     return dataset_id
 
 
-def trained(domain, dataset_id, path):
+def trained(domain, dataset_id, path, **changes):
     config = iql.get_config(domain)
     config.update_from_flattened_dict(
         SMALL | {'dataset': dataset_id, 'run_dir': str(path / 'run'), 'normalize_rewards': False}
+        | changes
     )
     train.train(config)
     task = problem.load(path / 'run' / 'problem.json')
@@ -85,7 +86,7 @@ def test_antmaze_ends_at_its_goal(storage, tmp_path):
     together = {'reset_cell': np.array([1, 1]), 'goal_cell': np.array([1, 1])}
     dataset_id = collect('AntMaze_UMaze-v5', options=together)
     whole = minari.load_dataset(dataset_id)
-    config, task, _ = trained('antmaze', dataset_id, tmp_path)
+    config, task, _ = trained('antmaze', dataset_id, tmp_path, cut_at_goal=True)
     data = train.load_data(config).learned_from
     for index, episode in enumerate(whole.iterate_episodes()):
         goals = np.flatnonzero(episode.rewards)

@@ -44,7 +44,8 @@ def test_a_run_faces_states_and_goals_wherever_its_batches_are_from(plane, tmp_p
     mean = task.preprocessing.observation_mean
     np.testing.assert_array_equal(mean[:2], mean[2:])
     losses = [
-        [row['measures']['learner/actor_loss'] for row in metrics.read(run) if row['event'] == 'training']
+        [row['measures']['learner/actor_loss'] for row in metrics.read(run)
+         if row['event'] == 'training']  # fmt: skip
         for run in runs
     ]
     assert len(losses[0]) == 40
@@ -53,7 +54,8 @@ def test_a_run_faces_states_and_goals_wherever_its_batches_are_from(plane, tmp_p
 
     evaluate.evaluate(runs[0], 3, seed=1)
     (setting,) = json.loads((runs[0] / 'evaluation-seed1.json').read_text())['settings']
-    assert np.isfinite(setting['return']['mean'])
+    # The environment pays 1 for the goal, and ends.
+    assert setting['score']['mean'] == pytest.approx(100 * setting['return']['mean'])
 
 
 @pytest.mark.usefixtures('one_core')
