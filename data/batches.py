@@ -4,8 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from data import decisions, returns, sampling, sequences
+import jax
+
+from data import decisions, goals, returns, sampling, sequences
 from data.decisions import Decisions
+from data.goals import Goals
 from data.loading import Dataset
 from data.problem import Preprocessing
 from data.splitting import Split
@@ -16,16 +19,21 @@ class Form(NamedTuple):
     """What one item of a batch is.
 
     Attributes:
-        kind: of data.types, Transition, ReturnTransition, NextActionTransition or Sequence.
+        kind: of data.types, Transition, ReturnTransition, NextActionTransition, GoalTransition,
+            SubgoalTransition or Sequence.
         context: steps of a Sequence; 0 for all else.
         n_step: decisions that a target spans.
         chunk: steps of a decision.
+        goals: that steps are relabelled with; None for none.
+        subgoal_steps: how far ahead those of a SubgoalTransition are; 0 for all else.
     """
 
     kind: type = Transition
     context: int = 0
     n_step: int = 1
     chunk: int = 1
+    goals: Goals | None = None
+    subgoal_steps: int = 0
 
     @property
     def looks_ahead(self) -> bool:
@@ -43,6 +51,8 @@ def sampled_from(dataset: Dataset, form: Form, gamma: float) -> Any:
     """
     if form.kind is Sequence:
         return sequences.steps(dataset)
+    if form.goals:
+        return goals.of(dataset)
     to_go = returns.discounted_to_go(dataset, gamma) if form.kind is ReturnTransition else None
     if form.looks_ahead:
         return decisions.of(dataset, form.chunk, to_go)
@@ -53,13 +63,20 @@ def count(data: Any) -> int:
     """How many items there are to draw from in what `sampled_from` made, or in a Split of it."""
     if isinstance(data, Split):
         return data.parts.count if isinstance(data.parts, Decisions) else data.num_steps
-    return data.count if isinstance(data, Decisions) else data.action.shape[0]
+    return data.count if isinstance(data, Decisions) else jax.tree.leaves(data)[0].shape[0]
+
+
+def drawer(form: Form) -> Callable[[jax.Array, jax.Array | int, int], Any]:
+    """(key, count, batch_size) -> what `gatherer` makes a batch of: the numbers of its items."""
+    if form.goals is None:
+        return sampling.sample_indices
+    return partial(goals.draw, goals=form.goals, for_actor=form.kind is not Transition)
 
 
 def gatherer(
     form: Form, rows: Callable[[Any, Array], Any] = sampling.rows
 ) -> Callable[[Any, Array], Any]:
-    """(data, indices) -> what `finished` makes a batch of: the items of these numbers.
+    """(data, drawn) -> what `finished` makes a batch of: the items that `drawer` drew.
 
     Args:
         form: of the batch.
@@ -67,6 +84,11 @@ def gatherer(
     """
     if form.kind is Sequence:
         return partial(sequences.windows, context=form.context, rows=rows)
+    if form.goals:
+        return partial(
+            goals.windows, goals=form.goals, kind=form.kind, subgoal_steps=form.subgoal_steps,
+            rows=rows,
+        )  # fmt: skip
     if not form.looks_ahead:
         return rows
     return partial(

@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
+from data.tasks import GoalObservation
 from data.types import DatasetError
 
 # What gymnasium 1 no longer has, and what follows from the id.
@@ -126,6 +127,11 @@ def _checked(fields: Any, known: dict, needed: set[str], owner: str) -> dict[str
     return fields
 
 
+# Ours, around an environment whose policies are told the goal.
+GOALS = WrapperSpec(
+    GoalObservation.__name__, f'{GoalObservation.__module__}:{GoalObservation.__name__}', {}
+)
+
 # Wrappers of gymnasium whose arguments are plain data, and which take one step for one step.
 _REBUILT = {
     each.__name__: each
@@ -188,7 +194,10 @@ def wrap(env: gym.Env, wrappers: Iterable[WrapperSpec]) -> gym.Env:
             )
         arguments = {name: _plain(each, value) for name, value in (each.kwargs or {}).items()}
         try:
-            env = _REBUILT[_class_of(each)](env, **arguments)
+            made_by = GoalObservation if _is_ours(each) else _REBUILT[_class_of(each)]
+            env = made_by(env, **arguments)
+        except DatasetError:
+            raise
         # The wrapper's own checks of its arguments, asserts among them.
         except Exception as error:
             raise DatasetError(
@@ -199,11 +208,12 @@ def wrap(env: gym.Env, wrappers: Iterable[WrapperSpec]) -> gym.Env:
 
 
 def _is_known(wrapper: WrapperSpec) -> bool:
-    return (
-        _package_of(wrapper) == 'gymnasium'
-        and _class_of(wrapper) in _REBUILT
-        and (wrapper.kwargs is not None)
-    )
+    theirs = _package_of(wrapper) == 'gymnasium' and _class_of(wrapper) in _REBUILT
+    return (_is_ours(wrapper) or theirs) and wrapper.kwargs is not None
+
+
+def _is_ours(wrapper: WrapperSpec) -> bool:
+    return wrapper.entry_point == GOALS.entry_point
 
 
 def _package_of(wrapper: WrapperSpec) -> str:

@@ -46,12 +46,13 @@ class Preprocessing(NamedTuple):
         return (value - self.reward_shift * discounted_steps) / self.reward_scale
 
     def transition(self, batch: Transition) -> Transition:
-        """Maps the observations and rewards of a batch."""
-        return batch._replace(
-            observation=self.observation(batch.observation),
-            reward=self.reward(batch.reward),
-            next_observation=self.observation(batch.next_observation),
-        )
+        """Maps the observations, of whatever kind it has, and the rewards of a batch."""
+        observed = {
+            name: self.observation(getattr(batch, name))
+            for name in batch._fields
+            if name.endswith('observation')
+        }
+        return batch._replace(**observed, reward=self.reward(batch.reward))
 
     def sequence(self, batch: Sequence) -> Sequence:
         """Maps the observations of a batch; returns-to-go stay what the environment gives."""
@@ -81,6 +82,7 @@ class Problem(NamedTuple):
         columns: of the table that the log was ingested from; None if there was none.
         score_by_success: whether a score is the share of episodes that succeed, as the environment says
             of its steps (info['success']), in percent; `scores` say nothing then.
+        goals: whether an observation is [state, goal], each half of its size.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Problem(NamedTuple):
     delayed_rewards: bool = False
     columns: Columns | None = None
     score_by_success: bool = False
+    goals: bool = False
 
     @property
     def lines(self) -> dict[str, float]:
@@ -166,6 +169,36 @@ def judged_in(problem: Problem, env_id: str = '', max_episode_steps: int = 0) ->
     if not other:
         return problem
     return problem._replace(scores=reference_scores.known({}, env_spec), reference_lines={})
+
+
+def towards_goals(problem: Problem) -> Problem:
+    """The same problem for policies that are told where to go: their observations are [state, goal].
+
+    In the environment that is the goal of one of its tasks (tasks.py), and the score is how many of
+    them succeed.
+
+    Raises:
+        DatasetError: observations have several entries.
+    """
+    if problem.observation_keys:
+        raise DatasetError(
+            f'dataset {problem.name}: its observations have the entries '
+            f'{", ".join(problem.observation_keys)}; goals are observations of one array.'
+        )
+    spec, maps, env_spec = problem.spec, problem.preprocessing, problem.env_spec
+    wrappers = *env_spec.additional_wrappers, env_specs.GOALS
+    return problem._replace(
+        spec=spec._replace(observation_size=2 * spec.observation_size),
+        env_spec=dataclasses.replace(env_spec, additional_wrappers=wrappers),
+        scores=None,
+        reference_lines={},
+        preprocessing=maps._replace(
+            observation_mean=np.tile(maps.observation_mean, 2),
+            observation_std=np.tile(maps.observation_std, 2),
+        ),
+        score_by_success=True,
+        goals=True,
+    )
 
 
 def save(problem: Problem, path: Path) -> None:
@@ -244,7 +277,7 @@ def _parsed(name: str, value: Any, owner: str) -> Any:
             return Preprocessing(**{key: np.float32(each) for key, each in value.items()})
         case 'observation_keys':
             return tuple(value)
-        case 'score_by_success':
+        case 'score_by_success' | 'goals':
             if not isinstance(value, bool):
                 raise ValueError(f'{value} is neither true nor false')
         case 'scores':

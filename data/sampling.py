@@ -46,7 +46,8 @@ def sample(
     key: jax.Array,
     batch_size: int,
     num_steps: jax.Array | int | None = None,
-    gather: Callable[[Any, Array], Any] = rows,
+    gather: Callable[[Any, Any], Any] = rows,
+    draw: Callable[[jax.Array, jax.Array | int, int], Any] = sample_indices,
 ) -> Any:
     """A uniform batch from arrays on the device; to be called inside jit.
 
@@ -55,17 +56,19 @@ def sample(
         key: of the batch.
         batch_size: items in it.
         num_steps: how many of the first steps to sample from, if not from all.
-        gather: (data, indices) -> a batch.
+        gather: (data, drawn) -> a batch.
+        draw: (key, num_steps, batch_size) -> what is drawn of a batch, its indices and no more if not
+            said otherwise.
     """
     if num_steps is None:
         num_steps = data.action.shape[0]
-    return gather(data, sample_indices(key, num_steps, batch_size))
+    return gather(data, draw(key, num_steps, batch_size))
 
 
-@partial(jax.jit, static_argnames=('num_batches', 'num_steps', 'batch_size'))
-def _indices(seeds, first_step, num_batches, num_steps, batch_size):
+@partial(jax.jit, static_argnames=('num_batches', 'num_steps', 'batch_size', 'draw'))
+def _indices(seeds, first_step, num_batches, num_steps, batch_size, draw):
     def indices(seed, step):
-        return sample_indices(batch_key(seed, step), num_steps, batch_size)
+        return draw(batch_key(seed, step), num_steps, batch_size)
 
     steps = first_step + jnp.arange(num_batches)
     return jax.vmap(jax.vmap(indices, (None, 0)), (0, None))(seeds, steps)
@@ -83,10 +86,11 @@ def host_batches(
     batch_size: int,
     first_steps: Iterable[int],
     num_batches: int,
-    gather: Callable[[Any, Array], Any] = rows,
+    gather: Callable[[Any, Any], Any] = rows,
     put: Callable[[Any], Any] = lambda batches: batches,
     ahead: int = 8,
     num_steps: int | None = None,
+    draw: Callable[[jax.Array, jax.Array | int, int], Any] = sample_indices,
 ) -> Iterator[Any]:
     """Yields the batches of num_batches steps from each of first_steps on, gathered from host arrays.
 
@@ -99,7 +103,7 @@ def host_batches(
         batch_size: transitions per batch.
         first_steps: of the items, which may go on for ever.
         num_batches: steps per yielded item.
-        gather: (data, indices) -> a batch, as in `sample`.
+        gather, draw: as in `sample`.
         put: what else a thread does to an item, such as to send it to the devices.
         ahead: items that are made before they are asked for.
         num_steps: how many of the first steps to sample from, if not from all.
@@ -112,8 +116,8 @@ def host_batches(
 
     def make(step: int) -> Any:
         with jax.default_device(_beside()):
-            indices = _indices(seeds, step, num_batches, num_steps, batch_size)
-        return put(gather(data, np.asarray(indices)))
+            drawn = _indices(seeds, step, num_batches, num_steps, batch_size, draw)
+        return put(gather(data, jax.tree.map(np.asarray, drawn)))
 
     steps = iter(first_steps)
     with ThreadPoolExecutor(ahead) as pool:

@@ -84,6 +84,45 @@ class NextActionTransition(NamedTuple):
     next_action_known: Array
 
 
+class GoalTransition(NamedTuple):
+    """A transition on the way to a goal, or any batch of them; observations are [state, goal].
+
+    Attributes:
+        observation, action, reward, discount, next_observation: as in Transition, with the goal of the
+            critics; the reward is -1 and the discount 1, both 0 where the state is the goal.
+        actor_observation: the same state with the goal of the policy.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
+    actor_observation: Array
+
+
+class SubgoalTransition(NamedTuple):
+    """A GoalTransition with what is reached some steps later, or any batch of them.
+
+    Attributes:
+        observation, action, reward, discount, next_observation, actor_observation: as in
+            GoalTransition.
+        subgoal_observation: the same state with, as its goal, that which its episode reaches some steps
+            later, or its last if there are fewer.
+        waypoint_observation: that later state, but none behind the policy's goal if that is of the same
+            episode, with the goal of the policy.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_observation: Array
+    actor_observation: Array
+    subgoal_observation: Array
+    waypoint_observation: Array
+
+
 class Sequence(NamedTuple):
     """A window of up to K steps of one episode, left-padded, or any batch of them along leading axes.
 

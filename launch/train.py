@@ -129,6 +129,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
         for doubt in judges.check(task, data.not_held_out):
             print(f'WARNING: {doubt}.', file=sys.stderr)
         task = judges.limited(task, data.not_held_out)
+        task = problem.towards_goals(task) if config.goals.future else task
     processes.by_first(lambda: directory.begin(path, config, task, dataset))
     model = None if data.held_out is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
@@ -136,7 +137,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
     build = partial(
         learners.build, algorithm, task.spec, task.preprocessing,
         hparams=with_target(hparams, targets), network=config.network, batch_size=config.batch_size,
-        n_step=config.n_step, chunk=config.chunk,
+        n_step=config.n_step, chunk=config.chunk, goals=learners.goals_of(config),
     )  # fmt: skip
     learner = build(members, mesh=mesh)
     own = sharing.own(learner, build)
@@ -225,8 +226,10 @@ def load_data(config: ConfigDict) -> Data:
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
-    log = estimates.of_log(dataset, gamma) if judges.comparable(dataset) else None
+    comparable = judges.comparable(dataset) and not config.goals.future
+    log = estimates.of_log(dataset, gamma) if comparable else None
     if judged_from_log(config, dataset.problem):
+        validation.judged_from_log(config)
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
         held = held_out.judged_from(held)
     whole, dataset = dataset, transforms.top_episodes(dataset, config.top_fraction)
@@ -287,6 +290,7 @@ def validate(config: ConfigDict) -> None:
         shown = ranges.shown(config.ope.estimator)
         raise UserError(f'config.ope.estimator is {shown}; valid: {", ".join(ESTIMATORS)}.')
     validation.batches(config)
+    validation.goals(config)
 
 
 if __name__ == '__main__':

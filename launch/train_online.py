@@ -244,6 +244,10 @@ def _continue_members(config: ConfigDict, source: Path) -> None:
         )
     if offline.delayed_rewards:
         raise UserError(f'--from_run={source}: with delayed rewards it cannot go on online.')
+    if 'goals' in offline and offline.goals.future:
+        raise UserError(
+            f'--from_run={source} learned from relabelled goals, which it cannot go on with online.'
+        )
     if any(offline.sweep.values()) or any(config.sweep.values()):
         raise UserError(f'--from_run={source}: with a sweep, offline or online, it cannot go on.')
     default = online.get_config(config.algorithm)

@@ -1,6 +1,6 @@
 """Policy networks: observations to action distributions, or to actions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -42,6 +42,22 @@ class GaussianPolicy(nn.Module):
         else:
             log_std = jnp.clip(log_std, self.log_std_min, self.log_std_max)
         return Gaussian(mean, jnp.broadcast_to(log_std, mean.shape))
+
+
+class UnitGaussianPolicy(nn.Module):
+    """A Gaussian of standard deviation 1 around any mean, as in OGBench's code (networks.py, GCActor).
+
+    Its log-density is a squared distance; who acts clips. Attributes as in networks.mlp.MLP.
+    """
+
+    hidden_sizes: Sequence[int]
+    action_size: int
+    activation: Callable[[jax.Array], jax.Array] = nn.gelu
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> Gaussian:
+        mean = MLP(self.hidden_sizes, self.action_size, self.activation)(observation)
+        return Gaussian(mean, jnp.zeros_like(mean))
 
 
 class TanhGaussianPolicy(nn.Module):

@@ -119,7 +119,7 @@ CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze
 # Of what configs have online, and not as here, the values that a run without these keys has.
 ONLINE = {'dataset': '', 'updates_per_step': 1}
 
-DOMAINS |= ogbench.DOMAINS
+DOMAINS |= ogbench.DOMAINS | ogbench.TOWARDS_GOALS
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {
@@ -130,6 +130,12 @@ RANGES = {
     'num_seeds': 'int [1, 1e5]',
     'num_updates': 'int [1, 2**31)',
     'batch_size': 'int [1, 1e7]',
+    'goals': {
+        'future': "'', 'geometric' or 'uniform'",
+        'current': '[0, 1]',
+        'random': '[0, 1]',
+        'actor_random': '[0, 1]',
+    },
     'n_step': 'int [1, 1e4]',
     'chunk': 'int [1, 1e4]',
     'log_interval': 'int [1, 2**31)',
@@ -184,6 +190,10 @@ def get_config(algorithm: str, hparams: dict, network: dict) -> ConfigDict:
 
     config.num_updates = 1_000_000
     config.batch_size = 256
+    # Goals that steps are relabelled with (data/goals.py): how far ahead in the episode they are,
+    # 'geometric' by gamma or 'uniform', '' for no goals; the shares of those that are the step itself,
+    # and any step of the log; and the share of any step among goals of the policy, where it has its own.
+    config.goals = ConfigDict({'future': '', 'current': 0.0, 'random': 0.0, 'actor_random': 0.0})
     # Decisions whose rewards a target sums before it bootstraps, or as many as the episode still has.
     # What the policy would have done otherwise on the way is not corrected for, nor is its entropy
     # there, where an algorithm has one in its targets, part of them.

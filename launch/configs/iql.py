@@ -65,13 +65,25 @@ DOMAINS = {
         name: _IN_OGBENCH | _sizes(name) | {'hparams.inverse_temperature': temperature}
         for name, temperature in _OGBENCH.items()
     }),
+    # GCIQL, with OGBench's values but for the policy, which is IQL's own here: its inverse temperature
+    # is that of GCIVL there, which regresses as IQL does, and its goals are the critics'.
+    **dict.fromkeys(ogbench.GOALS, {
+        'name': 'GCIQL',
+        'goals.future': 'geometric',
+        'goals.current': 0.2,
+        'goals.random': 0.3,
+        'hparams.expectile': 0.9,
+        'hparams.inverse_temperature': 10.0,
+        'hparams.actor_decay_updates': math.inf,
+    }),
 }
 DOMAINS |= base.lean(DOMAINS, {})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """IQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads', 'log', 'ogbench' or a dataset of OGBench's, such as 'cube-single-play'."""
+    'crossroads', 'log', 'ogbench' or a dataset of OGBench's, such as 'cube-single-play', and towards
+    goals 'goals' or 'goals-cube-single-play'."""
     config = base.get_config(
         'iql',
         hparams={

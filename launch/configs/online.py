@@ -45,7 +45,8 @@ DATA_KEYS = (
 )  # fmt: skip
 # What else only an offline run has.
 _OFFLINE_KEYS = (
-    'dataset_on', 'delayed_rewards', 'keep_checkpoints', 'evaluate_in', 'holdout_fraction', 'ope',
+    'dataset_on', 'goals', 'delayed_rewards', 'keep_checkpoints', 'evaluate_in', 'holdout_fraction',
+    'ope',
 )
 # What each key may be, as in base.py.
 RANGES = {key: valid for key, valid in base.RANGES.items() if key not in _OFFLINE_KEYS} | {

@@ -109,8 +109,9 @@ def of_table(problem: Problem) -> dict[str, Any]:
         features, acted = columns.features, columns.actions
         names = {'episode': columns.episode, 'order': columns.order, 'reward': columns.reward}
     else:
-        size = problem.spec.observation_size
-        features = [Feature(f'observation_{i}', f'observation_{i}') for i in range(size)]
+        size = problem.spec.observation_size // (1 + problem.goals)
+        parts = ('observation', 'goal')[: 1 + problem.goals]
+        features = [Feature(f'{part}_{i}', f'{part}_{i}') for part in parts for i in range(size)]
         width = 1 if action_map.discrete else action_map.size
         acted = [f'action_{i}' for i in range(width)] if width > 1 else ['action']
         names = {'episode': 'episode', 'order': '', 'reward': 'reward'}

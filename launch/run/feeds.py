@@ -117,8 +117,10 @@ def _from_host(learner: Learners, data: Any, batch_size: int) -> Advance:
     """Batches are gathered from the host's arrays or memory maps, and sent ahead to the devices."""
     disk.expect_random_reads(jax.tree.leaves(data))
     seeds, gather = learner.seeds[learner.rows], batches.gatherer(learner.form)
+    draw, num_steps = batches.drawer(learner.form), batches.count(data)
     put = partial(spread.joint, num_rows=len(learner.seeds), sharding=_over_members(learner))
-    item = jax.tree.leaves(gather(data, np.zeros(1, np.int32)))
+    one = jax.tree.map(np.asarray, draw(jax.random.key(0), num_steps, 1))
+    item = jax.tree.leaves(gather(data, one))
     update_bytes = batch_size * sum(array.nbytes for array in item)
     affordable = max(_FEED_BYTES * learner.mesh.size // (update_bytes * len(learner.seeds)), 1)
     piece, feeds, expected = _pieces(learner.mesh), iter(()), None
@@ -130,7 +132,7 @@ def _from_host(learner: Learners, data: Any, batch_size: int) -> Advance:
         firsts = range(0, num_updates, size)
         steps = (chunk + first for chunk in count(step, num_updates) for first in firsts)
         made = sampling.host_batches(
-            data, seeds, batch_size, steps, size, gather, put, num_steps=batches.count(data)
+            data, seeds, batch_size, steps, size, gather, put, num_steps=num_steps, draw=draw
         )
         return zip(made, cycle(min(size, num_updates - first) for first in firsts))
 

@@ -43,13 +43,18 @@ class Lane:
         if film:
             film.frames_per_second = self._env.metadata.get('render_fps') or film.frames_per_second
 
-    def reset(self, seed: int | None = None) -> np.ndarray:
+    def reset(self, seed: int | None = None, number: int = 0) -> np.ndarray:
         """Begins an episode; its first observation, float32 (observation_size,).
+
+        Args:
+            seed: of the episode.
+            number: of the episode, by which those towards goals take the environment's tasks in turn.
 
         Raises:
             UserError: the environment fails, or returns what it should not.
         """
-        observation, _ = self._call('reset', 2, lambda: self._env.reset(seed=seed))
+        turn = {'options': {'turn': number}} if self._problem.goals else {}
+        observation, _ = self._call('reset', 2, lambda: self._env.reset(seed=seed, **turn))
         return self._seen(observation)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:

@@ -24,6 +24,8 @@ LANES_PER_MEMBER = 20
 _LANES_WORTH_A_PROCESS = 8
 # A worker that does not end by then is in a step that does not.
 _SECONDS_TO_END = 5
+# The seed and the number of the episode that begins in a lane; None where none does.
+Begin = tuple[int, int] | None
 
 
 class _Group:
@@ -33,8 +35,8 @@ class _Group:
         self._problem, self._film = problem, film
         self._lanes: list[Lane | None] = [None] * num_lanes
 
-    def advance(self, actions: np.ndarray, seeds: list[int | None], active: np.ndarray):
-        """Each lane resets if it has a seed, else steps if it is active, else does nothing.
+    def advance(self, actions: np.ndarray, begins: list[Begin], active: np.ndarray):
+        """Each lane resets if an episode begins, else steps if it is active, else does nothing.
 
         Returns:
             observations (lanes, observation_size), rewards (lanes,), successes (lanes,) as a lane has
@@ -46,9 +48,9 @@ class _Group:
         successes = np.full(len(self._lanes), np.nan)
         done = np.zeros(len(self._lanes), bool)
         for index, lane in enumerate(self._lanes):
-            if seeds[index] is not None:
+            if begins[index] is not None:
                 lane = self._lanes[index] = lane or Lane(self._problem, self._film)
-                observations[index] = lane.reset(seeds[index])
+                observations[index] = lane.reset(*begins[index])
             elif active[index]:
                 observations[index], rewards[index], *ends = lane.step(actions[index])
                 successes[index], done[index] = lane.success, any(ends)
@@ -149,19 +151,19 @@ class Lanes:
                 worker.kill()
                 worker.join()
 
-    def send(self, actions: np.ndarray, seeds: list[int | None], active: np.ndarray) -> None:
+    def send(self, actions: np.ndarray, begins: list[Begin], active: np.ndarray) -> None:
         """Has all lanes begin with what _Group.advance does; `receive` gives the results.
 
         Raises:
             UserError: a worker has died.
         """
         if not self._workers:
-            self._request = actions, seeds, active
+            self._request = actions, begins, active
             return
         try:
             for connection, share in zip(self._connections, self._shares):
-                begin, end = share[0], share[-1] + 1
-                connection.send((actions[begin:end], seeds[begin:end], active[begin:end]))
+                first, end = share[0], share[-1] + 1
+                connection.send((actions[first:end], begins[first:end], active[first:end]))
         except ConnectionError:
             self._say_who_died()
 

@@ -20,9 +20,10 @@ from ml_collections import ConfigDict
 
 from data import batches, sampling, splitting
 from data.batches import Form
+from data.goals import Goals
 from data.problem import Preprocessing
 from data.splitting import Split
-from data.types import Sequence, Spec, Transition
+from data.types import Sequence, Spec, SubgoalTransition, Transition
 from launch.run import chunks, mapping, spread, training
 from launch.run.members import Member, stack_hparams
 from launch.run.spread import MEMBERS, SHARED
@@ -106,6 +107,7 @@ def build(
     batch_size: int,
     n_step: int = 1,
     chunk: int = 1,
+    goals: Goals | None = None,
     mesh: Mesh | None = None,
 ) -> Learners:
     """Compiles nothing yet: each function is compiled when first called.
@@ -119,6 +121,7 @@ def build(
         batch_size: items of a batch.
         n_step: decisions that a target spans.
         chunk: actions of a decision.
+        goals: that steps are relabelled with, if any.
         mesh: of the devices to lay them over; None for this process's own.
     """
     mesh = mesh or make_mesh(len(members))
@@ -139,7 +142,7 @@ def build(
         shard(mapping.each(init_one, mesh), in_specs=(MEMBERS, MEMBERS), out_specs=MEMBERS)
     )
 
-    form = form_of(algorithm, network, n_step, chunk)
+    form = form_of(algorithm, network, n_step, chunk, goals)
     begin, act_by_step = chunks.policy(algorithm, spec, chunk)
 
     def update(state, batch):
@@ -147,11 +150,13 @@ def build(
         return algorithm.update(state, batches.finished(batch, form, preprocessing, gamma))
 
     def draw(data, key):
-        number = batches.count(data)
+        number, drawer = batches.count(data), batches.drawer(form)
         if not isinstance(data, Split):
-            return sampling.sample(data, key, batch_size, number, batches.gatherer(form))
-        across = partial(splitting.rows, num_steps=data.num_steps, axis='member')
-        return sampling.sample(data.parts, key, batch_size, number, batches.gatherer(form, across))
+            return sampling.sample(data, key, batch_size, number, batches.gatherer(form), drawer)
+        across = batches.gatherer(
+            form, partial(splitting.rows, num_steps=data.num_steps, axis='member')
+        )
+        return sampling.sample(data.parts, key, batch_size, number, across, drawer)
 
     train_on_drawn = training.on_drawn(update, draw, mesh)
     train_on_given = training.on_given(update, mesh)
@@ -245,10 +250,23 @@ def build(
     return learner
 
 
-def form_of(algorithm: ModuleType, network: ConfigDict, n_step: int = 1, chunk: int = 1) -> Form:
+def form_of(
+    algorithm: ModuleType, network: ConfigDict, n_step: int = 1, chunk: int = 1,
+    goals: Goals | None = None,
+) -> Form:  # fmt: skip
     """What an algorithm learns from."""
     kind = getattr(algorithm, 'BATCH', Transition)
-    return Form(kind, network.context if kind is Sequence else 0, n_step, chunk)
+    return Form(
+        kind, network.context if kind is Sequence else 0, n_step, chunk, goals,
+        network.subgoal_steps if kind is SubgoalTransition else 0,
+    )  # fmt: skip
+
+
+def goals_of(config: ConfigDict) -> Goals | None:
+    """What a config relabels steps with, if anything."""
+    if not config.goals.future:
+        return None
+    return Goals(**config.goals, gamma=config.hparams.get('gamma', 0.0))
 
 
 def place(data: Any, mesh: Mesh) -> Any:

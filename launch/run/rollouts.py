@@ -88,13 +88,13 @@ def evaluate(
     actions, rewards = np.zeros((members, width)), np.zeros((members, width))
     step = 0
     while active.any():
-        lane_seeds = [
-            int(episode_seeds[m, episode[m, l]]) if starting[m, l] else None
+        begins = [
+            (int(episode_seeds[m, episode[m, l]]), int(episode[m, l])) if starting[m, l] else None
             for m in range(members)
             for l in range(width)
         ]
         flat_actions = actions.reshape(members * width, *actions.shape[2:])
-        lanes.send(flat_actions, lane_seeds, active.reshape(-1))
+        lanes.send(flat_actions, begins, active.reshape(-1))
         played = ((episode - first) // width)[evaluated].sum()
         yield Wait(lanes.ready, played / (evaluated.sum() * num_episodes))
         stepped = lanes.receive()
@@ -133,9 +133,10 @@ def claimed_values(
     """What each member's critic claims its policy will earn from the initial observations.
 
     The means over episodes, in the units of `episodes.discounted`, to be held against those, float64
-    (members,), NaN for members not evaluated; None if the algorithm has no critic.
+    (members,), NaN for members not evaluated; None if the algorithm has no critic, or its critics go by
+    other rewards than the environment, those of relabelled goals.
     """
-    if learner.claimed_value is None:
+    if learner.claimed_value is None or problem.goals:
         return None
     claimed = learner.claimed_value(states, episodes.initial_observations, learner.keys())
     values = problem.preprocessing.recorded_value(

@@ -52,7 +52,7 @@ def measure(
     members = [Member({}, seed) for seed in range(num_members)]
     learner = learners.build(
         algorithm, spec, problem.identity(spec.observation_size), members, hparams_of(config),
-        config.network, config.batch_size,
+        config.network, config.batch_size, goals=learners.goals_of(config),
     )  # fmt: skip
     data = learners.place(random_data(learner.form, spec, _DATASET_STEPS), learner.mesh)
 
@@ -90,6 +90,8 @@ def random_data(form: Form, spec: Spec, num_steps: int) -> Any:
 
     The values do not change the work, nor does where episodes end: here after 1,000 steps.
     """
+    if form.goals:
+        spec = spec._replace(observation_size=spec.observation_size // 2)
     acted = Discrete(spec.action_size) if spec.discrete else Box(-1, 1, (spec.action_size,))
     task = Problem(
         'noise', spec, (), actions.from_space(acted, 'noise'), None, None, {},
@@ -135,8 +137,12 @@ def update_flops(algorithm: ModuleType, config: ConfigDict, spec: Spec, batch_si
     state = jax.eval_shape(
         lambda key: algorithm.init(key, spec, hparams, config.network), jax.random.key(0)
     )
-    form, same = learners.form_of(algorithm, config.network), problem.identity(spec.observation_size)
-    gathered = batches.gatherer(form)(random_data(form, spec, batch_size), np.arange(batch_size))
+    form = learners.form_of(algorithm, config.network, goals=learners.goals_of(config))
+    same = problem.identity(spec.observation_size)
+    drawn = batches.drawer(form)(jax.random.key(0), batch_size, batch_size)
+    gathered = batches.gatherer(form)(
+        random_data(form, spec, batch_size), jax.tree.map(np.asarray, drawn)
+    )
     batch = jax.eval_shape(
         lambda: batches.finished(jax.tree.map(jnp.asarray, gathered), form, same, 1.0)
     )

@@ -8,7 +8,13 @@ from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS, bc, fqe
 from data.problem import Problem
-from data.types import ReturnTransition, Sequence, Transition
+from data.types import (
+    GoalTransition,
+    ReturnTransition,
+    Sequence,
+    SubgoalTransition,
+    Transition,
+)  # fmt: skip
 from launch.cli import UserError
 from launch.run import ranges
 from launch.run.ranges import Table
@@ -19,6 +25,11 @@ _MOST_MEMBERS = 100_000
 _TARGET = 'target_return'
 # What the launcher gives fitted Q evaluation.
 _NOT_GIVEN = ('policy', 'resample', 'untried_value')
+# What goes by the log's rewards, or looks further than a step, and is judged by them.
+_WITH_GOALS = {
+    'n_step': 1, 'chunk': 1, 'normalize_rewards': False, 'standardize_returns': False,
+    'delayed_rewards': False,
+}  # fmt: skip
 
 
 def of_hparams(algorithm: ModuleType) -> dict[str, str]:
@@ -136,6 +147,62 @@ def batches(config: ConfigDict) -> None:
         )
     if kind is Sequence:
         _sequences(config)
+
+
+def goals(config: ConfigDict) -> None:
+    """Raises UserError for goals that an algorithm or a config has no use for, or lacks."""
+    name, goals = config.algorithm, config.goals
+    kind = getattr(ALGORITHMS[name], 'BATCH', Transition)
+    has_own = kind in (GoalTransition, SubgoalTransition)
+    if not goals.future:
+        if has_own:
+            raise UserError(
+                f"config.goals.future is ''; algorithm {name} learns to reach goals: only 'geometric' "
+                "or 'uniform' is valid."
+            )
+        for key, value in goals.items():
+            if value:
+                raise UserError(
+                    f"config.goals.{key} is {value}, but config.goals.future is '': without goals "
+                    f'only {type(value)()!r} is valid.'
+                )
+        return
+    if not has_own and kind is not Transition:
+        raise UserError(
+            f'config.goals.future is {goals.future!r}; algorithm {name} learns from what relabelled '
+            "steps do not have: only '' is valid."
+        )
+    if not has_own and goals.actor_random:
+        raise UserError(
+            f'config.goals.actor_random is {goals.actor_random}; algorithm {name} has one goal for its '
+            'policy and its critics: only 0.0 is valid.'
+        )
+    if goals.current + goals.random > 1:
+        raise UserError(
+            f'config.goals.current and config.goals.random are {goals.current} and {goals.random}; '
+            'valid: shares that sum to 1 at most.'
+        )
+    gamma = config.hparams.get('gamma', 1)
+    if goals.future == 'geometric' and (gamma == 1 or config.sweep.get('gamma')):
+        raise UserError(
+            "config.goals.future is 'geometric', by a gamma below 1 that all members have; algorithm "
+            f"{name} has none here: only 'uniform' is valid."
+        )
+    for key, only in _WITH_GOALS.items():
+        if config[key] != only:
+            raise UserError(
+                f'config.{key} is {config[key]!r}; with config.goals.future, whose rewards are not the '
+                f"log's, only {only!r} is valid."
+            )
+
+
+def judged_from_log(config: ConfigDict) -> None:
+    """Raises UserError if what policies learn is not seen in a log."""
+    if config.goals.future:
+        raise UserError(
+            f'config.goals.future is {config.goals.future!r}; whether policies reach goals is seen in '
+            'an environment, not in a log: config.env_id names one.'
+        )
 
 
 def _sequences(config: ConfigDict) -> None:

@@ -11,7 +11,15 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import NextActionTransition, ReturnTransition, Sequence, Spec, Transition
+from data.types import (
+    GoalTransition,
+    NextActionTransition,
+    ReturnTransition,
+    Sequence,
+    Spec,
+    SubgoalTransition,
+    Transition,
+)  # fmt: skip
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -51,6 +59,30 @@ def random_batch_with_returns(spec: Spec, size: int = 16, seed: int = 0) -> Retu
     rng = np.random.default_rng(seed + 1)
     returns = np.where(rng.random(size) < 0.8, rng.standard_normal(size), -np.inf)
     return ReturnTransition(*random_batch(spec, size, seed), return_to_go=jnp.float32(returns))
+
+
+def random_batch_with_goals(spec: Spec, size: int = 16, seed: int = 0) -> GoalTransition:
+    """A batch of noise with goals, some of them reached."""
+    batch, rng = random_batch(spec, size, seed), np.random.default_rng(seed + 1)
+    state, goal = jnp.split(batch.observation, 2, axis=-1)
+    next_state, _ = jnp.split(batch.next_observation, 2, axis=-1)
+    return GoalTransition(*batch, actor_observation=_towards(state, rng))._replace(
+        reward=-batch.discount, next_observation=jnp.concatenate([next_state, goal], axis=-1)
+    )
+
+
+def random_batch_with_subgoals(spec: Spec, size: int = 16, seed: int = 0) -> SubgoalTransition:
+    """The same with subgoals of noise."""
+    batch, rng = random_batch_with_goals(spec, size, seed), np.random.default_rng(seed + 2)
+    state, goal = jnp.split(batch.actor_observation, 2, axis=-1)
+    waypoint = jnp.asarray(rng.standard_normal(state.shape, np.float32))
+    return SubgoalTransition(
+        *batch, _towards(state, rng), jnp.concatenate([waypoint, goal], axis=-1)
+    )
+
+
+def _towards(state: jax.Array, rng: np.random.Generator) -> jax.Array:
+    return jnp.concatenate([state, rng.standard_normal(state.shape, np.float32)], axis=-1)
 
 
 def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -> Sequence:
@@ -110,11 +142,13 @@ NETWORK = {
     'bcq': {'vae_hidden_sizes': (16,), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cal_ql': {'actor_hidden_sizes': (16,), 'num_sampled_actions': 3, 'lagrange': True},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
+    'crl': {'vector_size': 8},
     'edac': {'num_critics': 3},
     'decision_transformer': {
         'context': 5, 'embedding_size': 16, 'num_layers': 1, 'dropout_rate': 0.0, 'max_timestep': 50,
     },
     'fql': {'flow_steps': 2},
+    'hiql': {'vector_size': 4},
     'ifql': {'flow_steps': 2, 'num_act_actions': 4},
     'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
@@ -141,6 +175,8 @@ class Case(NamedTuple):
             Transition: random_batch,
             ReturnTransition: random_batch_with_returns,
             NextActionTransition: random_batch_with_next_actions,
+            GoalTransition: random_batch_with_goals,
+            SubgoalTransition: random_batch_with_subgoals,
             Sequence: random_windows,
         }
         return made_by[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)

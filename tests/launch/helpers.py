@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 _SMALL = {
     'hidden_sizes': (16,), 'actor_hidden_sizes': (16,), 'vae_hidden_sizes': (16,),
     'num_sampled_actions': 2, 'num_act_actions': 3, 'context': 4, 'embedding_size': 16, 'num_layers': 1,
-    'flow_steps': 2,
+    'flow_steps': 2, 'vector_size': 8,
 }  # fmt: skip
 
 

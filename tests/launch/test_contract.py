@@ -13,7 +13,9 @@ from launch.report import summary
 from launch.run import learners, metrics, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.turns import finish
+from tests.algorithms.helpers import CONFIGS
 from tests.conftest import collect, store
+from tests.data.plane import PLANE_ID
 from tests.launch.helpers import algorithms_and_actions, small_config
 
 # Three members on two devices.
@@ -34,7 +36,9 @@ def run(request, tmp_path_factory):
     path = tmp_path_factory.mktemp('contract')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MINARI_DATASETS_PATH', str(path / 'minari'))
-        if kind == 'continuous':
+        if 'goals' in CONFIGS[algorithm].DOMAINS and 'mujoco' not in CONFIGS[algorithm].DOMAINS:
+            store('test/log-v0', collect(PLANE_ID, 10, 20), PLANE_ID)
+        elif kind == 'continuous':
             store('test/log-v0', collect('Pendulum-v1', 10, 30), 'Pendulum-v1')
         else:
             store('test/log-v0', collect('CartPole-v1', 30, 30), 'CartPole-v1', scores=(20.0, 500.0))

@@ -180,13 +180,13 @@ def test_workers_that_fail_or_die_are_told_and_hang_nobody(strange, tmp_path, mo
     monkeypatch.setattr('data.workers.num_cores', lambda: 2)
     monkeypatch.setattr('launch.run.lanes._LANES_WORTH_A_PROCESS', 2)
 
-    def advance(lanes, seeds):
-        lanes.send(np.zeros(4, np.int32), seeds, np.ones(4, bool))
+    def advance(lanes, begins):
+        lanes.send(np.zeros(4, np.int32), begins, np.ones(4, bool))
         lanes.receive()
 
     with Lanes(strange(fails='far away', died=str(tmp_path / 'died')), 1, 4) as lanes:
         assert len(lanes._workers) == 2
-        advance(lanes, [0, 1, 2, 3])
+        advance(lanes, [(seed, 0) for seed in range(4)])
         with pytest.raises(UserError, match=r"^environment mine/Strange-v0: step .*'far away'"):
             advance(lanes, [None] * 4)
         with pytest.raises(UserError, match='Strange-v0: a process .* ended with exit code 3'):
