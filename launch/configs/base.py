@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, ope
+from launch.configs import UnknownDomainError, ogbench, ope
 
 # Of an estimate's keys, those that are the run's own.
 _OF_THE_LOG = ('algorithm', 'dataset', 'standardize_observations', 'output')
@@ -119,19 +119,7 @@ CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze
 # Of what configs have online, and not as here, the values that a run without these keys has.
 ONLINE = {'dataset': '', 'updates_per_step': 1}
 
-# OGBench's datasets (Park et al. 2024, https://arxiv.org/abs/2410.20092), judged as in FQL's paper.
-DOMAINS |= {
-    name: {
-        'dataset': f'local/ogbench/{name}-v0',
-        'eval_interval': 100_000,
-        'eval_episodes': 50,
-    }
-    for name in (
-        'antmaze-large-navigate', 'antmaze-giant-navigate', 'humanoidmaze-medium-navigate',
-        'humanoidmaze-large-navigate', 'antsoccer-arena-navigate', 'cube-single-play',
-        'cube-double-play', 'scene-play', 'puzzle-3x3-play', 'puzzle-4x4-play',
-    )
-}  # fmt: skip
+DOMAINS |= ogbench.DOMAINS
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {

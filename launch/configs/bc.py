@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import base, ogbench
 
 DOMAINS = {
     'mujoco': {},
@@ -13,13 +13,14 @@ DOMAINS = {
     'sepsis': {'hparams.learning_rate': 1e-3},
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
+    **dict.fromkeys(ogbench.DOMAINS, {}),
 }
 DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """BC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads' or 'log'."""
+    'crossroads', 'log', 'ogbench' or a dataset of OGBench's, such as 'cube-single-play'."""
     config = base.get_config(
         'bc',
         hparams={'learning_rate': 3e-4},
