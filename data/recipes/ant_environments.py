@@ -79,7 +79,9 @@ class AntMaze(AntMazeEnv):
             continuing_task=False,
             xml_file=ants.body(),
             include_cfrc_ext_in_observation=False,
-            default_camera_config={'distance': 4.0 * len(maze_map[0]), 'elevation': -90.0},
+            default_camera_config={
+                'distance': 5.0 * len(maze_map[0]), 'elevation': -90.0, 'lookat': np.zeros(3),
+            },  # fmt: skip
             render_mode=render_mode,
         )
         Path(self.tmp_xml_file_path).unlink()

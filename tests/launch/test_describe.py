@@ -1,11 +1,13 @@
 """The program that prints and draws what is in a dataset."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from data import inspection
+from data import inspection, places
 from data.types import Spec
 from launch import describe
 from tests.data.test_inspection import COLUMNS, STEPS, made
@@ -106,3 +108,15 @@ def test_an_output_nowhere_is_one_sentence(pendulum, here):
     result = program('launch.describe', f'--dataset={pendulum}', '--output=nowhere/figure.png')
     assert result.returncode == 1
     assert result.stderr == 'error: --output=nowhere/figure.png: there is no directory nowhere.\n'
+
+
+def test_draws_where_a_maze_was_walked(tmp_path):
+    maze = dataclasses.replace(gym.spec('CartPole-v1'), id='antmaze-medium-v0')
+    dataset = made(False, env_spec=maze)
+    measured = inspection.statistics(dataset)
+    describe.draw('made', measured, tmp_path / 'without.png')
+    describe.draw('made', measured, tmp_path / 'with.png', places.of(dataset))
+    without, with_places = (imread(tmp_path / f'{name}.png') for name in ('without', 'with'))
+    assert with_places.shape[1] > without.shape[1]
+    # The maze is in the part on the right.
+    assert with_places[:, without.shape[1] :].std() > 0
