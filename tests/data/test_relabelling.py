@@ -1,0 +1,82 @@
+"""Datasets with other rewards."""
+
+import numpy as np
+import pytest
+from minari.data_collector import EpisodeBuffer
+from minari.storage.datasets_root_dir import get_dataset_path
+
+from data import loading, relabelling
+from data.types import DatasetError
+from tests.conftest import store
+from tests.data.helpers import LINE, UNIT, episode
+
+SOURCE, COPY = 'test/source-v0', 'test/copy-v0'
+
+
+def stored(*episodes, **metadata):
+    store(SOURCE, episodes, spaces=(LINE, UNIT), **metadata)
+    return loading.load(SOURCE)
+
+
+def with_infos(length: int, **infos) -> EpisodeBuffer:
+    made = episode(length, terminated=True)
+    return EpisodeBuffer(**{name: getattr(made, name) for name in (
+        'observations', 'actions', 'rewards', 'terminations', 'truncations')}, infos=infos)  # fmt: skip
+
+
+def test_everything_but_the_rewards_stays(storage):
+    log_prob = -np.arange(1.0, 4.0)
+    dataset = stored(
+        episode(5),
+        with_infos(3, log_prob=log_prob, nested={'state': np.arange(4)}, said=['a', 'b', 'c']),
+        author={'somebody'},
+        algorithm_name='a policy',
+    )
+    rewards = np.linspace(-2, 2, 8)
+    place = relabelling.write(dataset, rewards, COPY, {'source': 'a test'}, 'the command')
+    assert place == get_dataset_path(COPY)
+    copy = loading.load(COPY)
+    for field in ('observation', 'action', 'discount', 'next_observation'):
+        before, after = (getattr(each.transitions, field) for each in (dataset, copy))
+        np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(copy.transitions.reward, rewards.astype(np.float32))
+    np.testing.assert_array_equal(copy.truncation, dataset.truncation)
+    np.testing.assert_array_equal(copy.log_prob, [np.nan] * 5 + list(log_prob))
+    last = loading.open_source(place, COPY)[1]
+    assert last.infos.keys() == {'log_prob', 'nested'}
+    np.testing.assert_array_equal(last.infos['nested']['state'], np.arange(4))
+    assert copy.metadata['rewards'] == {
+        'source': 'a test', 'of': SOURCE, 'of_fingerprint': dataset.fingerprint,
+    }  # fmt: skip
+    kept = ('author', 'algorithm_name', 'ref_min_score', 'ref_max_score')
+    assert {key: copy.metadata[key] for key in kept} == {key: dataset.metadata[key] for key in kept}
+    assert copy.metadata['code_permalink'] == 'the command'
+
+
+@pytest.mark.parametrize(
+    ('rewards', 'dataset_id', 'reason'),
+    [
+        ([0, 1, 2, np.nan, 4], COPY, 'step 1 of episode 1 is nan'),
+        ([0, 1, 2], COPY, 'not one for each'),
+        ([0, 1, 2, 3, 4], SOURCE, 'exists already'),
+        ([0, 1, 2, 3, 4], 'local/test/copy-v0', 'recipes'),
+        ([0, 1, 2, 3, 1e300], COPY, 'beyond float32'),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(storage, rewards, dataset_id, reason):
+    dataset = stored(episode(2), episode(3))
+    with pytest.raises(DatasetError, match=reason):
+        relabelling.write(dataset, np.array(rewards, np.float64), dataset_id, {}, '')
+    assert [path.name for path in (storage / 'test').iterdir()] == ['source-v0']
+
+
+def test_a_failure_on_the_way_leaves_nothing(storage, monkeypatch):
+    dataset = stored(episode(2), episode(3))
+
+    def fail(*arguments):
+        raise RuntimeError('a power cut')
+
+    monkeypatch.setattr(relabelling.loading, 'read', fail)
+    with pytest.raises(RuntimeError, match='a power cut'):
+        relabelling.write(dataset, np.zeros(5), COPY, {}, '')
+    assert [path.name for path in (storage / 'test').iterdir()] == ['source-v0']
