@@ -141,6 +141,32 @@ class Policies(NamedTuple):
         ]
         return np.concatenate(parts)[: len(observations)]
 
+    def claimed_values(self, observations: np.ndarray) -> np.ndarray:
+        """What each policy's critic expects of its actions, float64 (n, policies).
+
+        In the log's units, but for a reward_shift, which stays in.
+
+        Args:
+            observations: as the environment gives them, (n, observation_size).
+
+        Raises:
+            UserError: they have no critic.
+        """
+        learner, states = self.run.learner, self.run.states
+        if learner.claimed_value is None:
+            able = (name for name, module in ALGORITHMS.items() if hasattr(module, 'claimed_value'))
+            raise UserError(
+                f'{self.run.path} is a run of {self.run.title}, which claims no values; those of '
+                f'{", ".join(able)} do.'
+            )
+        everywhere = (
+            np.broadcast_to(each, (len(learner.members), *each.shape))
+            for each in _chunks(np.asarray(observations), min(_ROWS, len(observations)))
+        )
+        parts = [learner.claimed_value(states, each, learner.keys()) for each in everywhere]
+        claimed = np.concatenate(parts, axis=1)[self.indices, : len(observations)]
+        return self.run.problem.preprocessing.recorded_value(claimed.T.astype(np.float64), 0.0)
+
     def actions_along(self, dataset: Dataset) -> np.ndarray:
         """What each policy does at each step of a log's own episodes, as normalized_actions has it.
 
