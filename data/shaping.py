@@ -35,9 +35,10 @@ def shaped(dataset: Dataset, potential: Potential, gamma: float) -> np.ndarray:
     found = np.empty(len(steps.reward))
     for rows in blocks.of_steps(len(found)):
         carried = gamma * np.asarray(steps.discount[rows], np.float64)
-        # Not zero times: what follows an end may be outside of where a potential is known.
-        ahead = np.where(carried == 0, 0, carried * potential(steps.next_observation[rows]))
-        found[rows] = steps.reward[rows] + ahead - potential(steps.observation[rows])
+        now, ahead = potential(steps.observation[rows]), potential(steps.next_observation[rows])
+        # Not zero times it: where an episode ends a potential need not be finite.
+        ahead = np.multiply(carried, ahead, out=np.zeros(len(carried)), where=carried > 0)
+        found[rows] = steps.reward[rows] + ahead - now
     return found
 
 
