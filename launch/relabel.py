@@ -2,9 +2,8 @@
 
     python -m launch.relabel --dataset=local/icu-sepsis/clinician-v0 --to=clinic/zeros-v0 --constant=0
 
-The new one is an ordinary Minari dataset, with everything of the old one but its rewards; what infos
-hold besides arrays of numbers is left out. Its metadata say how the rewards were made. It appears when
-it is complete and readable, or not at all.
+The new one is an ordinary Minari dataset, with everything of the old one but its rewards. Its metadata
+say how these were made. It appears when it is complete and readable, or not at all.
 """
 
 import math
