@@ -1,6 +1,7 @@
 """Offline RL algorithms, one module each; see any of them for the contract they share.
 
-fqe and importance_sampling judge policies instead of learning them, and are not in ALGORITHMS.
+preference_reward learns rewards and no policy: it has no `act`. fqe and importance_sampling judge
+policies instead of learning them, and are not in ALGORITHMS.
 """
 
 from types import ModuleType
@@ -10,6 +11,7 @@ from algorithms import (
     bc,
     bcq,
     cal_ql,
+    cpl,
     cql,
     decision_transformer,
     discrete_bcq,
@@ -20,6 +22,7 @@ from algorithms import (
     ifql,
     iq_learn,
     iql,
+    preference_reward,
     rebrac,
     sac,
     td3,
@@ -32,6 +35,7 @@ ALGORITHMS: dict[str, ModuleType] = {
     'bc': bc,
     'bcq': bcq,
     'cal_ql': cal_ql,
+    'cpl': cpl,
     'cql': cql,
     'decision_transformer': decision_transformer,
     'discrete_bcq': discrete_bcq,
@@ -42,6 +46,7 @@ ALGORITHMS: dict[str, ModuleType] = {
     'ifql': ifql,
     'iq_learn': iq_learn,
     'iql': iql,
+    'preference_reward': preference_reward,
     'rebrac': rebrac,
     'sac': sac,
     'td3': td3,

@@ -4,19 +4,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from data import decisions, returns, sampling, sequences
+from data import decisions, returns, sampling, segments, sequences
 from data.decisions import Decisions
 from data.loading import Dataset
 from data.problem import Preprocessing
 from data.splitting import Split
-from data.types import Array, NextActionTransition, ReturnTransition, Sequence, Transition
+from data.types import (
+    Array,
+    NextActionTransition,
+    ReturnTransition,
+    SegmentPair,
+    Sequence,
+    Transition,
+)
 
 
 class Form(NamedTuple):
     """What one item of a batch is.
 
     Attributes:
-        kind: of data.types, Transition, ReturnTransition, NextActionTransition or Sequence.
+        kind: of data.types, Transition, ReturnTransition, NextActionTransition, Sequence or
+            SegmentPair.
         context: steps of a Sequence; 0 for all else.
         n_step: decisions that a target spans.
         chunk: steps of a decision.
@@ -34,7 +42,8 @@ class Form(NamedTuple):
 
 
 def sampled_from(dataset: Dataset, form: Form, gamma: float) -> Any:
-    """What batches of a form are gathered from: arrays with a row for each of the dataset's steps.
+    """What batches of a form are gathered from: arrays with a row for each of the dataset's steps, or,
+    of pairs of segments, for each of its preferences.
 
     Args:
         dataset: preprocessed.
@@ -43,6 +52,8 @@ def sampled_from(dataset: Dataset, form: Form, gamma: float) -> Any:
     """
     if form.kind is Sequence:
         return sequences.steps(dataset)
+    if form.kind is SegmentPair:
+        return segments.pairs(dataset)
     to_go = returns.discounted_to_go(dataset, gamma) if form.kind is ReturnTransition else None
     if form.looks_ahead:
         return decisions.of(dataset, form.chunk, to_go)
@@ -84,8 +95,8 @@ def finished(gathered: Any, form: Form, preprocessing: Preprocessing, gamma: Arr
         preprocessing: of observations and rewards, which comes before rewards are summed.
         gamma: the learner's discount.
     """
-    if form.kind is Sequence:
-        return preprocessing.sequence(gathered)
+    if form.kind in (Sequence, SegmentPair):
+        return gathered._replace(observation=preprocessing.observation(gathered.observation))
     batch = preprocessing.transition(gathered)
     if not form.looks_ahead:
         return batch

@@ -1,6 +1,5 @@
 """From Minari's episodes to flat arrays: reading, checking, and what becomes of each space."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
@@ -21,8 +20,6 @@ _DAMAGED = (
     OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError, RuntimeError,
     MemoryError,
 )  # fmt: skip
-# HDF5's kinds of numbers; an enumeration is what h5py makes of bool.
-_OF_NUMBERS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)
 _FIELDS = ('observations', 'actions', 'rewards', 'terminations', 'truncations')
 
 
@@ -72,20 +69,20 @@ def observation_keys(space: gym.Space, dataset_id: str, prefix: str = '') -> tup
     return (prefix.removesuffix('/'),) if prefix else ()
 
 
-def episodes(source: MinariDataset, with_infos: bool = False) -> Iterator[minari.EpisodeData]:
-    """All episodes in order, without their infos, or with those that are arrays of numbers.
+def episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
+    """All episodes in order, without their infos.
 
     Raises:
         DatasetError: the file is damaged, or does not hold numbers where they are needed.
     """
     with _reading(source):
         if source.storage.FORMAT == 'hdf5':
-            yield from _hdf5_episodes(source, with_infos)
+            yield from _hdf5_episodes(source)
             return
         for episode in source.iterate_episodes():
             for name in _FIELDS:
                 _check_numbers(getattr(episode, name), f'{_named(source, episode.id)}, {name}')
-            yield dataclasses.replace(episode, infos=_numbers(episode.infos) if with_infos else {})
+            yield episode
 
 
 @contextmanager
@@ -114,21 +111,8 @@ def _check_numbers(values: Any, owner: str) -> None:
         raise DatasetError(f'{owner} holds {np.asarray(values).dtype}, no rows of numbers.')
 
 
-def _numbers(infos: dict[str, Any] | None) -> dict[str, Any]:
-    """Those of the entries that are arrays of numbers."""
-    nested = {
-        name: _numbers(value) if isinstance(value, dict) else np.asarray(value)
-        for name, value in (infos or {}).items()
-    }
-    return {
-        name: value
-        for name, value in nested.items()
-        if (value if isinstance(value, dict) else value.ndim and value.dtype.kind in 'biuf')
-    }
-
-
-def _hdf5_episodes(source: MinariDataset, with_infos: bool) -> Iterator[minari.EpisodeData]:
-    """What Minari yields but for some infos, four times as fast.
+def _hdf5_episodes(source: MinariDataset) -> Iterator[minari.EpisodeData]:
+    """What Minari yields but for the infos, four times as fast.
 
     With tens of thousands of short episodes, the time goes into opening arrays; HDF5's low-level
     interface is quicker at that, and infos need not be opened.
@@ -138,21 +122,7 @@ def _hdf5_episodes(source: MinariDataset, with_infos: bool) -> Iterator[minari.E
             owner = _named(source, index)
             group = border.opened(file.id, f'episode_{index}'.encode(), owner)
             fields = {name: _read(group, name.encode(), f'{owner}, {name}') for name in _FIELDS}
-            infos = _hdf5_infos(group, owner) if with_infos and b'infos' in group else {}
-            yield minari.EpisodeData(id=int(index), infos=infos, **fields)
-
-
-def _hdf5_infos(group: h5py.h5g.GroupID, owner: str, name: bytes = b'infos') -> dict[str, Any]:
-    """What of an episode's infos are arrays of numbers."""
-    infos = border.opened(group, name, f'{owner}, infos')
-    found = {}
-    for key in infos:
-        item = border.opened(infos, key, f'{owner}, infos {key.decode()!r}')
-        if isinstance(item, h5py.h5g.GroupID):
-            found |= {key.decode(): inner} if (inner := _hdf5_infos(infos, owner, key)) else {}
-        elif item.shape and item.get_type().get_class() in _OF_NUMBERS:
-            found[key.decode()] = _read(infos, key, f'{owner}, infos {key.decode()!r}')
-    return found
+            yield minari.EpisodeData(id=int(index), infos={}, **fields)
 
 
 def infos(source: MinariDataset, name: str) -> Iterator[np.ndarray]:

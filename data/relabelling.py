@@ -1,27 +1,25 @@
 """A dataset with other rewards, as a new dataset."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from minari.data_collector import EpisodeBuffer
-from minari.dataset.minari_dataset import MinariDataset
+from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import blocks, flat, loading
+from data import blocks, border, disk, loading
 from data.loading import Dataset
 from data.recipes import storage
 from data.types import DatasetError
 
-# Of the new dataset's metadata: how its rewards were made. `judges` reads it too.
+# Of the new dataset's metadata: how its rewards were made. data/judges.py reads it too.
 METADATA = 'rewards'
-# What says how and when the file was written, and not what is in it.
-_OF_THE_FILE = (
-    'dataset_id', 'description', 'code_permalink', 'minari_version', 'data_format', 'jpeg_encoding',
-    'observation_space', 'action_space', 'total_episodes', 'total_steps', 'dataset_size',
-)  # fmt: skip
 
 
 def write(
@@ -29,8 +27,8 @@ def write(
 ) -> Path:
     """Writes a copy of a stored dataset with other rewards, all or nothing; returns its directory.
 
-    Observations, actions, ends and infos (arrays of numbers) are as they are stored, the metadata too
-    but for what tells of rewards: that says how these were made, and from what.
+    Everything else is as it is stored, the metadata too but for what tells of the rewards: that says
+    how these were made, and from what.
 
     Args:
         dataset: as loading.load has it, all of its episodes.
@@ -40,38 +38,29 @@ def write(
         command: line that asks for this, kept with the copy.
 
     Raises:
-        DatasetError: the id cannot be given, or a reward is NaN or infinite.
+        DatasetError: the id cannot be given, or a reward is NaN, infinite or beyond float32.
     """
     _check(dataset, rewards)
-    source = loading.open_source(get_dataset_path(dataset.problem.name), dataset.problem.name)
+    source = get_dataset_path(dataset.problem.name) / 'data'
+    metadata = dataset.metadata | {
+        'dataset_id': dataset_id,
+        'description': f'{dataset.problem.name} with other rewards',
+        'code_permalink': command,
+        METADATA: made | {'of': dataset.problem.name, 'of_fingerprint': dataset.fingerprint},
+    }
     with storage.claimed(dataset_id) as place, storage.appearing(place) as data_path:
-        storage.write(
-            data_path,
-            (source.observation_space, source.action_space),
-            tqdm(
-                _rewritten(source, dataset, rewards), f'writing {dataset_id}',
-                len(dataset.episode_lengths), unit=' episodes',
-            ),
-            {
-                **_kept(dataset.metadata),
-                'dataset_id': dataset_id,
-                'description': f'{dataset.problem.name} with other rewards',
-                'code_permalink': command,
-                METADATA: made | {'of': dataset.problem.name, 'of_fingerprint': dataset.fingerprint},
-            },
+        disk.check_space(data_path, sum(file.stat().st_size for file in source.rglob('*')))
+        shutil.copytree(source, data_path, dirs_exist_ok=True)
+        disk.write_text(data_path / border.METADATA, json.dumps(metadata))
+        progress = tqdm(
+            _episodes(dataset, rewards), f'writing {dataset_id}', len(dataset.episode_lengths),
+            unit=' episodes', mininterval=0.5,
         )  # fmt: skip
+        stored = MinariStorage.read(data_path)
+        (_overwrite_hdf5 if stored.FORMAT == 'hdf5' else _overwrite)(stored, progress)
         # What cannot be loaded does not appear.
         loading.read(data_path.parent, dataset_id)
     return place
-
-
-def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in metadata.items() if key not in _OF_THE_FILE}
-    # Minari writes these of sets.
-    authors = {key: kept[key] for key in ('author', 'author_email') if kept.get(key)}
-    return kept | {
-        key: {value} if isinstance(value, str) else set(value) for key, value in authors.items()
-    }
 
 
 def _check(dataset: Dataset, rewards: np.ndarray) -> None:
@@ -81,7 +70,8 @@ def _check(dataset: Dataset, rewards: np.ndarray) -> None:
             f'of its {len(dataset.transitions.reward):,} steps.'
         )
     for steps in blocks.of_steps(len(rewards)):
-        if not np.all(finite := np.isfinite(rewards[steps])):
+        finite = np.isfinite(rewards[steps])
+        if not finite.all():
             step = steps.start + int(finite.argmin())
             episode = int(np.searchsorted(dataset.episode_offsets, step, side='right')) - 1
             raise DatasetError(
@@ -90,16 +80,30 @@ def _check(dataset: Dataset, rewards: np.ndarray) -> None:
             )
 
 
-def _rewritten(
-    source: MinariDataset, dataset: Dataset, rewards: np.ndarray
-) -> Iterator[EpisodeBuffer]:
+def _episodes(dataset: Dataset, rewards: np.ndarray) -> Iterator[np.ndarray]:
+    """The rewards of each episode."""
     offsets = dataset.episode_offsets
-    for index, episode in enumerate(flat.episodes(source, with_infos=True)):
-        yield EpisodeBuffer(
-            observations=episode.observations,
-            actions=episode.actions,
-            rewards=np.asarray(rewards[offsets[index] : offsets[index + 1]], np.float64),
-            terminations=episode.terminations,
-            truncations=episode.truncations,
-            infos=episode.infos,
-        )
+    for begin, end in zip(offsets[:-1], offsets[1:]):
+        yield np.array(rewards[begin:end], np.float64)
+
+
+def _overwrite_hdf5(stored: MinariStorage, rewards: Iterator[np.ndarray]) -> None:
+    """In the place of those that are there: Minari would write whole episodes again."""
+    with h5py.File(stored.data_path / 'main_data.hdf5', 'r+') as file:
+        for index, values in enumerate(rewards):
+            group = file[f'episode_{index}']
+            there = group['rewards']
+            if (there.shape, there.dtype) == (values.shape, values.dtype):
+                there.id.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+            else:
+                del group['rewards']
+                group['rewards'] = values
+
+
+def _overwrite(stored: MinariStorage, rewards: Iterator[np.ndarray]) -> None:
+    counted = {'total_steps': stored.total_steps, 'total_episodes': stored.total_episodes}
+    for index, values in enumerate(rewards):
+        (episode,) = stored.get_episodes([index])
+        stored.update_episodes([EpisodeBuffer(**episode | {'rewards': values})])
+    # Minari takes what it writes for more episodes.
+    stored.update_metadata(counted)

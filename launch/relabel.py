@@ -1,10 +1,12 @@
 """Writes a dataset again with other rewards.
 
     python -m launch.relabel --dataset=local/icu-sepsis/clinician-v0 --to=clinic/zeros-v0 --constant=0
+    python -m launch.relabel --dataset=clinic/visits-v0 --to=clinic/learned-v0 --reward_run=RUN
 
-The new one is an ordinary Minari dataset, with everything of the old one but its rewards; what infos
-hold besides arrays of numbers is left out. Its metadata say how the rewards were made. It appears when
-it is complete and readable, or not at all.
+The new one is an ordinary Minari dataset, with everything of the old one but its rewards. Its metadata
+say how these were made. It appears when it is complete and readable, or not at all. A run that learned
+rewards (launch/configs/preference_reward.py) gives the mean of its networks, less --pessimism times their
+standard deviation.
 """
 
 import math
@@ -23,7 +25,8 @@ from data import demonstrations, expressions, flat, loading, relabelling, shapin
 from data.loading import Dataset
 from launch import cli
 from launch.cli import UserError
-from launch.run import policies
+from launch.estimate import claims, learned_rewards
+from launch.run import directory, policies
 
 
 class Made(NamedTuple):
@@ -79,6 +82,23 @@ def constant(dataset: Dataset) -> Made:
     return Made(
         np.broadcast_to(np.float64(value), dataset.transitions.reward.shape),
         {'source': 'constant', 'value': value},
+    )
+
+
+def learned(dataset: Dataset) -> Made:
+    """The mean of a run's reward models, minus --pessimism standard deviations of them."""
+    pessimism, path = FLAGS.pessimism or 0.0, Path(FLAGS.reward_run)
+    found = learned_rewards.of_run(path, dataset)
+    return Made(
+        found.mean - pessimism * found.deviation,
+        {
+            'source': 'preferences',
+            'run': str(path),
+            'run_hash': directory.digest(directory.load_config(path)),
+            'updates': found.run.updates,
+            'networks': found.networks,
+            'pessimism': pessimism,
+        },
     )
 
 
@@ -153,7 +173,7 @@ def by_run(dataset: Dataset) -> Made:
     policies.check(found, dataset)
 
     def potential(observations: np.ndarray) -> np.ndarray:
-        return found.claimed_values(observations).mean(axis=1)
+        return claims.of(found, observations).mean(axis=1)
 
     return _shaped(dataset, potential, 'run', FLAGS.potential_run)
 
@@ -171,11 +191,12 @@ def _shaped(dataset: Dataset, potential: shaping.Potential, kind: str, said: str
 
 # By the flag that asks for it.
 _SOURCES: dict[str, Callable[[Dataset], Made]] = {
-    'constant': constant, 'likeness': likeness, 'potential': by_formula, 'potential_run': by_run,
-    'potential_returns': by_returns,
+    'constant': constant, 'reward_run': learned, 'likeness': likeness, 'potential': by_formula,
+    'potential_run': by_run, 'potential_returns': by_returns,
 }  # fmt: skip
 # Flags that only some sources read.
 _READ_BY = {
+    'pessimism': ('reward_run',),
     'demonstrations': ('likeness',), 'experts': ('likeness',),
     'gamma': ('potential', 'potential_run', 'potential_returns'),
 }  # fmt: skip
@@ -184,6 +205,10 @@ if __name__ == '__main__':
     flags.DEFINE_string('dataset', None, 'Minari id of the dataset')
     flags.DEFINE_string('to', None, 'Minari id to give to the new one')
     flags.DEFINE_float('constant', None, 'the reward of every step')
+    flags.DEFINE_string('reward_run', None, 'directory of a run that learned rewards')
+    flags.DEFINE_float(
+        'pessimism', None, 'standard deviations of its networks to subtract, if not 0', lower_bound=0.0
+    )
     flags.DEFINE_enum('likeness', None, ('transport', 'nearest'), 'to demonstrations, and how measured')
     flags.DEFINE_string(
         'demonstrations', None, 'Minari id, if not the same dataset; ID:0,3 for two of its episodes'

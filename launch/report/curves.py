@@ -98,4 +98,6 @@ _CURVES = (
     ('normalized_action_distance', 'distance from the logged action'),
     ('td_error', 'TD error on held-out episodes'),
     ('claimed_value', 'value that the critic claims'),
+    ('pair_agreement', 'share of held-out pairs ranked as labelled'),
+    ('pair_loss', 'cross-entropy of held-out pairs'),
 )

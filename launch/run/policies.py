@@ -46,18 +46,39 @@ class Restored(NamedTuple):
     finite: np.ndarray
 
 
+def are_learned(algorithm: str) -> bool:
+    """Whether an algorithm learns a policy, and not what rewards are."""
+    return hasattr(ALGORITHMS[algorithm], 'act')
+
+
 def restore(path: Path) -> Restored:
     """What a run directory holds of its learners, at its last checkpoint.
 
     Raises:
-        UserError, DatasetError: there is no run, no checkpoint, or a damaged one.
+        UserError, DatasetError: there is no run, no checkpoint, or a damaged one, or it learned no
+            policy.
     """
     return _restore(path, last_alone=True)[0]
 
 
-def _restore(path: Path, last_alone: bool) -> list[Restored]:
+def restore_rewards(path: Path) -> Restored:
+    """The same of a run that learned rewards.
+
+    Raises:
+        UserError, DatasetError: as `restore`, or it learned a policy.
+    """
+    return _restore(path, last_alone=True, learned='rewards')[0]
+
+
+def _restore(path: Path, last_alone: bool, learned: str = 'a policy') -> list[Restored]:
     """The run at every checkpoint that is kept, the oldest first, or at the last alone."""
     config = directory.load_config(path)
+    there = 'a policy' if are_learned(config.algorithm) else 'rewards'
+    if there != learned:
+        raise UserError(
+            f'{path} is a run of {directory.title(config)}, which learned {there}; one that learned '
+            f'{learned} is needed.'
+        )
     task = problem.load(path / 'problem.json')
     targets = tuple(config.get('target_returns', ()))
     hparams = config.hparams.to_dict()
@@ -140,32 +161,6 @@ class Policies(NamedTuple):
             for number, each in enumerate(rows)
         ]
         return np.concatenate(parts)[: len(observations)]
-
-    def claimed_values(self, observations: np.ndarray) -> np.ndarray:
-        """What each policy's critic expects of its actions, float64 (n, policies).
-
-        In the log's units, but for a reward_shift, which stays in.
-
-        Args:
-            observations: as the environment gives them, (n, observation_size).
-
-        Raises:
-            UserError: they have no critic.
-        """
-        learner, states = self.run.learner, self.run.states
-        if learner.claimed_value is None:
-            able = (name for name, module in ALGORITHMS.items() if hasattr(module, 'claimed_value'))
-            raise UserError(
-                f'{self.run.path} is a run of {self.run.title}, which claims no values; those of '
-                f'{", ".join(able)} do.'
-            )
-        everywhere = (
-            np.broadcast_to(each, (len(learner.members), *each.shape))
-            for each in _chunks(np.asarray(observations), min(_ROWS, len(observations)))
-        )
-        parts = [learner.claimed_value(states, each, learner.keys()) for each in everywhere]
-        claimed = np.concatenate(parts, axis=1)[self.indices, : len(observations)]
-        return self.run.problem.preprocessing.recorded_value(claimed.T.astype(np.float64), 0.0)
 
     def actions_along(self, dataset: Dataset) -> np.ndarray:
         """What each policy does at each step of a log's own episodes, as normalized_actions has it.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import loading, relabelling
@@ -15,6 +16,15 @@ SOURCE, COPY = 'test/source-v0', 'test/copy-v0'
 
 def stored(*episodes, **metadata):
     store(SOURCE, episodes, spaces=(LINE, UNIT), **metadata)
+    return loading.load(SOURCE)
+
+
+def in_arrow(storage, *episodes):
+    path = storage / SOURCE / 'data'
+    path.mkdir(parents=True)
+    made = MinariStorage.new(path, LINE, UNIT, data_format='arrow')
+    made.update_episodes(episodes)
+    made.update_metadata({'dataset_id': SOURCE, 'minari_version': '0.5.4'})
     return loading.load(SOURCE)
 
 
@@ -43,7 +53,7 @@ def test_everything_but_the_rewards_stays(storage):
     np.testing.assert_array_equal(copy.truncation, dataset.truncation)
     np.testing.assert_array_equal(copy.log_prob, [np.nan] * 5 + list(log_prob))
     last = loading.open_source(place, COPY)[1]
-    assert last.infos.keys() == {'log_prob', 'nested'}
+    assert last.infos.keys() == {'log_prob', 'nested', 'said'}
     np.testing.assert_array_equal(last.infos['nested']['state'], np.arange(4))
     assert copy.metadata['rewards'] == {
         'source': 'a test', 'of': SOURCE, 'of_fingerprint': dataset.fingerprint,
@@ -51,6 +61,24 @@ def test_everything_but_the_rewards_stays(storage):
     kept = ('author', 'algorithm_name', 'ref_min_score', 'ref_max_score')
     assert {key: copy.metadata[key] for key in kept} == {key: dataset.metadata[key] for key in kept}
     assert copy.metadata['code_permalink'] == 'the command'
+
+
+def test_rewards_of_another_type_are_replaced_and_not_rounded(storage):
+    made = episode(3)
+    whole = EpisodeBuffer(**vars(made) | {'rewards': np.arange(3)})
+    rewards = np.array([0.25, -1.5, 3.75])
+    relabelling.write(stored(whole), rewards, COPY, {}, '')
+    np.testing.assert_array_equal(loading.load(COPY).transitions.reward, rewards)
+
+
+def test_what_is_stored_as_arrow_stays_so(storage):
+    dataset = in_arrow(storage, episode(2), episode(3))
+    rewards = np.arange(5.0)[::-1]
+    relabelling.write(dataset, rewards, COPY, {}, '')
+    copy = loading.load(COPY)
+    assert copy.metadata['data_format'] == 'arrow'
+    np.testing.assert_array_equal(copy.transitions.reward, rewards)
+    np.testing.assert_array_equal(copy.transitions.observation, dataset.transitions.observation)
 
 
 @pytest.mark.parametrize(
