@@ -204,12 +204,7 @@ def sentences(found: Losses, source: MinariDataset, task: Problem) -> list[str]:
 
 
 def entries(space: gym.Space, task: Problem) -> list[str]:
-    """What the entries of an observation are called: by the table, by their keys, or by number.
-
-    Args:
-        space: of observations.
-        task: that observes so.
-    """
+    """What the entries of an observation are called: by the table, by their keys, or by number."""
     if task.columns:
         return [feature.name for feature in task.columns.features]
     names = []

@@ -38,7 +38,9 @@ def shaped(dataset: Dataset, potential: Potential, gamma: float) -> np.ndarray:
         now, ahead = potential(steps.observation[rows]), potential(steps.next_observation[rows])
         # Not zero times it: where an episode ends a potential need not be finite.
         ahead = np.multiply(carried, ahead, out=np.zeros(len(carried)), where=carried > 0)
-        found[rows] = steps.reward[rows] + ahead - now
+        # What is not finite is refused where it is written.
+        with np.errstate(invalid='ignore'):
+            found[rows] = steps.reward[rows] + ahead - now
     return found
 
 

@@ -63,12 +63,12 @@ def test_a_runs_claims_shape(cartpole, tmp_path):
     made, said = relabelled(cartpole, potential_run=tmp_path / 'run', gamma=0.9)
     assert said['run'] == str(tmp_path / 'run')
     steps = loading.load(cartpole).transitions
-    claims = claims.of(found, steps.observation)
+    claimed = claims.of(found, steps.observation)
     learner, state = found.run.learner, found.run.states
     seen = np.broadcast_to(steps.observation[:8], (2, 8, 4))
     expected = learner.claimed_value(state, seen, learner.keys()).T / 2
-    np.testing.assert_allclose(claims[:8], expected, rtol=1e-4)
-    now, later = claims.mean(axis=1), claims.of(found, steps.next_observation).mean(axis=1)
+    np.testing.assert_allclose(claimed[:8], expected, rtol=1e-4)
+    now, later = claimed.mean(axis=1), claims.of(found, steps.next_observation).mean(axis=1)
     shaped = steps.reward + 0.9 * steps.discount * later - now
     np.testing.assert_allclose(made.transitions.reward, shaped, atol=1e-5)
     silent = found.run._replace(learner=learner._replace(claimed_value=None))
