@@ -5,8 +5,8 @@
 
 The new one is an ordinary Minari dataset, with everything of the old one but its rewards. Its metadata
 say how these were made. It appears when it is complete and readable, or not at all. A run that learned
-rewards (launch/configs/preference_reward.py) gives the mean of its networks, less --pessimism times their
-standard deviation.
+rewards (launch/configs/preference_reward.py) gives the mean of its networks, less --pessimism times
+their standard deviation.
 """
 
 import math

@@ -11,7 +11,14 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data.types import NextActionTransition, ReturnTransition, Sequence, Spec, Transition
+from data.types import (
+    NextActionTransition,
+    ReturnTransition,
+    SegmentPair,
+    Sequence,
+    Spec,
+    Transition,
+)
 
 CONFIGS = {name: importlib.import_module(f'launch.configs.{name}') for name in ALGORITHMS}
 CONTINUOUS = Spec(observation_size=4, action_size=2, discrete=False)
@@ -75,6 +82,27 @@ def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -
     )
 
 
+def random_pairs(spec: Spec, size: int = 8, steps: int = 5, seed: int = 0) -> SegmentPair:
+    """Pairs of noise with all labels; of the first pair, one segment is two steps shorter."""
+    rng = np.random.default_rng(seed)
+    shape = size, 2, steps
+    if spec.discrete:
+        action = rng.integers(spec.action_size, size=shape).astype(np.int32)
+    else:
+        action = rng.uniform(-1, 1, (*shape, spec.action_size)).astype(np.float32)
+    mask = np.ones(shape, bool)
+    mask[0, 1, 3:] = False
+    return jax.tree.map(
+        jnp.asarray,
+        SegmentPair(
+            observation=rng.standard_normal((*shape, spec.observation_size), np.float32),
+            action=action,
+            mask=mask,
+            label=np.resize(np.float32([1, 0, 0.5, 0]), size),
+        ),
+    )
+
+
 def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None, **hparams):
     """A learner with small networks and the config's hyperparameters but for those given."""
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
@@ -109,6 +137,7 @@ NETWORK = {
     'awac': {'actor_hidden_sizes': (16,)},
     'bcq': {'vae_hidden_sizes': (16,), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cal_ql': {'actor_hidden_sizes': (16,), 'num_sampled_actions': 3, 'lagrange': True},
+    'cpl': {'dropout_rate': 0.0},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
     'edac': {'num_critics': 3},
     'decision_transformer': {
@@ -116,10 +145,14 @@ NETWORK = {
     },
     'fql': {'flow_steps': 2},
     'ifql': {'flow_steps': 2, 'num_act_actions': 4},
+    'preference_reward': {'num_rewards': 2},
     'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
 # So that the first update does all that an update can do.
-EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
+EAGER = {
+    'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0,
+    'bc_updates': 0.0,
+}  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -142,6 +175,7 @@ class Case(NamedTuple):
             ReturnTransition: random_batch_with_returns,
             NextActionTransition: random_batch_with_next_actions,
             Sequence: random_windows,
+            SegmentPair: random_pairs,
         }
         return made_by[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
 

@@ -55,6 +55,9 @@ def cases_with(condition):
     return pytest.mark.parametrize('case', [case for case in CASES if condition(case)], ids='-'.join)
 
 
+ACTING = cases_with(lambda case: hasattr(case.algorithm, 'act'))
+
+
 def rates(case) -> list[str]:
     return [name for name in hyperparameters(case) if name.endswith('learning_rate')]
 
@@ -252,7 +255,7 @@ def test_members_of_one_vmapped_run_equal_single_runs(case):
     assert_close(members.step, stacked.step)
 
 
-@EVERY
+@ACTING
 def test_actions_have_their_form_and_depend_on_their_own_row_alone(case):
     state, key, reward = case.state(), jax.random.key(7), jnp.zeros(16)
     observation = random_batch(case.spec).observation
@@ -290,7 +293,7 @@ def test_the_claim_is_the_smallest_critics_value_of_the_action_that_acts(case):
     np.testing.assert_allclose(claimed, q.min(axis=0) if q.ndim == 2 else q, rtol=1e-5, atol=1e-6)
 
 
-@EVERY
+@ACTING
 def test_a_memory_has_a_row_for_each_environment_and_others_have_none(case):
     state, observation = case.state(), random_batch(case.spec, 3).observation
     remembers = hasattr(case.algorithm, 'init_memory')
