@@ -3,10 +3,24 @@
     python -m launch.relabel --dataset=local/icu-sepsis/clinician-v0 --to=clinic/zeros-v0 --constant=0
     python -m launch.relabel --dataset=clinic/visits-v0 --to=clinic/learned-v0 --reward_run=RUN
 
+    python -m launch.relabel --dataset=clinic/visits-v0 --to=clinic/near-v0 --likeness=nearest \\
+        --demonstrations=clinic/visits-v0:3,17
+    python -m launch.relabel --dataset=clinic/visits-v0 --to=clinic/shaped-v0 \\
+        --potential='-abs(age - 60)'
+
 The new one is an ordinary Minari dataset, with everything of the old one but its rewards. Its metadata
-say how these were made. It appears when it is complete and readable, or not at all. A run that learned
-rewards (launch/configs/preference_reward.py) gives the mean of its networks, less --pessimism times
-their standard deviation.
+say how these were made. It appears when it is complete and readable, or not at all. One flag says where
+rewards come from:
+
+--constant        the same for every step.
+--reward_run      a run that learned rewards (launch/configs/preference_reward.py): the mean of its
+                  networks, less --pessimism times their standard deviation.
+--likeness        how near episodes are to demonstrations (data/demonstrations.py): to episodes of
+                  --demonstrations, or to the --experts of highest return.
+--potential, --potential_run, --potential_returns
+                  the old rewards, shaped so that what is best stays best for learners of discount
+                  --gamma (data/shaping.py): by a formula over observations (data/expressions.py), by
+                  what a run's critics claim, or by what the log's episodes earned.
 """
 
 import math
