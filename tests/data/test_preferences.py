@@ -87,7 +87,7 @@ def test_a_person_may_write_it(tmp_path):
         ([HEADER, ROW.replace(ID, 'test/other-v0')],
          f"line 2: dataset is 'test/other-v0'; valid: {ID}"),
         ([f'{HEADER},fingerprint', f'{ROW},0123'], "fingerprint is '0123'; valid: ffff"),
-        ([HEADER, f'{ROW}"', '"'], 'it is no CSV'),
+        ([HEADER, f'"{ID}"x{ROW}'], 'it is no CSV'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_sentence(tmp_path, lines, said):
