@@ -51,7 +51,7 @@ class PreferenceRewardState(struct.PyTreeNode):
     step: jax.Array
     key: jax.Array
     hparams: Hyperparameters
-    rewards: TrainState
+    reward: TrainState
     metrics: dict[str, jax.Array]
 
 
@@ -75,7 +75,7 @@ def init(
         step=jnp.zeros((), jnp.int32),
         key=key,
         hparams=hparams,
-        rewards=adam(network.apply, network.init(reward_key, observation, action)),
+        reward=adam(network.apply, network.init(reward_key, observation, action)),
         metrics={name: jnp.zeros(()) for name in METRICS},
     )
 
@@ -87,7 +87,7 @@ def reward_loss(params, state: PreferenceRewardState, batch: SegmentPair) -> tup
         lambda array: array.reshape(2 * batch_size * steps, *array.shape[3:]),
         (batch.observation, batch.action),
     )
-    reward = jnp.tanh(state.rewards.apply_fn(params, *rows))
+    reward = jnp.tanh(state.reward.apply_fn(params, *rows))
     reward = jnp.where(batch.mask, reward.reshape(-1, batch_size, 2, steps), 0.0)
     returns = jnp.sum(reward, axis=-1)
     # log P[s1 > s2] is log sigmoid of it.
@@ -114,10 +114,10 @@ def cross_entropy(logit: jax.Array, label: jax.Array) -> jax.Array:
 
 def update(state: PreferenceRewardState, batch: SegmentPair) -> PreferenceRewardState:
     """One gradient step of every network."""
-    gradients, metrics = jax.grad(reward_loss, has_aux=True)(state.rewards.params, state, batch)
+    gradients, metrics = jax.grad(reward_loss, has_aux=True)(state.reward.params, state, batch)
     return state.replace(
         step=state.step + 1,
-        rewards=descend(state.rewards, gradients, state.hparams.learning_rate),
+        reward=descend(state.reward, gradients, state.hparams.learning_rate),
         metrics=metrics,
     )
 
@@ -126,4 +126,4 @@ def rewards_of(
     state: PreferenceRewardState, observation: jax.Array, action: jax.Array
 ) -> jax.Array:
     """What each network gives for steps (batch, ...): (num_rewards, batch), in [-1, 1]."""
-    return jnp.tanh(state.rewards.apply_fn(state.rewards.params, observation, action))
+    return jnp.tanh(state.reward.apply_fn(state.reward.params, observation, action))

@@ -87,6 +87,11 @@ def _check_columns(path: Path, names: list[str]) -> None:
 def _parsed(row: dict[str | None, str | None], dataset: Dataset, where: str) -> tuple:
     """The six numbers of a row, and its label."""
     name = dataset.problem.name
+    if None in row:
+        cells = len(row) - 1 + len(row[None])
+        raise DatasetError(
+            f'{where}: it has {cells} cells, the first line names {len(row) - 1}; a half is written 0.5.'
+        )
 
     def fail(column: str, valid: str) -> NoReturn:
         said = (row[column] or '').strip()[:60]

@@ -15,7 +15,8 @@ from launch.run.members import Member, by_setting
 def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     """What runs earn with 95 % intervals, and beside it what their critics claim against what is true.
 
-    Where they were judged from the log, what is estimated, and beside it what the critics claim.
+    Where they were judged from the log, what is estimated, and beside it what the critics claim; of
+    runs that learned rewards, how many pairs these rank as labelled.
     `summaries` are of runs on one dataset, by the runs' titles.
     """
     rows = summary.settings(summaries)
@@ -24,6 +25,8 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     left, right = axes[0]
     estimated = any('estimator' in each for each in summaries.values())
     earned, measured = ('estimate',) * 2 if estimated else ('return', 'discounted_return')
+    if 'pair_agreement' in rows[0][1]:
+        earned = 'pair_agreement'
     for height, (_, setting) in zip(heights, rows):
         if earned in setting:
             figures.interval_dot(left, setting[earned], height, 'C0')
@@ -39,7 +42,7 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     figures.references(left, summary.reference_lines(summaries), vertical=True)
     left.set_yticks(heights, [title for title, _ in rows])
     dataset = next(iter(summaries.values()))['dataset']
-    left.set(xlabel='estimated discounted return' if estimated else 'return', title=dataset)
+    left.set(xlabel=_EARNED[earned], title=dataset)
     claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES if key in s]
     if claims and max(claims) > 20 * (np.median(claims) + 1):
         right.set_xscale('symlog', linthresh=10 ** np.ceil(np.log10(np.median(claims) + 1)))
@@ -90,6 +93,11 @@ def draw_learning_curves(
     figures.save(figure, path)
 
 
+# Of a comparison, what the left panel is of.
+_EARNED = {
+    'return': 'return', 'estimate': 'estimated discounted return',
+    'pair_agreement': 'held-out pairs ranked as labelled',
+}  # fmt: skip
 # Of an evaluation, what is drawn of it.
 _CURVES = (
     ('return', 'return'),

@@ -28,7 +28,7 @@ def test_the_loss_is_bradley_and_terrys_cross_entropy(spec):
     # P[s1 > s2] of eq. 1, and mu.
     first, label = 1 / (1 + np.exp(-logit)), np.asarray(batch.label, np.float64)
     expected = -np.mean(label * np.log(first) + (1 - label) * np.log(1 - first))
-    loss, metrics = preference_reward.reward_loss(state.rewards.params, state, batch)
+    loss, metrics = preference_reward.reward_loss(state.reward.params, state, batch)
     assert loss == pytest.approx(expected, rel=1e-5)
     decided = label != 0.5
     agreed = (logit.mean(axis=0) > 0) == (label == 1)
@@ -43,7 +43,7 @@ def test_the_gradient_is_that_of_the_formula():
     batch, weights = random_pairs(CONTINUOUS), np.float32([[0.3, -0.2, 0.5, 0.1], [0, 0.4, -0.1, 0.2]])
     state = make_state(preference_reward, CONTINUOUS)
     state = state.replace(
-        rewards=state.rewards.replace(apply_fn=lambda params, o, a: jnp.einsum('no,bo->nb', params, o))
+        reward=state.reward.replace(apply_fn=lambda params, o, a: jnp.einsum('no,bo->nb', params, o))
     )
     gradient, _ = jax.grad(preference_reward.reward_loss, has_aux=True)(weights, state, batch)
     observation, mask = np.asarray(batch.observation, np.float64), np.asarray(batch.mask)
@@ -60,7 +60,7 @@ def test_what_is_padding_does_not_matter(spec):
     hidden = ~np.asarray(batch.mask)[..., None]
     other = batch._replace(observation=jnp.where(hidden, 7.0, batch.observation))
     losses = [
-        preference_reward.reward_loss(state.rewards.params, state, each)[0] for each in (batch, other)
+        preference_reward.reward_loss(state.reward.params, state, each)[0] for each in (batch, other)
     ]
     assert losses[0] == losses[1]
 
@@ -68,7 +68,7 @@ def test_what_is_padding_does_not_matter(spec):
 def test_a_pair_without_a_better_segment_pulls_the_returns_together():
     state = make_state(preference_reward, DISCRETE)
     batch = random_pairs(DISCRETE)._replace(label=jnp.full(8, 0.5))
-    loss, metrics = preference_reward.reward_loss(state.rewards.params, state, batch)
+    loss, metrics = preference_reward.reward_loss(state.reward.params, state, batch)
     assert loss > np.log(2) and metrics['agreement'] == 0
 
 

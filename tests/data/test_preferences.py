@@ -72,6 +72,7 @@ def test_a_person_may_write_it(tmp_path):
         ([HEADER, ROW, f'{ID},0,0,2,1,1,3,2'],
          "line 3: label is '2'; valid: 0 (the second is better), 0.5 (neither is), 1 (the first is)"),
         ([HEADER, f'{ID},0,0,2,1,1,3,nan'], "label is 'nan'"),
+        ([HEADER, f'{ID},0,0,2,1,1,3,0,5'], 'line 2: it has 9 cells, the first line names 8'),
         ([HEADER, f'{ID},0,0,2,1,1,3'], "label is ''"),
         ([HEADER, f'{ID},2,0,2,1,1,3,1'],
          "line 2: first_episode is '2'; valid: whole numbers from 0 to 1, the episodes of"),
@@ -87,7 +88,7 @@ def test_a_person_may_write_it(tmp_path):
         ([HEADER, ROW.replace(ID, 'test/other-v0')],
          f"line 2: dataset is 'test/other-v0'; valid: {ID}"),
         ([f'{HEADER},fingerprint', f'{ROW},0123'], "fingerprint is '0123'; valid: ffff"),
-        ([HEADER, f'{ROW}"', '"'], 'it is no CSV'),
+        ([HEADER, f'"{ID}"x{ROW}'], 'it is no CSV'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_sentence(tmp_path, lines, said):

@@ -107,7 +107,7 @@ def algorithms_and_actions() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def written_preferences(path: Path, dataset_id: str, pairs: int = 40, length: int = 10) -> str:
+def written_preferences(path: Path, dataset_id: str, pairs: int = 40, length: int = 50) -> str:
     """A file of what the dataset's own rewards prefer."""
     dataset, rng = loading.load(dataset_id), np.random.default_rng(0)
     drawn = teachers.drawn(dataset, pairs, length, rng)

@@ -34,11 +34,11 @@ def reward_run(dataset_id: str, tmp_path, **values):
 def test_a_scripted_teacher_writes_a_file_that_is_read_again(cartpole, tmp_path):
     file = tmp_path / 'new' / 'pairs.csv'
     result = prefer(
-        dataset=cartpole, pairs=30, length=8, teacher='mistaken', seed=3, output=file
+        dataset=cartpole, pairs=30, length=25, teacher='mistaken', seed=3, output=file
     )
     assert result.returncode == 0, result.stderr
     stated = preferences.read(file, loading.load(cartpole))
-    assert len(stated.label) == 30 and stated.length.max() == 8
+    assert len(stated.label) == 30 and stated.length.max() == 25
     assert '30 preferences in' in result.stdout
     result = prefer(dataset=cartpole, file=file)
     assert result.returncode == 0 and '30 preferences in' in result.stdout
@@ -46,7 +46,7 @@ def test_a_scripted_teacher_writes_a_file_that_is_read_again(cartpole, tmp_path)
     again = prefer(dataset=cartpole, output=file)
     assert again.returncode == 1 and 'exists already' in again.stderr and file.read_text() == before
     twin = tmp_path / 'twin.csv'
-    prefer(dataset=cartpole, pairs=30, length=8, teacher='mistaken', seed=3, output=twin)
+    prefer(dataset=cartpole, pairs=30, length=25, teacher='mistaken', seed=3, output=twin)
     assert twin.read_text() == before
 
 
