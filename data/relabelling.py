@@ -23,7 +23,12 @@ METADATA = 'rewards'
 
 
 def write(
-    dataset: Dataset, rewards: np.ndarray, dataset_id: str, made: dict[str, Any], command: str
+    dataset: Dataset,
+    rewards: np.ndarray,
+    dataset_id: str,
+    made: dict[str, Any],
+    command: str,
+    beside: Dataset | None = None,
 ) -> Path:
     """Writes a copy of a stored dataset with other rewards, all or nothing; returns its directory.
 
@@ -36,11 +41,16 @@ def write(
         dataset_id: to give to the copy.
         made: how the rewards were made, plain data.
         command: line that asks for this, kept with the copy.
+        beside: as loading.load has it, a dataset whose episodes follow, with the rewards that they have.
 
     Raises:
-        DatasetError: the id cannot be given, or a reward is NaN, infinite or beyond float32.
+        DatasetError: the id cannot be given, a reward is NaN, infinite or beyond float32, or what is
+            beside is of other observations or actions.
     """
     _check(dataset, rewards)
+    if beside is not None:
+        check_beside(dataset, beside)
+        made = made | {'beside': beside.problem.name, 'beside_fingerprint': beside.fingerprint}
     source = get_dataset_path(dataset.problem.name) / 'data'
     metadata = dataset.metadata | {
         'dataset_id': dataset_id,
@@ -58,9 +68,28 @@ def write(
         )  # fmt: skip
         stored = MinariStorage.read(data_path)
         (_overwrite_hdf5 if stored.FORMAT == 'hdf5' else _overwrite)(stored, progress)
+        if beside is not None:
+            _append(stored, beside)
         # What cannot be loaded does not appear.
         loading.read(data_path.parent, dataset_id)
     return place
+
+
+def check_beside(dataset: Dataset, beside: Dataset) -> None:
+    """Raises DatasetError if the episodes of two datasets do not fit into one."""
+    ours, theirs = (
+        (each.metadata.get('observation_space'), each.metadata.get('action_space'), each.problem.columns)
+        for each in (dataset, beside)
+    )
+    if ours != theirs:
+        differ = [
+            name for name, one, other in zip(('observations', 'actions', 'columns'), ours, theirs)
+            if one != other
+        ]  # fmt: skip
+        raise DatasetError(
+            f'dataset {beside.problem.name} has other {" and ".join(differ)} than dataset '
+            f'{dataset.problem.name}, beside which its episodes shall be.'
+        )
 
 
 def _check(dataset: Dataset, rewards: np.ndarray) -> None:
@@ -107,3 +136,13 @@ def _overwrite(stored: MinariStorage, rewards: Iterator[np.ndarray]) -> None:
         stored.update_episodes([EpisodeBuffer(**episode | {'rewards': values})])
     # Minari takes what it writes for more episodes.
     stored.update_metadata(counted)
+
+
+def _append(stored: MinariStorage, beside: Dataset) -> None:
+    theirs = MinariStorage.read(get_dataset_path(beside.problem.name) / 'data')
+    count = len(beside.episode_lengths)
+    episodes = (episode for index in range(count) for episode in theirs.get_episodes([index]))
+    stored.update_episodes(
+        EpisodeBuffer(**episode | {'id': None})
+        for episode in tqdm(episodes, f'adding {beside.problem.name}', count, unit=' episodes')
+    )

@@ -21,6 +21,9 @@ rewards come from:
                   the old rewards, shaped so that what is best stays best for learners of discount
                   --gamma (data/shaping.py): by a formula over observations (data/expressions.py), by
                   what a run's critics claim, or by what the log's episodes earned.
+
+--beside=ID adds the episodes of another dataset, with the rewards that they have. With --constant=0 that
+is how UDS learns from unlabelled data (Yu et al. 2022, https://arxiv.org/abs/2202.01741).
 """
 
 import math
@@ -75,9 +78,12 @@ def main(argv: list[str]) -> None:
             )
     cli.use_all_cores()
     dataset = loading.load(FLAGS.dataset)
+    beside = loading.load(FLAGS.beside) if FLAGS.beside else None
+    if beside is not None:
+        relabelling.check_beside(dataset, beside)
     made = _SOURCES[asked[0]](dataset)
     command = shlex.join(['python', '-m', 'launch.relabel', *sys.argv[1:]])
-    place = relabelling.write(dataset, made.rewards, FLAGS.to, made.how, command)
+    place = relabelling.write(dataset, made.rewards, FLAGS.to, made.how, command, beside)
     returns = dataset._replace(
         transitions=dataset.transitions._replace(reward=made.rewards)
     ).episode_returns
@@ -218,6 +224,7 @@ _READ_BY = {
 if __name__ == '__main__':
     flags.DEFINE_string('dataset', None, 'Minari id of the dataset')
     flags.DEFINE_string('to', None, 'Minari id to give to the new one')
+    flags.DEFINE_string('beside', None, 'Minari id of a dataset whose episodes follow as they are')
     flags.DEFINE_float('constant', None, 'the reward of every step')
     flags.DEFINE_string('reward_run', None, 'directory of a run that learned rewards')
     flags.DEFINE_float(

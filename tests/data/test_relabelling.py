@@ -108,3 +108,27 @@ def test_a_failure_on_the_way_leaves_nothing(storage, monkeypatch):
     with pytest.raises(RuntimeError, match='a power cut'):
         relabelling.write(dataset, np.zeros(5), COPY, {}, '')
     assert [path.name for path in (storage / 'test').iterdir()] == ['source-v0']
+
+
+def test_another_datasets_episodes_follow_with_their_rewards(storage):
+    dataset = stored(episode(2), episode(3, terminated=True))
+    store('test/labelled-v0', [episode(4), with_infos(3, log_prob=-np.ones(3))], spaces=(LINE, UNIT))
+    beside = loading.load('test/labelled-v0')
+    relabelling.write(dataset, np.zeros(5), COPY, {'source': 'constant'}, '', beside)
+    both = loading.load(COPY)
+    for field in ('observation', 'action', 'discount', 'next_observation'):
+        parts = [getattr(each.transitions, field) for each in (dataset, beside)]
+        np.testing.assert_array_equal(getattr(both.transitions, field), np.concatenate(parts))
+    rewards = np.concatenate([np.zeros(5), beside.transitions.reward])
+    np.testing.assert_array_equal(both.transitions.reward, rewards)
+    np.testing.assert_array_equal(both.episode_lengths, [2, 3, 4, 3])
+    np.testing.assert_array_equal(both.log_prob, [np.nan] * 9 + [-1] * 3)
+    assert both.metadata['rewards']['beside'] == 'test/labelled-v0'
+    assert both.metadata['total_steps'] == 12
+
+
+def test_episodes_of_something_else_do_not_follow(pendulum):
+    dataset = stored(episode(2))
+    with pytest.raises(DatasetError, match='has other observations and actions than'):
+        relabelling.write(dataset, np.zeros(2), COPY, {}, '', loading.load(pendulum))
+    assert not get_dataset_path(COPY).exists()

@@ -35,3 +35,12 @@ def test_what_cannot_be_done_is_said(cartpole, flags, reason):
     result = relabel(**flags)
     assert result.returncode == 1
     assert reason in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+def test_unlabelled_episodes_beside_labelled_ones(cartpole):
+    result = relabel(dataset=cartpole, to='test/uds-v0', constant=0, beside=cartpole)
+    assert result.returncode == 0, result.stderr
+    before, both = loading.load(cartpole), loading.load('test/uds-v0')
+    half = len(before.transitions.reward)
+    assert not both.transitions.reward[:half].any()
+    np.testing.assert_array_equal(both.transitions.reward[half:], before.transitions.reward)
