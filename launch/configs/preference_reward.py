@@ -15,12 +15,12 @@ DOMAINS = {
     },
     # Ours: the task is not in a paper.
     'sepsis': {
-        'num_updates': 1_000, 'log_interval': 50, 'eval_interval': 100, 'batch_size': 128,
-        'num_seeds': 1, 'network.hidden_sizes': (64, 64),
+        'num_updates': 600, 'log_interval': 50, 'eval_interval': 100, 'batch_size': 32,
+        'num_seeds': 1, 'hparams.learning_rate': 1e-3, 'network.hidden_sizes': (64, 64),
     },
     'log': {
-        'num_updates': 1_000, 'log_interval': 50, 'eval_interval': 100, 'num_seeds': 1,
-        'standardize_returns': False, 'network.hidden_sizes': (64, 64),
+        'num_updates': 600, 'log_interval': 50, 'eval_interval': 100, 'batch_size': 32, 'num_seeds': 1,
+        'standardize_returns': False, 'hparams.learning_rate': 1e-3, 'network.hidden_sizes': (64, 64),
     },
 }  # fmt: skip
 DOMAINS |= base.lean(

@@ -11,6 +11,7 @@ from launch.cli import UserError
 from launch.report import summary
 from launch.run import metrics, policies
 from tests.launch.helpers import program, small_config, written_preferences
+from tests.launch.test_log import SMALL_ESTIMATES
 
 
 def prefer(**flags):
@@ -69,7 +70,7 @@ def test_what_cannot_be_done_is_said(cartpole, tmp_path, monkeypatch, flags, sai
     assert not list(tmp_path.glob('*.csv'))
 
 
-def test_rewards_are_learned_judged_resumed_and_written(cartpole, tmp_path):
+def test_rewards_are_learned_judged_and_written(cartpole, tmp_path):
     path = reward_run(cartpole, tmp_path, num_seeds=2)
     (setting,) = summary.read(path)['settings']
     assert 0 <= setting['pair_agreement']['mean'] <= 1 and 'return' not in setting
@@ -152,9 +153,14 @@ def test_cpl_is_judged_from_a_log(cartpole, tmp_path):
     """Pairs with an episode that is held out are not learned from."""
     file = written_preferences(tmp_path / 'pairs.csv', cartpole, pairs=60)
     config = small_config(
-        cartpole, 'cpl', preferences=file, evaluate_in='log', run_dir=str(tmp_path / 'run')
-    )
+        cartpole, 'cpl', preferences=file, evaluate_in='log', run_dir=str(tmp_path / 'run'),
+        num_updates=2, eval_interval=2, **SMALL_ESTIMATES,
+    )  # fmt: skip
     data = train.load_data(config)
     counts = [len(each.preferences.label) for each in (data.learned_from, data.held_out)]
     assert 0 < counts[0] < 60 and sum(counts) < 60
     assert len(data.learned_from.episode_lengths) == 48
+    (setting,) = summary.read(train.train(config))['settings']
+    assert np.isfinite([setting[name]['mean'] for name in ('estimate', 'support', 'agreement')]).all()
+    held_out = metrics.read(tmp_path / 'run')[-1]['measures']
+    assert ('learner/held_out_contrastive' in held_out) == bool(counts[1])
