@@ -1,6 +1,7 @@
 """Offline RL algorithms, one module each; see any of them for the contract they share.
 
-fqe and importance_sampling judge policies instead of learning them, and are not in ALGORITHMS.
+preference_reward learns rewards and no policy: it has no `act`. fqe and importance_sampling judge
+policies instead of learning them, and are not in ALGORITHMS.
 """
 
 from types import ModuleType
@@ -10,6 +11,7 @@ from algorithms import (
     bc,
     bcq,
     cal_ql,
+    cpl,
     cql,
     crl,
     decision_transformer,
@@ -20,7 +22,9 @@ from algorithms import (
     fql,
     hiql,
     ifql,
+    iq_learn,
     iql,
+    preference_reward,
     rebrac,
     sac,
     td3,
@@ -33,6 +37,7 @@ ALGORITHMS: dict[str, ModuleType] = {
     'bc': bc,
     'bcq': bcq,
     'cal_ql': cal_ql,
+    'cpl': cpl,
     'cql': cql,
     'crl': crl,
     'decision_transformer': decision_transformer,
@@ -43,7 +48,9 @@ ALGORITHMS: dict[str, ModuleType] = {
     'fql': fql,
     'hiql': hiql,
     'ifql': ifql,
+    'iq_learn': iq_learn,
     'iql': iql,
+    'preference_reward': preference_reward,
     'rebrac': rebrac,
     'sac': sac,
     'td3': td3,

@@ -6,13 +6,20 @@ from typing import Any, NamedTuple
 
 import jax
 
-from data import decisions, goals, returns, sampling, sequences
+from data import decisions, goals, returns, sampling, segments, sequences
 from data.decisions import Decisions
 from data.goals import Goals
 from data.loading import Dataset
 from data.problem import Preprocessing
 from data.splitting import Split
-from data.types import Array, NextActionTransition, ReturnTransition, Sequence, Transition
+from data.types import (
+    Array,
+    NextActionTransition,
+    ReturnTransition,
+    SegmentPair,
+    Sequence,
+    Transition,
+)
 
 
 class Form(NamedTuple):
@@ -20,7 +27,7 @@ class Form(NamedTuple):
 
     Attributes:
         kind: of data.types, Transition, ReturnTransition, NextActionTransition, GoalTransition,
-            SubgoalTransition or Sequence.
+            SubgoalTransition, Sequence or SegmentPair.
         context: steps of a Sequence; 0 for all else.
         n_step: decisions that a target spans.
         chunk: steps of a decision.
@@ -42,7 +49,8 @@ class Form(NamedTuple):
 
 
 def sampled_from(dataset: Dataset, form: Form, gamma: float) -> Any:
-    """What batches of a form are gathered from: arrays with a row for each of the dataset's steps.
+    """What batches of a form are gathered from: arrays with a row for each of the dataset's steps, or,
+    of pairs of segments, for each of its preferences.
 
     Args:
         dataset: preprocessed.
@@ -53,6 +61,8 @@ def sampled_from(dataset: Dataset, form: Form, gamma: float) -> Any:
         return sequences.steps(dataset)
     if form.goals:
         return goals.of(dataset)
+    if form.kind is SegmentPair:
+        return segments.pairs(dataset)
     to_go = returns.discounted_to_go(dataset, gamma) if form.kind is ReturnTransition else None
     if form.looks_ahead:
         return decisions.of(dataset, form.chunk, to_go)
@@ -106,8 +116,8 @@ def finished(gathered: Any, form: Form, preprocessing: Preprocessing, gamma: Arr
         preprocessing: of observations and rewards, which comes before rewards are summed.
         gamma: the learner's discount.
     """
-    if form.kind is Sequence:
-        return preprocessing.sequence(gathered)
+    if form.kind in (Sequence, SegmentPair):
+        return gathered._replace(observation=preprocessing.observation(gathered.observation))
     batch = preprocessing.transition(gathered)
     if not form.looks_ahead:
         return batch

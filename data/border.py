@@ -80,6 +80,7 @@ _FIELDS = {
     **dict.fromkeys(_SCORES, _NUMBER),
     'reference_lines': _Field('finite numbers by name', _are_lines),
     'columns': _Field('an object', lambda value: isinstance(value, dict)),
+    'rewards': _Field('an object', lambda value: isinstance(value, dict)),
     'description': _TEXT,
     'algorithm_name': _TEXT,
     'code_permalink': _TEXT,

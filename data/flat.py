@@ -197,13 +197,13 @@ def sentences(found: Losses, source: MinariDataset, task: Problem) -> list[str]:
     """What was lost, a sentence for each column."""
     numbers = [str(index) for index in range(task.action_map.size)]
     return [
-        *found.observation.sentences(_entries(source.observation_space, task), 'observation'),
+        *found.observation.sentences(entries(source.observation_space, task), 'observation'),
         *found.action.sentences(numbers, 'action (in [-1, 1])'),
         *found.reward.sentences(['rewards'], ''),
     ]
 
 
-def _entries(space: gym.Space, task: Problem) -> list[str]:
+def entries(space: gym.Space, task: Problem) -> list[str]:
     """What the entries of an observation are called: by the table, by their keys, or by number."""
     if task.columns:
         return [feature.name for feature in task.columns.features]
@@ -274,7 +274,7 @@ def flatten_episode(
             step, column = np.argwhere(beyond)[0]
             where = f'step {step}'
             if field == 'observations':
-                where = f'entry {_entries(source.observation_space, task)[column]}, {where}'
+                where = f'entry {entries(source.observation_space, task)[column]}, {where}'
             value = values[step, column]
             fail(field, f'{value:g} in {where} is beyond float32, in which it is kept: scale it')
     outside = action_map.outside(taken)

@@ -106,6 +106,11 @@ def comparable(dataset: Dataset) -> bool:
 
 
 def _other_conditions(dataset: Dataset) -> str | None:
+    if 'rewards' in dataset.metadata and dataset.problem.env_spec is not None:
+        return (
+            "its rewards were put in the place of the environment's: returns of the log and of a policy "
+            'are not on one scale'
+        )
     recorded, _ = env_specs.of_metadata(dataset.metadata, dataset.problem.name)
     judged = dataset.problem.env_spec
     if recorded is None:

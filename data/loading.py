@@ -28,7 +28,7 @@ from data import (
 )  # fmt: skip
 from data.problem import Problem
 from data.recipes import storage
-from data.types import DatasetError, Spec, Transition
+from data.types import DatasetError, Preferences, Spec, Transition
 
 # Part of every cache's key: a change in what is cached makes the caches of before stale.
 _CACHE_VERSION = 5
@@ -54,6 +54,7 @@ class Dataset(NamedTuple):
             (N,), positive; None if every step counts one.
         fingerprint: of the cached arrays: equal where two datasets hold the same numbers.
         losses: what of the recorded numbers float32 lost, a sentence each.
+        preferences: among its episodes' segments (data/preferences.py); None if nobody states any.
     """
 
     problem: Problem
@@ -65,6 +66,7 @@ class Dataset(NamedTuple):
     duration: np.ndarray | None = None
     fingerprint: str = ''
     losses: tuple[str, ...] = ()
+    preferences: Preferences | None = None
 
     @property
     def episode_lengths(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from data import blocks, disk
 from data.loading import Dataset
 from data.problem import identity
-from data.types import DatasetError, Transition
+from data.types import DatasetError, Preferences, Transition
 
 # Added to the standard deviations, as in TD3+BC's released code (sfujim/TD3_BC, utils.py).
 _STD_OFFSET = 1e-3
@@ -191,8 +191,15 @@ def discount_durations(dataset: Dataset, gamma: float) -> Dataset:
 
 
 def select(dataset: Dataset, kept: np.ndarray) -> Dataset:
-    """A copy of the episodes of these numbers."""
-    return _steps(dataset, dataset.episode_offsets[kept], dataset.episode_lengths[kept])
+    """A copy of the episodes of these numbers, with the preferences between any two of them."""
+    selected = _steps(dataset, dataset.episode_offsets[kept], dataset.episode_lengths[kept])
+    if dataset.preferences is None:
+        return selected
+    place = np.full(len(dataset.episode_lengths), -1)
+    place[kept] = np.arange(len(kept))
+    moved = dataset.preferences._replace(episode=place[dataset.preferences.episode])
+    whole = np.all(moved.episode >= 0, axis=1)
+    return selected._replace(preferences=Preferences(*(array[whole] for array in moved)))
 
 
 def _steps(dataset: Dataset, begins: np.ndarray, lengths: np.ndarray) -> Dataset:

@@ -140,3 +140,35 @@ class Sequence(NamedTuple):
     return_to_go: Array
     timestep: Array
     mask: Array
+
+
+class SegmentPair(NamedTuple):
+    """Two segments of up to K steps, right-padded, and which is the better one; or any batch of pairs.
+
+    Attributes:
+        observation: float32 (..., 2, K, observation_size).
+        action: float32 (..., 2, K, action_size), or int32 (..., 2, K) if discrete.
+        mask: bool (..., 2, K); false where there is no step: padding, all zeros.
+        label: float32 (...); 1 where the first is better, 0 where the second is, 0.5 where neither.
+    """
+
+    observation: Array
+    action: Array
+    mask: Array
+    label: Array
+
+
+class Preferences(NamedTuple):
+    """P pairs of segments of a dataset's episodes, and which is the better one of each.
+
+    Attributes:
+        episode: int64 (P, 2), numbers of the episodes, from 0.
+        begin: int64 (P, 2), the segments' first steps, counted in their episodes from 0.
+        length: int64 (P, 2), their steps.
+        label: float32 (P,), as in SegmentPair.
+    """
+
+    episode: np.ndarray
+    begin: np.ndarray
+    length: np.ndarray
+    label: np.ndarray

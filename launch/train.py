@@ -18,14 +18,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import batches, decisions, disk, inspection, judges, loading, problem, transforms
+from data import batches, decisions, disk, inspection, judges, preferences, problem, transforms
 from data.loading import Dataset
 from data.problem import Problem
 from data.recipes import storage
 from launch import cli, ope
 from launch.cli import UserError
 from launch.configs import base
-from launch.estimate import behaviour, held_out, judging, support
+from launch.estimate import behaviour, held_out, judging, pairs, support
 from launch.estimate.behaviour import Model
 from launch.estimate.estimators import ESTIMATORS
 from launch.estimate.judging import Method
@@ -35,6 +35,7 @@ from launch.run import (
     documents,
     feeds,
     learners,
+    logs,
     loop,
     metrics,
     owner,
@@ -58,7 +59,7 @@ class Data(NamedTuple):
     Attributes:
         learned_from: the steps that batches are of.
         not_held_out: all steps that they could be of.
-        held_out: what policies are judged from; None if that is an environment.
+        held_out: what policies, or rewards, are judged from; None if that is an environment.
         log: what the dataset itself earned (estimates.of_log); None if that is on another scale than
             what policies earn.
     """
@@ -83,7 +84,7 @@ def train(config: ConfigDict) -> Path:
         UserError, DatasetError: the config, dataset, environment or run directory cannot be used.
     """
     validate(config)
-    config = _measured(directory.extended(config))
+    config = logs.measured(directory.extended(config))
     processes.agree({'config': json.loads(config.to_json_best_effort())})
     members = make_members(config.hparams.to_dict(), config.sweep, config.seed, config.num_seeds)
     path = Path(config.run_dir or directory.default_path(config, config.dataset))
@@ -105,7 +106,7 @@ def _is_finished(path: Path, config: ConfigDict) -> bool:
         return False
     # Where its data are, they may have changed, and it be meant to learn from them as they are now.
     if directory.knows_data(path) and storage.is_stored(config.dataset):
-        directory.check_data(path, loading.load(config.dataset))
+        directory.check_data(path, logs.stored(config))
     return True
 
 
@@ -131,7 +132,8 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
         task = judges.limited(task, data.not_held_out)
         task = problem.towards_goals(task) if config.goals.future else task
     processes.by_first(lambda: directory.begin(path, config, task, dataset))
-    model = None if data.held_out is None else _behaviour_model(data, method)
+    judged_from = data.held_out if policies.are_learned(config.algorithm) else None
+    model = None if judged_from is None else _behaviour_model(data, method)
     checkpoints = Checkpoints(path, len(members), config.keep_checkpoints)
     processes.by_first(lambda: metrics.rewind(path, checkpoints))
     build = partial(
@@ -156,7 +158,7 @@ def _train(path: Path, config: ConfigDict, title: str, members: list[Member]) ->
             config.log_interval, config.algorithm, record,
         )  # fmt: skip
     processes.part()
-    if data.held_out is not None:
+    if model is not None:
         _estimate(path, data, method, model, config)
     finished.finish(path, title, task, config.num_updates, data.log)
 
@@ -167,6 +169,8 @@ def _judge(
 ) -> AbstractContextManager[Judge]:  # fmt: skip
     if data.held_out is None:
         return rollouts.judging(learner, task, *episodes, targets)
+    if model is None:
+        return pairs.judging(learner, data.held_out)
     supported = support.measure(model, data.held_out)
     return held_out.judging(learner, data.held_out, supported, batch_size, targets)
 
@@ -207,7 +211,7 @@ def load_data(config: ConfigDict) -> Data:
     Raises:
         DatasetError: there is no such dataset, or it is not what the config takes it for.
     """
-    dataset = loading.load(config.dataset)
+    dataset = logs.stored(config)
     for sentence in inspection.changes(dataset):
         print(f'WARNING: dataset {config.dataset}: {sentence}.', file=sys.stderr)
     limit = 0 if config.evaluate_in == 'log' else config.max_episode_steps
@@ -226,9 +230,12 @@ def load_data(config: ConfigDict) -> Data:
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
-    comparable = judges.comparable(dataset) and not config.goals.future
-    log = estimates.of_log(dataset, gamma) if comparable else None
-    if judged_from_log(config, dataset.problem):
+    log = None
+    if policies.are_learned(config.algorithm) and judges.comparable(dataset) and not config.goals.future:
+        log = estimates.of_log(dataset, gamma)
+    if not policies.are_learned(config.algorithm):
+        dataset, held = preferences.hold_out(dataset, config.holdout_fraction, config.seed)
+    elif judged_from_log(config, dataset.problem):
         validation.judged_from_log(config)
         dataset, held = transforms.hold_out(dataset, config.holdout_fraction, config.seed)
         held = held_out.judged_from(held)
@@ -250,27 +257,6 @@ def load_data(config: ConfigDict) -> Data:
 def judged_from_log(config: ConfigDict, task: Problem) -> bool:
     """Whether a config's policies are judged from held-out episodes, not in an environment."""
     return config.evaluate_in == 'log' or (config.evaluate_in == 'auto' and task.env_spec is None)
-
-
-def _measured(config: ConfigDict) -> ConfigDict:
-    """A copy of a config, in which what a return-conditioned policy is asked for is a number.
-
-    Where it has none, that is the log's best return, and what the best tenth of its episodes reach; and
-    returns are divided by their standard deviation, if they shall be standardised.
-    """
-    config = config.copy_and_resolve_references()
-    if 'target_returns' not in config or (config.target_returns and not config.standardize_returns):
-        return config
-    dataset = loading.load(config.dataset)
-    if config.run_dir:
-        directory.check_data(Path(config.run_dir), dataset)
-    returns = dataset.episode_returns
-    if not config.target_returns:
-        asked = np.quantile(returns, [1, 0.9])
-        config.target_returns = tuple(dict.fromkeys(float(f'{value:.6g}') for value in asked))
-    if config.standardize_returns:
-        config.hparams.return_scale = float(f'{np.std(returns) or 1:.6g}')
-    return config
 
 
 def validate(config: ConfigDict) -> None:

@@ -98,16 +98,20 @@ class CategoricalPolicy(nn.Module):
 
 
 class DeterministicPolicy(nn.Module):
-    """Actions tanh(MLP(s)), as in TD3; `layer_norm` as in networks.mlp.MLP."""
+    """Actions tanh(MLP(s)), as in TD3; `layer_norm` and `dropout_rate` as in networks.mlp.MLP."""
 
     hidden_sizes: Sequence[int]
     action_size: int
     layer_norm: str = ''
+    dropout_rate: float = 0.0
 
     @nn.compact
-    def __call__(self, observation: jax.Array) -> jax.Array:
-        output = MLP(self.hidden_sizes, self.action_size, layer_norm=self.layer_norm)
-        return jnp.tanh(output(observation))
+    def __call__(self, observation: jax.Array, training: bool = False) -> jax.Array:
+        output = MLP(
+            self.hidden_sizes, self.action_size, dropout_rate=self.dropout_rate,
+            layer_norm=self.layer_norm,
+        )  # fmt: skip
+        return jnp.tanh(output(observation, training))
 
 
 def smoothed(action: jax.Array, noise: jax.Array, scale: jax.Array, clip: jax.Array) -> jax.Array:

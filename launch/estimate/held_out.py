@@ -14,6 +14,7 @@ import numpy as np
 from data import batches, sampling, transforms
 from data.batches import Form
 from data.loading import Dataset
+from data.types import SegmentPair
 from launch.estimate import support
 from launch.estimate.support import Support
 from launch.run import learners, rollouts
@@ -53,9 +54,12 @@ def judging(
         batch_size: of what they learn from.
         targets: that return-conditioned policies are asked for, as in rollouts.judge.
     """
-    steps = batches.sampled_from(held, learner.form, float(learner.gammas[0]))
-    fixed = fixed_batches(steps, batch_size, _METRICS_BATCHES, learner.form)
-    fixed = learners.place(fixed, learner.mesh)
+    fixed = None
+    # Few preferences are between two episodes that are held out, maybe none.
+    if learner.form.kind is not SegmentPair or len(held.preferences.label):
+        steps = batches.sampled_from(held, learner.form, float(learner.gammas[0]))
+        fixed = fixed_batches(steps, batch_size, _METRICS_BATCHES, learner.form)
+        fixed = learners.place(fixed, learner.mesh)
     few = transforms.thin(held, support.MOST_STEPS)
 
     def judge(states, evaluated, final):
@@ -81,10 +85,8 @@ def _judge(
     learner: Learners, states: Any, evaluated: np.ndarray, held: Dataset, few: Dataset, fixed: Any,
     supported: Support,
 ) -> Turns[list[tuple[Member, dict[str, float]]]]:  # fmt: skip
-    columns = {
-        f'learner/held_out_{name}': values
-        for name, values in learner.metrics_on(states, fixed).items()
-    }
+    measured = {} if fixed is None else learner.metrics_on(states, fixed)
+    columns = {f'learner/held_out_{name}': values for name, values in measured.items()}
     yield Wait(lambda: True, 1 / 2)
     maps = held.problem.preprocessing
     if 'learner/held_out_td_error' in columns:

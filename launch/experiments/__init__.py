@@ -6,11 +6,16 @@ Each file owns its configs: it trains them, or finds them trained, and ends with
 notebooks/results.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from data import loading, relabelling
+from data.loading import Dataset
+from data.recipes import storage
 from launch import cli, train, train_online
 from launch.report import figures, finished
 
@@ -21,6 +26,23 @@ def trained(config: ConfigDict) -> Path:
     """The directory of a config's finished run, trained now if it was not before."""
     learns_online = 'from_run' in config
     return train_online.train_online(config) if learns_online else train.train(config)
+
+
+def relabelled(
+    dataset_id: str, to: str, make: Callable[[Dataset], np.ndarray], source: str
+) -> str:
+    """A dataset with other rewards, written now if it was not before; its id.
+
+    Args:
+        dataset_id: of the one with the old rewards.
+        to: the id of the new one.
+        make: the rewards of all steps, (N,).
+        source: where they are from, for the new one's metadata.
+    """
+    if not storage.is_stored(to):
+        dataset = loading.load(dataset_id)
+        relabelling.write(dataset, make(dataset), to, {'source': source}, ' '.join(sys.argv))
+    return to
 
 
 def figure(name: str) -> Path:

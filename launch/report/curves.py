@@ -15,9 +15,10 @@ from launch.run.members import Member, by_setting
 def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     """What runs earn with 95 % intervals, and beside it what their critics claim against what is true.
 
-    Returns, or the scores where success is the score.
+    Returns, or the scores where success is the score. Where they were judged from the log, what is
+    estimated, and beside it what the critics claim; of runs that learned rewards, how many pairs these
+    rank as labelled.
 
-    Where they were judged from the log, what is estimated, and beside it what the critics claim.
     `summaries` are of runs on one dataset, by the runs' titles.
     """
     rows = summary.settings(summaries)
@@ -28,6 +29,8 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
     by_success = not estimated and summary.by_success(summaries)
     earned = 'estimate' if estimated else 'score' if by_success else 'return'
     measured = 'estimate' if estimated else 'discounted_return'
+    if 'pair_agreement' in rows[0][1]:
+        earned = 'pair_agreement'
     for height, (_, setting) in zip(heights, rows):
         if earned in setting:
             figures.interval_dot(left, setting[earned], height, 'C0')
@@ -44,8 +47,7 @@ def draw_comparison(summaries: dict[str, dict[str, Any]], path: Path) -> None:
         figures.references(left, summary.reference_lines(summaries), vertical=True)
     left.set_yticks(heights, [title for title, _ in rows])
     dataset = next(iter(summaries.values()))['dataset']
-    xlabel = 'estimated discounted return' if estimated else dict(_CURVES)[earned]
-    left.set(xlabel=xlabel, title=dataset)
+    left.set(xlabel=_EARNED[earned], title=dataset)
     claims = [abs(s[key]['mean']) for _, s in rows for key in VALUES if key in s]
     if claims and max(claims) > 20 * (np.median(claims) + 1):
         right.set_xscale('symlog', linthresh=10 ** np.ceil(np.log10(np.median(claims) + 1)))
@@ -100,6 +102,11 @@ def draw_learning_curves(
     figures.save(figure, path)
 
 
+# Of a comparison, what the left panel is of.
+_EARNED = {
+    'return': 'return', 'score': 'successful episodes in %', 'estimate': 'estimated discounted return',
+    'pair_agreement': 'held-out pairs ranked as labelled',
+}  # fmt: skip
 # Of an evaluation, what is drawn of it.
 _CURVES = (
     ('score', 'successful episodes in %'),
@@ -109,4 +116,6 @@ _CURVES = (
     ('normalized_action_distance', 'distance from the logged action'),
     ('td_error', 'TD error on held-out episodes'),
     ('claimed_value', 'value that the critic claims'),
+    ('pair_agreement', 'share of held-out pairs ranked as labelled'),
+    ('pair_loss', 'cross-entropy of held-out pairs'),
 )

@@ -16,10 +16,11 @@ from launch.run.members import Member, by_setting
 
 _BOOTSTRAP_SAMPLES = 5_000
 # Of an evaluation in an environment: what is earned, what a critic claims, and what it should have; from
-# the log: how near the policies are to it. Each where it was measured.
+# the log: how near the policies are to it; of rewards: how well they rank pairs. Each where it was
+# measured.
 MEASURES = (
     'return', 'score', 'success', 'claimed_value', 'discounted_return', 'value_overestimation',
-    'td_error', 'support', 'agreement', 'normalized_action_distance',
+    'td_error', 'support', 'agreement', 'normalized_action_distance', 'pair_agreement', 'pair_loss',
 )  # fmt: skip
 VALUES = ('claimed_value', 'discounted_return')
 _INTERVAL = {'seeds': int} | dict.fromkeys(('mean', 'mean_low', 'mean_high'), documents.NUMBER)
@@ -144,7 +145,7 @@ def settings(summaries: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, 
 def reference_lines(summaries: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Returns to hold those of the runs against."""
     first = next(iter(summaries.values()))
-    if 'estimator' in first:
+    if 'return' not in first['settings'][0]:
         return {}
     return first['reference_lines'] or first['reference_returns']
 
@@ -226,4 +227,6 @@ _COLUMNS = (
     _Column('td_error', 'TD error', '.3g'),
     _Column('claimed_value', 'claimed', '.4g'),
     _Column('discounted_return', 'measured', '.4g'),
+    _Column('pair_agreement', 'pairs as labelled', '.1%', with_interval=True),
+    _Column('pair_loss', 'their loss', '.3f'),
 )

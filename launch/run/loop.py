@@ -18,7 +18,7 @@ from launch.run.metrics import MetricsLog, Unwritten, row
 from launch.run.turns import Turns, Wait
 
 # What the progress bar shows of an evaluation: the first that it has.
-_HEADLINES = ('score', 'return', 'support')
+_HEADLINES = ('score', 'return', 'support', 'pair_agreement')
 # Between two words on how far an evaluation is that nothing else goes on beside.
 _WORD_SECONDS = 1.0
 # After which processes ask each other whether they have judged; none waits for long without a word.

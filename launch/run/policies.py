@@ -46,18 +46,39 @@ class Restored(NamedTuple):
     finite: np.ndarray
 
 
+def are_learned(algorithm: str) -> bool:
+    """Whether an algorithm learns a policy, and not what rewards are."""
+    return hasattr(ALGORITHMS[algorithm], 'act')
+
+
 def restore(path: Path) -> Restored:
     """What a run directory holds of its learners, at its last checkpoint.
 
     Raises:
-        UserError, DatasetError: there is no run, no checkpoint, or a damaged one.
+        UserError, DatasetError: there is no run, no checkpoint, or a damaged one, or it learned no
+            policy.
     """
     return _restore(path, last_alone=True)[0]
 
 
-def _restore(path: Path, last_alone: bool) -> list[Restored]:
+def restore_rewards(path: Path) -> Restored:
+    """The same of a run that learned rewards.
+
+    Raises:
+        UserError, DatasetError: as `restore`, or it learned a policy.
+    """
+    return _restore(path, last_alone=True, learned='rewards')[0]
+
+
+def _restore(path: Path, last_alone: bool, learned: str = 'a policy') -> list[Restored]:
     """The run at every checkpoint that is kept, the oldest first, or at the last alone."""
     config = directory.load_config(path)
+    there = 'a policy' if are_learned(config.algorithm) else 'rewards'
+    if there != learned:
+        raise UserError(
+            f'{path} is a run of {directory.title(config)}, which learned {there}; one that learned '
+            f'{learned} is needed.'
+        )
     task = problem.load(path / 'problem.json')
     targets = tuple(config.get('target_returns', ()))
     hparams = config.hparams.to_dict()

@@ -17,15 +17,17 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
-from data import actions, batches, problem
+from data import actions, batches, problem, teachers
 from data.batches import Form
 from data.loading import Dataset
 from data.problem import Problem
-from data.types import Spec, Transition
+from data.types import SegmentPair, Spec, Transition
 from launch.run import learners
 from launch.run.members import Member, with_target
 
 _DATASET_STEPS, _EPISODE_STEPS = 100_000, 1_000
+# Of those who learn from preferences.
+_PAIRS, _SEGMENT_STEPS = 1_000, 50
 # Calls that compile and warm up.
 WARM_UP = 2
 
@@ -97,9 +99,15 @@ def random_data(form: Form, spec: Spec, num_steps: int) -> Any:
         'noise', spec, (), actions.from_space(acted, 'noise'), None, None, {},
         problem.identity(spec.observation_size),
     )  # fmt: skip
+    if form.kind is SegmentPair:
+        num_steps = max(num_steps, _EPISODE_STEPS)
     offsets = np.append(np.arange(0, num_steps, _EPISODE_STEPS), num_steps)
     steps, cut = random_transitions(spec, num_steps), np.zeros(num_steps, bool)
-    return batches.sampled_from(Dataset(task, steps, cut, offsets, {}), form, 0.99)
+    dataset = Dataset(task, steps, cut, offsets, {})
+    if form.kind is SegmentPair:
+        pairs = teachers.drawn(dataset, _PAIRS, _SEGMENT_STEPS, np.random.default_rng(0))
+        dataset = dataset._replace(preferences=pairs)
+    return batches.sampled_from(dataset, form, 0.99)
 
 
 def random_transitions(spec: Spec, num_steps: int) -> Transition:
@@ -155,7 +163,10 @@ def matmul_shape(config: ConfigDict) -> tuple[int, int]:
     if 'context' in network:
         # Three tokens a step.
         return 3 * network.context * config.batch_size, network.embedding_size
-    return config.batch_size, max(network.hidden_sizes)
+    steps = 1
+    if learners.form_of(ALGORITHMS[config.algorithm], network).kind is SegmentPair:
+        steps = 2 * _SEGMENT_STEPS
+    return steps * config.batch_size, max(network.hidden_sizes)
 
 
 def matmul_rate(num_members: int, batch_size: int, width: int, chunks: int) -> float:

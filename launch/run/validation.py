@@ -11,6 +11,7 @@ from data.problem import Problem
 from data.types import (
     GoalTransition,
     ReturnTransition,
+    SegmentPair,
     Sequence,
     SubgoalTransition,
     Transition,
@@ -53,6 +54,8 @@ def run(config: ConfigDict, table: Table) -> None:
     table = table | {'hparams': hparams, 'network': network}
     if _TARGET in hparams:
         table['target_returns'] = f'tuple of {hparams.pop(_TARGET)}'
+    if _kind(name) is SegmentPair:
+        table['preferences'] = 'text'
     for key in ('hparams', 'network'):
         _check_owner(config.get(key), table[key], f'config.{key}', name)
     sweep = config.get('sweep')
@@ -77,6 +80,11 @@ def run(config: ConfigDict, table: Table) -> None:
             f'config.num_seeds and the values in config.sweep make {number:,} members; valid: at most '
             f'{_MOST_MEMBERS:,}.'
         )
+
+
+def _kind(algorithm: str) -> type:
+    """What an algorithm's batches are of."""
+    return getattr(ALGORITHMS[algorithm], 'BATCH', Transition)
 
 
 def _check_owner(values: ConfigDict | None, wanted: Table, owner: str, algorithm: str) -> None:
@@ -129,7 +137,9 @@ def multiples(config: ConfigDict, *keys: str, owner: str = 'config') -> None:
 def batches(config: ConfigDict) -> None:
     """Raises UserError for what an algorithm cannot learn from, by the kind of its batches."""
     name, algorithm = config.algorithm, ALGORITHMS[config.algorithm]
-    kind = getattr(algorithm, 'BATCH', Transition)
+    kind = _kind(name)
+    if kind is SegmentPair:
+        _pairs(config)
     if kind is ReturnTransition and config.sweep.get('gamma'):
         raise UserError(
             f'config.sweep.gamma is {config.sweep.gamma}; algorithm {name} learns from what episodes '
@@ -205,6 +215,20 @@ def judged_from_log(config: ConfigDict) -> None:
         )
 
 
+def _pairs(config: ConfigDict) -> None:
+    if not config.preferences:
+        raise UserError(
+            "config.preferences is '': --config.preferences=FILE says which segments are better "
+            '(launch.prefer makes and checks such files).'
+        )
+    for key, only in (('cut_at_goal', False), ('top_fraction', 1.0), ('chunk', 1)):
+        if config[key] != only:
+            raise UserError(
+                f'config.{key} is {config[key]}; algorithm {config.algorithm} learns from segments as '
+                f'config.preferences has them: only {only} is valid.'
+            )
+
+
 def _sequences(config: ConfigDict) -> None:
     for key, only in (('normalize_rewards', False), ('reward_scale', 1.0), ('reward_shift', 0.0)):
         if config[key] != only:
@@ -227,7 +251,10 @@ def actions(algorithm: str, task: Problem, chunk: int) -> None:
     """Raises UserError if an algorithm cannot take a problem's kind of actions, or so many at once."""
     kind = 'discrete' if task.spec.discrete else 'continuous'
     if kind not in ALGORITHMS[algorithm].ACTIONS:
-        able = ', '.join(name for name, module in ALGORITHMS.items() if kind in module.ACTIONS)
+        able = ', '.join(
+            name for name, module in ALGORITHMS.items()
+            if kind in module.ACTIONS and hasattr(module, 'act')
+        )  # fmt: skip
         raise UserError(
             f'algorithm {algorithm} takes {" or ".join(ALGORITHMS[algorithm].ACTIONS)} actions; '
             f'dataset {task.name} has {kind} ones: use one of {able}.'

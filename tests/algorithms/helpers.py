@@ -15,6 +15,7 @@ from data.types import (
     GoalTransition,
     NextActionTransition,
     ReturnTransition,
+    SegmentPair,
     Sequence,
     Spec,
     SubgoalTransition,
@@ -107,6 +108,27 @@ def random_windows(spec: Spec, size: int = 6, context: int = 5, seed: int = 0) -
     )
 
 
+def random_pairs(spec: Spec, size: int = 8, steps: int = 5, seed: int = 0) -> SegmentPair:
+    """Pairs of noise with all labels; of the first pair, one segment is two steps shorter."""
+    rng = np.random.default_rng(seed)
+    shape = size, 2, steps
+    if spec.discrete:
+        action = rng.integers(spec.action_size, size=shape).astype(np.int32)
+    else:
+        action = rng.uniform(-1, 1, (*shape, spec.action_size)).astype(np.float32)
+    mask = np.ones(shape, bool)
+    mask[0, 1, 3:] = False
+    return jax.tree.map(
+        jnp.asarray,
+        SegmentPair(
+            observation=rng.standard_normal((*shape, spec.observation_size), np.float32),
+            action=action,
+            mask=mask,
+            label=np.resize(np.float32([1, 0, 0.5, 0]), size),
+        ),
+    )
+
+
 def make_state(algorithm, spec: Spec, seed: int = 0, network: dict | None = None, **hparams):
     """A learner with small networks and the config's hyperparameters but for those given."""
     config = CONFIGS[algorithm.__name__.split('.')[-1]].get_config()
@@ -141,6 +163,7 @@ NETWORK = {
     'awac': {'actor_hidden_sizes': (16,)},
     'bcq': {'vae_hidden_sizes': (16,), 'num_backup_actions': 3, 'num_act_actions': 5},
     'cal_ql': {'actor_hidden_sizes': (16,), 'num_sampled_actions': 3, 'lagrange': True},
+    'cpl': {'dropout_rate': 0.0},
     'cql': {'num_sampled_actions': 3, 'lagrange': True},
     'crl': {'vector_size': 8},
     'edac': {'num_critics': 3},
@@ -150,10 +173,14 @@ NETWORK = {
     'fql': {'flow_steps': 2},
     'hiql': {'vector_size': 4},
     'ifql': {'flow_steps': 2, 'num_act_actions': 4},
+    'preference_reward': {'num_rewards': 2},
     'xql': {'num_random_actions': 2, 'action_noise': 0.1},
 }  # fmt: skip
 # So that the first update does all that an update can do.
-EAGER = {'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0}
+EAGER = {
+    'policy_delay': 1.0, 'target_period': 1.0, 'bc_warm_start_updates': 0.0, 'warmup_updates': 1.0,
+    'bc_updates': 0.0,
+}  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -178,6 +205,7 @@ class Case(NamedTuple):
             GoalTransition: random_batch_with_goals,
             SubgoalTransition: random_batch_with_subgoals,
             Sequence: random_windows,
+            SegmentPair: random_pairs,
         }
         return made_by[getattr(self.algorithm, 'BATCH', Transition)](self.spec, size, seed=seed)
 

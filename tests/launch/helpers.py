@@ -9,11 +9,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from absl import flags
 from ml_collections import ConfigDict
 
 from algorithms import ALGORITHMS
+from data import loading, preferences, teachers
 from data.problem import Problem
 from launch import cli
 from launch.run import learners
@@ -98,8 +100,20 @@ def program(module: str, *arguments: str) -> Result:
 
 
 def algorithms_and_actions() -> list[tuple[str, str]]:
-    """(algorithm, kind of action), all there are."""
-    return [(name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS]
+    """(algorithm, kind of action), all that learn policies."""
+    return [
+        (name, kind) for name, module in ALGORITHMS.items() for kind in module.ACTIONS
+        if hasattr(module, 'act')
+    ]  # fmt: skip
+
+
+def written_preferences(path: Path, dataset_id: str, pairs: int = 40, length: int = 50) -> str:
+    """A file of what the dataset's own rewards prefer."""
+    dataset, rng = loading.load(dataset_id), np.random.default_rng(0)
+    drawn = teachers.drawn(dataset, pairs, length, rng)
+    stated = teachers.labelled(dataset, drawn, teachers.TEACHERS['return'], rng)
+    preferences.write(path, stated, dataset)
+    return str(path)
 
 
 def members_of(config: ConfigDict) -> list[Member]:

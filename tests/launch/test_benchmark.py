@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from algorithms import bc, decision_transformer
+from algorithms import bc, decision_transformer, preference_reward
 from data.types import Spec
 from launch import benchmark
 from launch.configs import bc as bc_config
 from launch.configs import decision_transformer as decision_transformer_config
+from launch.configs import preference_reward as preference_reward_config
 from launch.run import speed
 from tests.launch.helpers import program
 
@@ -46,6 +47,18 @@ def test_the_work_of_bc_is_that_of_its_matrix_products():
     products = [2 * 256 * a * b for a, b in zip(sizes[:-1], sizes[1:])]
     expected = 3 * sum(products) - products[0]
     assert expected < flops < 1.1 * expected
+
+
+def test_the_work_of_a_reward_model_is_that_of_all_steps_of_its_pairs():
+    config = preference_reward_config.get_config()
+    config.network.hidden_sizes = (32, 32)
+    flops = speed.update_flops(preference_reward, config, Spec(11, 3, discrete=False), 16)
+    sizes, rows, networks = (14, 32, 32, 1), 16 * 2 * 50, 3
+    products = [2 * rows * a * b for a, b in zip(sizes[:-1], sizes[1:])]
+    expected = networks * (3 * sum(products) - products[0])
+    assert expected < flops < 1.4 * expected
+    config.batch_size = 16
+    assert speed.matmul_shape(config) == (rows, 32)
 
 
 def test_rows_are_appended(tmp_path):

@@ -30,7 +30,7 @@ INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm',
             'max_advantage', 'max_exponent'}  # fmt: skip
 ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
             'num_target_critics'}  # fmt: skip
-ANY_TEXT = {'name', 'dataset', 'env_id', 'run_dir', 'from_run', 'output'}
+ANY_TEXT = {'name', 'dataset', 'env_id', 'run_dir', 'from_run', 'output', 'preferences'}
 
 
 class Reached(DatasetError):
@@ -56,6 +56,8 @@ def configs():
         for domain in module.DOMAINS:
             config = module.get_config(domain)
             config.dataset = config.dataset or 'test/none-v0'
+            if 'preferences' in config:
+                config.preferences = 'none.csv'
             yield f'{name}:{domain}', config, train.train
     for name in online._ALGORITHMS:
         yield f'online:{name}', online.get_config(name), train_online.train_online
@@ -120,7 +122,7 @@ def must_be_refused(path: str, default, value) -> bool:
     if isinstance(default, str):
         if not isinstance(value, str) or '\0' in value or key not in ANY_TEXT:
             return True
-        return key == 'dataset' and bool(default) and not value
+        return key in ('dataset', 'preferences') and bool(default) and not value
     if isinstance(default, int):
         least = 0 if key in ZERO_INT else 1
         return not isinstance(value, int) or not least <= value < 2**32
