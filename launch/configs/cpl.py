@@ -21,8 +21,8 @@ DOMAINS = {
     },
 }  # fmt: skip
 DOMAINS |= base.lean(DOMAINS, {
-    'num_updates': 20_000, 'log_interval': 500, 'eval_interval': 5_000,
-    'hparams.bc_updates': 8_000.0, 'hparams.learning_rate': 3e-4,
+    'num_updates': 10_000, 'log_interval': 500, 'eval_interval': 2_500, 'batch_size': 32,
+    'hparams.bc_updates': 4_000.0, 'hparams.learning_rate': 3e-4,
 })  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from launch.configs import base
 
 DOMAINS = {
     'mujoco': {
-        'num_updates': 2_000, 'log_interval': 100, 'eval_interval': 200,
+        'num_updates': 1_000, 'log_interval': 100, 'eval_interval': 200,
         'standardize_observations': True,
     },
     # Ours: the task is not in a paper. A few hundred pairs are soon learned by heart.
@@ -24,7 +24,7 @@ DOMAINS = {
     },
 }  # fmt: skip
 DOMAINS |= base.lean(
-    DOMAINS, {'num_updates': 2_000, 'log_interval': 100, 'eval_interval': 200, 'num_seeds': 1}
+    DOMAINS, {'num_updates': 500, 'log_interval': 50, 'eval_interval': 100, 'num_seeds': 1}
 )
 
 
