@@ -56,7 +56,7 @@ def read(path: Path, dataset: Dataset) -> Preferences:
     try:
         # What Excel writes begins with a mark.
         text = path.read_text('utf-8-sig')
-        rows = csv.DictReader(io.StringIO(text, newline=''), strict=True)
+        rows = csv.DictReader(io.StringIO(text, newline=''), strict=True, skipinitialspace=True)
         names = [name.strip() for name in rows.fieldnames or ()]
         rows.fieldnames = names
         _check_columns(path, names)
