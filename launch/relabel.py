@@ -73,8 +73,8 @@ def main(argv: list[str]) -> None:
     for name, sources in _READ_BY.items():
         if FLAGS[name].present and asked[0] not in sources:
             raise UserError(
-                f'--{name} is read with {" or ".join(f"--{each}" for each in sources)}, not with '
-                f'--{asked[0]}.'
+                f'--{name}={FLAGS[name].value} is read with '
+                f'{" or ".join(f"--{each}" for each in sources)}, not with --{asked[0]}.'
             )
     cli.use_all_cores()
     dataset = loading.load(FLAGS.dataset)

@@ -27,7 +27,7 @@ STRANGE = (-1, -1.0, 0, 0.0, INF, -INF, 1e30, 2**40, 0.5, 3, (), (0,), (-1.0, 0.
 # Keys, by the end of their name, for which a value is as good as any other of their type.
 SIGNED = {'reward_scale', 'reward_shift', 'target_gap', 'target_entropy_per_dimension', 'target_returns'}
 INFINITE = {'actor_decay_updates', 'bc_warm_start_updates', 'max_gradient_norm', 'noise_clip',
-            'max_advantage', 'max_exponent'}  # fmt: skip
+            'max_advantage', 'max_exponent', 'reward_bound'}  # fmt: skip
 ZERO_INT = {'max_episode_steps', 'seed', 'num_refits', 'random_steps', 'num_random_actions',
             'num_target_critics'}  # fmt: skip
 ANY_TEXT = {'name', 'dataset', 'env_id', 'run_dir', 'from_run', 'output', 'preferences'}
