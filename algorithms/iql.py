@@ -43,7 +43,10 @@ NETWORK = {
     'hidden_sizes': 'tuple of int [1, 1e5]',
     'dropout_rate': '[0, 1)',  # of the actor
     'num_critics': 'int [1, 1e4]',
+    'layer_norm': 'bool',  # of the value and the critics, as Park, Li & Levine 2025 have it
 }
+# As it is where a run's config does not say it.
+USUAL = {'layer_norm': False}
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -73,15 +76,18 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
     """NETWORK says what it reads of `config`."""
     key, actor_key, value_key, critic_key = jax.random.split(key, 4)
     observation = jnp.zeros((1, spec.observation_size))
+    layer_norm = 'after' if config.layer_norm else ''
     if spec.discrete:
         action = jnp.zeros((1,), jnp.int32)
         policy = CategoricalPolicy(config.hidden_sizes, spec.action_size, config.dropout_rate)
-        q = ensemble(DiscreteActionValue, config.num_critics)(config.hidden_sizes, spec.action_size)
+        q = ensemble(DiscreteActionValue, config.num_critics)(
+            config.hidden_sizes, spec.action_size, layer_norm
+        )
     else:
         action = jnp.zeros((1, spec.action_size))
         policy = GaussianPolicy(config.hidden_sizes, spec.action_size, config.dropout_rate)
-        q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes)
-    v = StateValue(config.hidden_sizes)
+        q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes, layer_norm)
+    v = StateValue(config.hidden_sizes, layer_norm)
     critic = adam(q.apply, q.init(critic_key, observation, action))
     return IQLState(
         step=jnp.zeros((), jnp.int32),

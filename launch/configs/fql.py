@@ -1,13 +1,13 @@
 """FQL: the values of the paper's tables and of the commands in the authors' README (seohongpark/fql).
 
 What follows the colon is a domain, or a dataset of D4RL's AntMaze and Adroit hand or of OGBench, each of
-which has an alpha of its own. The domains 'antmaze' and 'adroit' have that of their dataset, umaze and
-pen-human.
+which has an alpha of its own. The domains 'antmaze', 'adroit' and 'ogbench' have that of their dataset,
+umaze, pen-human and cube-single-play.
 """
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import base, ogbench
 
 # alpha by dataset.
 _ANTMAZE = {
@@ -20,18 +20,18 @@ _ADROIT = {
     'hammer-human': 3e4, 'hammer-cloned': 1e4, 'hammer-expert': 3e4,
     'relocate-human': 1e4, 'relocate-cloned': 3e4, 'relocate-expert': 3e4,
 }  # fmt: skip
-# alpha, gamma and q_agg by environment: tuned on one of its five tasks, and used for all.
+# alpha and q_agg by environment: tuned on one of its five tasks, and used for all.
 _OGBENCH = {
-    'antmaze-large-navigate': (10.0, 0.99, 'min'),
-    'antmaze-giant-navigate': (10.0, 0.995, 'min'),
-    'humanoidmaze-medium-navigate': (30.0, 0.995, 'mean'),
-    'humanoidmaze-large-navigate': (30.0, 0.995, 'mean'),
-    'antsoccer-arena-navigate': (10.0, 0.995, 'mean'),
-    'cube-single-play': (300.0, 0.99, 'mean'),
-    'cube-double-play': (300.0, 0.99, 'mean'),
-    'scene-play': (300.0, 0.99, 'mean'),
-    'puzzle-3x3-play': (1000.0, 0.99, 'mean'),
-    'puzzle-4x4-play': (1000.0, 0.99, 'mean'),
+    'cube-single-play': (300.0, 'mean'),
+    'cube-double-play': (300.0, 'mean'),
+    'scene-play': (300.0, 'mean'),
+    'puzzle-3x3-play': (1000.0, 'mean'),
+    'puzzle-4x4-play': (1000.0, 'mean'),
+    'antmaze-large-navigate': (10.0, 'min'),
+    'antmaze-giant-navigate': (10.0, 'min'),
+    'humanoidmaze-medium-navigate': (30.0, 'mean'),
+    'humanoidmaze-large-navigate': (30.0, 'mean'),
+    'antsoccer-arena-navigate': (10.0, 'mean'),
 }
 # D4RL has half of OGBench's updates; rewards of AntMaze are -1 until the goal.
 _IN_MAZES = {'num_updates': 500_000, 'reward_shift': -1.0}
@@ -54,16 +54,16 @@ DOMAINS = {
     'log': _UNTUNED,
     **{name: _IN_MAZES | {'hparams.alpha': alpha} for name, alpha in _ANTMAZE.items()},
     **{name: _BY_HAND | {'hparams.alpha': alpha} for name, alpha in _ADROIT.items()},
-    **{
-        name: {'hparams.alpha': alpha, 'hparams.gamma': gamma, 'network.q_agg': q_agg}
-        for name, (alpha, gamma, q_agg) in _OGBENCH.items()
-    },
+    **ogbench.domains({
+        name: {'hparams.alpha': alpha, 'network.q_agg': q_agg}
+        for name, (alpha, q_agg) in _OGBENCH.items()
+    }),
 }  # fmt: skip
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """FQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log', or a dataset such as
-    'antmaze-large-play', 'door-cloned' or 'cube-single-play'."""
+    """FQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log', 'ogbench', or a dataset
+    such as 'antmaze-large-play', 'door-cloned' or 'cube-single-play'."""
     config = base.get_config(
         'fql',
         hparams={

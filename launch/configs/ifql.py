@@ -6,21 +6,10 @@ code names no N but 32 for D4RL.
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import base, ogbench
 
-# N and gamma by environment; N of antsoccer is that of the paper's table for learning on online.
-_OGBENCH = {
-    'antmaze-large-navigate': (32, 0.99),
-    'antmaze-giant-navigate': (32, 0.995),
-    'humanoidmaze-medium-navigate': (32, 0.995),
-    'humanoidmaze-large-navigate': (32, 0.995),
-    'antsoccer-arena-navigate': (64, 0.995),
-    'cube-single-play': (32, 0.99),
-    'cube-double-play': (32, 0.99),
-    'scene-play': (32, 0.99),
-    'puzzle-3x3-play': (32, 0.99),
-    'puzzle-4x4-play': (32, 0.99),
-}
+# N by environment, if not 32: of the paper's table for learning on online.
+_SAMPLES = {'antsoccer-arena-navigate': 64}
 # D4RL has half of OGBench's updates; rewards of AntMaze are -1 until the goal.
 _BY_HAND = {'num_updates': 500_000}
 _IN_MAZES = _BY_HAND | {'reward_shift': -1.0}
@@ -37,16 +26,15 @@ DOMAINS = {
     'log': _AS_IQL,
     **dict.fromkeys(base.D4RL['antmaze'], _IN_MAZES),
     **dict.fromkeys(base.D4RL['adroit'], _BY_HAND),
-    **{
-        name: {'network.num_act_actions': samples, 'hparams.gamma': gamma}
-        for name, (samples, gamma) in _OGBENCH.items()
-    },
+    **ogbench.domains({
+        name: {'network.num_act_actions': _SAMPLES.get(name, 32)} for name in ogbench.DATASETS
+    }),
 }
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """IFQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log', or a dataset such as
-    'antmaze-large-play', 'door-cloned' or 'cube-single-play'."""
+    """IFQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log', 'ogbench', or a dataset
+    such as 'antmaze-large-play', 'door-cloned' or 'cube-single-play'."""
     config = base.get_config(
         'ifql',
         hparams={

@@ -1,4 +1,4 @@
-"""ReBRAC: the values of the authors' configs, one for each of D4RL's datasets.
+"""ReBRAC: the values of the authors' configs, one for each of D4RL's datasets; OGBench's by FQL's paper.
 
 A domain of several datasets has those of the dataset that it names. The task is in no table of theirs
 for 'kitchen' (Adroit's values), 'pointmaze' and 'log' (Adroit's sizes, and Hopper medium's penalties).
@@ -6,7 +6,7 @@ for 'kitchen' (Adroit's values), 'pointmaze' and 'log' (Adroit's sizes, and Hopp
 
 from ml_collections import ConfigDict
 
-from launch.configs import base
+from launch.configs import base, ogbench
 
 # beta_1 of the policy and beta_2 of the critics' target.
 _LOCOMOTION = {
@@ -61,6 +61,19 @@ _SPARSE = _SMALL_STEPS | {
     'hparams.critic_learning_rate': 5e-5,
     'reward_scale': 100.0,
 }
+# By FQL's paper, whose sizes these are too.
+_OGBENCH = {
+    'cube-single-play': (1.0, 0.0),
+    'cube-double-play': (0.1, 0.0),
+    'scene-play': (0.1, 0.01),
+    'puzzle-3x3-play': (0.3, 0.01),
+    'puzzle-4x4-play': (0.3, 0.01),
+    'antmaze-large-navigate': (0.003, 0.01),
+    'antmaze-giant-navigate': (0.003, 0.01),
+    'humanoidmaze-medium-navigate': (0.01, 0.01),
+    'humanoidmaze-large-navigate': (0.01, 0.01),
+    'antsoccer-arena-navigate': (0.01, 0.01),
+}
 
 
 def _with(penalties: tuple[float, float], values: dict) -> dict:
@@ -78,6 +91,7 @@ DOMAINS = {
     **{name: _with(penalties, {}) for name, penalties in _LOCOMOTION.items()},
     **{name: _with(penalties, _SPARSE) for name, penalties in _ANTMAZE.items()},
     **{name: _with(penalties, _SMALL_STEPS) for name, penalties in _ADROIT.items()},
+    **ogbench.domains({name: _with(penalties, _SMALL_STEPS) for name, penalties in _OGBENCH.items()}),
 }
 # The step sizes are those of batches of 256, not of the 1,024 that locomotion has.
 DOMAINS |= base.lean(DOMAINS, _SMALL_STEPS | {
@@ -86,8 +100,8 @@ DOMAINS |= base.lean(DOMAINS, _SMALL_STEPS | {
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """ReBRAC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log' or a dataset of
-    D4RL's, such as 'hopper-medium-replay', lean also as 'lean-hopper-medium-replay'."""
+    """ReBRAC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log', 'ogbench' or a
+    dataset, such as 'hopper-medium-replay' or 'puzzle-3x3-play', lean as 'lean-hopper-medium-replay'."""
     config = base.get_config(
         'rebrac',
         hparams={

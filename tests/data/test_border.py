@@ -55,6 +55,7 @@ TABLE = [
     ('ref_max_score', None, 'its metadata has ref_min_score and no ref_max_score'),
     ('ref_min_score', None, 'its metadata has ref_max_score and no ref_min_score'),
     ('reference_lines', [1.0], r'reference_lines of its metadata is \[1.0\]; .* finite numbers by name'),
+    ('score_by_success', 1, 'score_by_success of its metadata is 1; it must be true or false'),
     ('reference_lines', {'a': 'b'}, 'reference_lines .*; it must be finite numbers by name'),
     ('columns', 'age', "columns of its metadata is 'age'; it must be an object"),
     ('columns', {'features': 3}, "its 'columns' are none of launch.ingest"),

@@ -42,6 +42,17 @@ def test_one_without_environment_or_scores_comes_back(tmp_path):
     assert after.env_spec is None and after.scores is None and after.lines == {}
 
 
+def test_one_from_before_success_could_be_the_score_is_scored_as_it_was(tmp_path):
+    file = tmp_path / 'problem.json'
+    kept = helpers.problem(Spec(2, 1, discrete=False))._replace(score_by_success=True)
+    problem.save(kept, file)
+    assert problem.load(file).score_by_success
+    fields = json.loads(file.read_text())
+    del fields['score_by_success']
+    file.write_text(json.dumps(fields))
+    assert not problem.load(file).score_by_success
+
+
 def test_one_of_another_version_is_named(tmp_path):
     file = tmp_path / 'problem.json'
     problem.save(helpers.problem(Spec(2, 1, discrete=False)), file)
@@ -65,6 +76,7 @@ def test_one_of_another_version_is_named(tmp_path):
         (lambda text: text.replace('"action_map": {', '"action_map": {"a": '), 'it is no JSON'),
         (lambda text: text.replace('"scores": null', '"scores": [1]'), 'its scores is not'),
         (lambda text: text.replace('"env_spec": null', '"env_spec": 3'), 'its env_spec is not'),
+        (lambda text: text.replace('_by_success": false', '_by_success": 1'), 'its score_by_success is'),
         (lambda text: text.replace('"name": "', '"name": 3, "nam": "'), 'another version'),
         (lambda text: text.replace('"start": ', '"begin": '), "its action_map is not .*'start'"),
     ],

@@ -75,14 +75,30 @@ def test_measures_hold_the_claim_against_the_discounted_return():
         discounted=np.array([[0.5, 1.5]]),
         discounted_steps=np.array([[1.0, 1.0]]),
         lengths=np.array([[4, 6]]),
+        successes=np.full((1, 2), np.nan),
         initial_observations=np.zeros((1, 2, 1)),
     )
-    problem = SimpleNamespace(scores=(0.0, 4.0))
+    problem = SimpleNamespace(scores=(0.0, 4.0), score_by_success=False)
     (row,) = rollouts.measures(episodes, np.array([3.0]), problem)
     assert row['return'] == 2 and row['score'] == 50 and row['length'] == 5
     assert row['discounted_return'] == 1 and row['value_overestimation'] == 2
     (row,) = rollouts.measures(episodes, None, problem)
-    assert 'claimed_value' not in row
+    assert 'claimed_value' not in row and 'success' not in row
+
+
+def test_success_is_a_measure_where_it_is_told_and_the_score_where_the_data_say_so():
+    blank = np.zeros((3, 4))
+    successes = np.array([[0, 1, 0, 0], [1, 1, 0, 1], [np.nan] * 4])
+    episodes = Episodes(blank, blank, blank, blank, successes, np.zeros((3, 4, 1)))
+    by_return = SimpleNamespace(scores=(0.0, 4.0), score_by_success=False)
+    rows = rollouts.measures(episodes, None, by_return)
+    assert [row['success'] for row in rows[:2]] == [0.25, 0.75] and np.isnan(rows[2]['success'])
+    assert [row['score'] for row in rows] == [0, 0, 0]
+    for scores in (None, (0.0, 4.0)):
+        by_success = SimpleNamespace(scores=scores, score_by_success=True)
+        rows = rollouts.measures(episodes, None, by_success)
+        # The third diverged, and what it scores is as unknown as all else.
+        assert [row['score'] for row in rows[:2]] == [25, 75] and np.isnan(rows[2]['score'])
 
 
 def damaged(path, change):

@@ -29,11 +29,13 @@ SPACES = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Discrete(3)
 class Strange(gym.Env):
     """Does what its arguments say."""
 
-    def __init__(self, reward=1.0, observation=(0.0, 0.0), ends=(False, False), fails='', died=''):
+    def __init__(
+        self, reward=1.0, observation=(0.0, 0.0), ends=(False, False), fails='', died='', info=()
+    ):
         self.observation_space, self.action_space = SPACES
         if isinstance(observation, dict):
             self.observation_space = gym.spaces.Dict(a=SPACES[0], b=SPACES[0])
-        self._returned = reward, ends
+        self._returned, self._info = (reward, ends), dict(info)
         self._observation, self._fails, self._died = observation, fails, died
         self._steps = 0
 
@@ -56,7 +58,7 @@ class Strange(gym.Env):
         if self._fails:
             raise KeyError(self._fails)
         reward, ends = self._returned
-        return self._observation, reward, *ends, {}
+        return self._observation, reward, *ends, self._info
 
 
 @pytest.fixture
@@ -84,6 +86,23 @@ def stepped(task):
 def test_rewards_are_numbers_however_they_come(strange, reward):
     earned = stepped(strange(reward=reward))[1]
     assert earned == 2.0 and type(earned) is float
+
+
+@pytest.mark.parametrize(
+    ('said', 'success'),
+    [(True, 1), (np.False_, 0), (np.array([1.0]), 1), (0, 0), (None, np.nan), ('nothing', np.nan)],
+)
+def test_success_is_a_truth_or_unknown(strange, said, success):
+    lane = Lane(strange(info={} if said == 'nothing' else {'success': said}))
+    lane.reset(0)
+    assert np.isnan(lane.success)
+    lane.step(np.int32(1))
+    np.testing.assert_equal(lane.success, success)
+
+
+def test_a_success_that_is_no_truth_is_told(strange):
+    with pytest.raises(UserError, match=r"Strange-v0: info\['success'\] is 'quite'; one number"):
+        stepped(strange(info={'success': 'quite'}))
 
 
 @pytest.mark.parametrize('over', [True, np.True_, np.array([True]), 1])

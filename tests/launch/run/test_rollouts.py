@@ -1,15 +1,21 @@
+import dataclasses
+
 import gymnasium as gym
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 from algorithms import ALGORITHMS
 from data import environments
 from launch import train
+from launch.cli import UserError
+from launch.report import curves, figures, summary
 from launch.run import rollouts
 from launch.run.lanes import LANES_PER_MEMBER, Lanes
 from launch.run.turns import finish
+from tests.conftest import collect, store
 from tests.launch.helpers import learner_of, small_config
 
 
@@ -86,6 +92,74 @@ def test_the_claim_is_the_critics_value_of_the_initial_observations(cartpole):
         # The critic's rewards are r / 2 - 1.
         steps = np.mean([np.sum(0.99 ** np.arange(n)) for n in result.lengths[member]])
         assert claimed[member] == pytest.approx(2 * (seen + steps), rel=1e-4)
+
+
+class Lucky(gym.wrappers.TimeLimit):
+    """CartPole for 8 steps; half of the episodes succeed, at their third step, and say so then only."""
+
+    def __init__(self, render_mode=None, silent=False):
+        super().__init__(gym.make('CartPole-v1'), 8)
+        self._silent = silent
+
+    def reset(self, *, seed=None, options=None):
+        self._steps, self._lucky = 0, seed is not None and seed % 2 == 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        *outcome, _ = super().step(action)
+        self._steps += 1
+        told = {'success': self._lucky and self._steps == 3}
+        return *outcome, told if self._lucky and not self._silent else {}
+
+
+@pytest.fixture
+def lucky(monkeypatch):
+    spec = EnvSpec('mine/Lucky-v0', f'{__name__}:Lucky', max_episode_steps=8)
+    monkeypatch.setitem(gym.registry, spec.id, spec)
+    return environments.registered(spec.id)
+
+
+@pytest.mark.usefixtures('one_core')
+def test_episodes_succeed_that_the_environment_says_did_at_some_step(cartpole, lucky):
+    task, learner, states = set_up(cartpole, 'bc', num_seeds=3)
+    evaluated = np.array([True, False, True])
+    result = evaluate(task._replace(env_spec=lucky), learner, states, 12, evaluated, stream=5)
+    for index, seed in ((0, 0), (2, 2)):
+        seeds = np.random.SeedSequence((seed, 5)).generate_state(12)
+        np.testing.assert_array_equal(result.successes[index], seeds % 2 == 0)
+    assert np.isnan(result.successes[1]).all()
+    silent = dataclasses.replace(lucky, kwargs={'silent': True})
+    result = evaluate(task._replace(env_spec=silent), learner, states, 2)
+    assert np.isnan(result.successes).all()
+
+
+def test_an_environment_that_does_not_say_it_cannot_score_by_success(storage, tmp_path):
+    store('test/told-v0', collect('CartPole-v1', 6, 20), 'CartPole-v1', None, score_by_success=True)
+    config = small_config('test/told-v0', 'bc', run_dir=str(tmp_path / 'run'))
+    said = r"CartPole-v1 does not say .* \(info\['success'\]\), by which policies on test/told-v0 are"
+    with pytest.raises(UserError, match=said):
+        train.train(config)
+
+
+@pytest.mark.usefixtures('one_core')
+def test_a_run_is_summed_up_by_its_success(storage, lucky, tmp_path, monkeypatch):
+    store('test/told-v0', collect('CartPole-v1', 6, 20), 'CartPole-v1', None, score_by_success=True)
+    drawn = []
+    monkeypatch.setattr(figures, 'save', lambda figure, path: drawn.append(figure))
+    path = train.train(
+        small_config('test/told-v0', 'bc', run_dir=str(tmp_path / 'run'), env_id=lucky.id,
+                     final_eval_episodes=12)
+    )  # fmt: skip
+    found = summary.read(path)
+    (setting,) = found['settings']
+    share = np.mean(np.random.SeedSequence((0, 0)).generate_state(12) % 2 == 0)
+    assert setting['score']['mean'] == pytest.approx(100 * share)
+    assert setting['success']['mean'] == pytest.approx(share) and 0 < share < 1
+    assert found['score_by_success'] and f'{100 * share:.1f}' in summary.table({'BC': found})
+    curves.draw_comparison({'BC': found}, tmp_path / 'figure.png')
+    learned, compared = (figure.axes[0] for figure in drawn)
+    assert learned.get_ylabel() == compared.get_xlabel() == 'successful episodes in %'
+    assert learned.lines[0].get_ydata()[-1] == pytest.approx(100 * share)
 
 
 def test_an_algorithm_without_critics_claims_nothing(cartpole):
