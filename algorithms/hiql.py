@@ -58,7 +58,7 @@ class Hyperparameters(struct.PyTreeNode):
     expectile: Annotated[jax.Array, '(0, 1)']  # tau
     inverse_temperature: Annotated[jax.Array, '[0, inf)']  # beta_l
     high_inverse_temperature: Annotated[jax.Array, '[0, inf)']  # beta_h
-    max_advantage_weight: Annotated[jax.Array, '(0, inf]']  # where weights are clipped
+    max_advantage_weight: Annotated[jax.Array, '(0, inf)']  # where weights are clipped
     target_rate: Annotated[jax.Array, '[0, 1]']  # how far targets go to their values per update
     value_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's
     actor_learning_rate: Annotated[jax.Array, '[0, inf)']  # Adam's, of the low policy

@@ -217,6 +217,9 @@ def _time_doubts(dataset: Dataset, env_id: str, limit: int | None) -> Iterator[s
             f'{env_id}, {limit:,} steps (after {cut.max():,} at most): policies are judged in '
             'longer ones'
         )
+    # Episodes were cut by the time limit that they were recorded under, if another one is known.
+    recorded, _ = env_specs.of_metadata(dataset.metadata, dataset.problem.name)
+    limit = (recorded and recorded.max_episode_steps) or limit
     at_limit = lengths == (limit or longest)
     ended = at_limit & terminated
     many = ended.sum() > 1 and 2 * ended.sum() > (at_limit.sum() if limit else len(lengths))

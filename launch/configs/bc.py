@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _goals, base, ogbench
 
 DOMAINS = {
     'mujoco': {},
@@ -13,17 +13,17 @@ DOMAINS = {
     'sepsis': {'hparams.learning_rate': 1e-3},
     'crossroads': {'hparams.learning_rate': 1e-3},
     'log': {},
-    **dict.fromkeys(ogbench.DOMAINS, {}),
     # GCBC, with OGBench's values.
-    **dict.fromkeys(ogbench.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
+    **dict.fromkeys(_goals.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
+    **dict.fromkeys(ogbench.DOMAINS, {}),
 }
 DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """BC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads', 'log', 'ogbench' or a dataset of OGBench's, such as 'cube-single-play', and towards
-    goals 'goals' or 'goals-cube-single-play'."""
+    'crossroads', 'log', 'ogbench', a dataset of OGBench's, such as 'cube-single-play', or towards goals
+    'goals', 'goals-cube-single-play'."""
     config = base.get_config(
         'bc',
         hparams={'learning_rate': 3e-4},

@@ -2,12 +2,12 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _goals, base
 
 _WEIGHTS = {'pointmaze': 0.03, 'antmaze': 0.1, 'cube': 3.0, 'scene': 3.0, 'puzzle': 3.0}
 DOMAINS = {
     domain: {'hparams.cloning_weight': _WEIGHTS[name.partition('-')[0]]}
-    for domain, name in ogbench.GOALS.items()
+    for domain, name in _goals.GOALS.items()
 }
 
 

@@ -2,11 +2,11 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _goals, base
 
 DOMAINS = {
     domain: {} if 'maze' in name else {'network.subgoal_steps': 10}
-    for domain, name in ogbench.GOALS.items()
+    for domain, name in _goals.GOALS.items()
 }
 
 

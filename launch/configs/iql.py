@@ -5,7 +5,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _goals, base, ogbench
 
 # The inverse temperature by environment, and the sizes of networks where they are not FQL's.
 _OGBENCH = {
@@ -61,13 +61,9 @@ DOMAINS = {
         'hparams.critic_learning_rate': 1e-3,
     },
     'log': {},
-    **ogbench.domains({
-        name: _IN_OGBENCH | _sizes(name) | {'hparams.inverse_temperature': temperature}
-        for name, temperature in _OGBENCH.items()
-    }),
     # GCIQL, with OGBench's values but for the policy, which is IQL's own here: its inverse temperature
     # is that of GCIVL there, which regresses as IQL does, and its goals are the critics'.
-    **dict.fromkeys(ogbench.GOALS, {
+    **dict.fromkeys(_goals.GOALS, {
         'name': 'GCIQL',
         'goals.future': 'geometric',
         'goals.current': 0.2,
@@ -75,6 +71,11 @@ DOMAINS = {
         'hparams.expectile': 0.9,
         'hparams.inverse_temperature': 10.0,
         'hparams.actor_decay_updates': math.inf,
+        'network.layer_norm': True,
+    }),
+    **ogbench.domains({
+        name: _IN_OGBENCH | _sizes(name) | {'hparams.inverse_temperature': temperature}
+        for name, temperature in _OGBENCH.items()
     }),
 }
 DOMAINS |= base.lean(DOMAINS, {})
@@ -82,8 +83,8 @@ DOMAINS |= base.lean(DOMAINS, {})
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
     """IQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'sepsis',
-    'crossroads', 'log', 'ogbench' or a dataset of OGBench's, such as 'cube-single-play', and towards
-    goals 'goals' or 'goals-cube-single-play'."""
+    'crossroads', 'log', 'ogbench', a dataset of OGBench's, such as 'cube-single-play', or towards goals
+    'goals', 'goals-cube-single-play'."""
     config = base.get_config(
         'iql',
         hparams={

@@ -1,4 +1,4 @@
-"""What OGBench's datasets have in common, whatever the algorithm: with rewards, and towards goals.
+"""What OGBench's datasets with rewards have in common, whatever the algorithm, as in FQL's paper.
 
 The datasets are OGBench's (Park et al. 2024, https://arxiv.org/abs/2410.20092), the values of five
 algorithms on their tasks those of Park, Li & Levine 2025 (https://arxiv.org/abs/2502.02538). Each is a
@@ -41,26 +41,3 @@ def domains(own: dict[str, dict]) -> dict[str, dict]:
     return _with_first({
         name: {'hparams.gamma': gamma} | own[name] for name, (_, gamma) in DATASETS.items()
     })  # fmt: skip
-
-
-# Policies are told which of their environment's five tasks to solve, which an evaluation takes in turn;
-# in the last one 50 episodes of each, as in the appendix of OGBench's paper.
-_FIRST = 'pointmaze-medium-navigate'
-GOALS = {'goals': _FIRST} | {
-    f'goals-{name}': name
-    for name in (
-        _FIRST, 'pointmaze-large-navigate', 'antmaze-medium-navigate', 'antmaze-large-navigate',
-        'cube-single-play', 'cube-double-play', 'scene-play', 'puzzle-3x3-play',
-    )
-}  # fmt: skip
-TOWARDS_GOALS = {
-    domain: {
-        'dataset': f'local/ogbench/{name}-v0',
-        'batch_size': 1024,
-        'eval_interval': 100_000,
-        'eval_episodes': 50,
-        'final_eval_episodes': 250,
-        'network.hidden_sizes': (512, 512, 512),
-    }
-    for domain, name in GOALS.items()
-}

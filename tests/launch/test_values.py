@@ -119,6 +119,9 @@ def must_be_refused(path: str, default, value) -> bool:
         return any(must_be_refused(key, one, each) for each in value)
     if isinstance(default, bool) or isinstance(value, bool):
         return not (isinstance(default, bool) and isinstance(value, bool))
+    # Empty, it is off.
+    if key == 'future' and value == '':
+        return False
     if isinstance(default, str):
         if not isinstance(value, str) or '\0' in value or key not in ANY_TEXT:
             return True
