@@ -41,8 +41,7 @@ NAME = 'HIQL'
 ACTIONS = ('continuous',)
 BATCH = SubgoalTransition
 METRICS = (
-    'value_loss', 'actor_loss', 'high_actor_loss', 'value', 'advantage', 'high_advantage',
-    'td_error',
+    'value_loss', 'actor_loss', 'high_actor_loss', 'value', 'advantage', 'high_advantage', 'td_error',
 )  # fmt: skip
 NETWORK = {
     'hidden_sizes': 'tuple of int [1, 1e5]',
@@ -81,10 +80,8 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
     key, value_key, actor_key, high_actor_key = jax.random.split(key, 4)
     observation = jnp.zeros((1, spec.observation_size))
     to_subgoal = jnp.zeros((1, spec.observation_size // 2 + config.vector_size))
-    v = SubgoalValue(
-        config.hidden_sizes, config.vector_size, config.num_values,
-        'after' if config.layer_norm else '',
-    )  # fmt: skip
+    norm = 'after' if config.layer_norm else ''
+    v = SubgoalValue(config.hidden_sizes, config.vector_size, config.num_values, norm)
     low = UnitGaussianPolicy(config.hidden_sizes, spec.action_size)
     high = UnitGaussianPolicy(config.hidden_sizes, config.vector_size)
     value = adam(v.apply, v.init(value_key, observation))

@@ -14,8 +14,7 @@ follows the authors' code (ikostrikov/implicit_q_learning): V first; the policy 
 see the new V, the policy with the old target critics; weights are clipped at 100; the policy's
 standard deviation does not depend on the state, its mean passes through tanh; its learning rate
 decays to 0 on a cosine. Weights start uniform in +-1/sqrt(fan-in) where that code has orthogonal ones.
-
-Discrete actions: Q(s, .) returns all values, the policy is categorical, the equations are the same.
+With discrete actions Q(s, .) returns all values and the policy is categorical.
 """
 
 from typing import Annotated, Any
@@ -45,8 +44,7 @@ NETWORK = {
     'num_critics': 'int [1, 1e4]',
     'layer_norm': 'bool',  # of the value and the critics, as Park, Li & Levine 2025 have it
 }
-# As it is where a run's config does not say it.
-USUAL = {'layer_norm': False}
+USUAL = {'layer_norm': False}  # where a run's config does not say it
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -75,19 +73,17 @@ class IQLState(struct.PyTreeNode):
 def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDict) -> IQLState:
     """NETWORK says what it reads of `config`."""
     key, actor_key, value_key, critic_key = jax.random.split(key, 4)
-    observation = jnp.zeros((1, spec.observation_size))
-    layer_norm = 'after' if config.layer_norm else ''
+    observation, norm = jnp.zeros((1, spec.observation_size)), 'after' if config.layer_norm else ''
     if spec.discrete:
         action = jnp.zeros((1,), jnp.int32)
         policy = CategoricalPolicy(config.hidden_sizes, spec.action_size, config.dropout_rate)
-        q = ensemble(DiscreteActionValue, config.num_critics)(
-            config.hidden_sizes, spec.action_size, layer_norm
-        )
+        values = ensemble(DiscreteActionValue, config.num_critics)
+        q = values(config.hidden_sizes, spec.action_size, norm)
     else:
         action = jnp.zeros((1, spec.action_size))
         policy = GaussianPolicy(config.hidden_sizes, spec.action_size, config.dropout_rate)
-        q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes, layer_norm)
-    v = StateValue(config.hidden_sizes, layer_norm)
+        q = ensemble(ActionValue, config.num_critics)(config.hidden_sizes, norm)
+    v = StateValue(config.hidden_sizes, norm)
     critic = adam(q.apply, q.init(critic_key, observation, action))
     return IQLState(
         step=jnp.zeros((), jnp.int32),

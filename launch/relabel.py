@@ -61,6 +61,9 @@ class Made(NamedTuple):
 def main(argv: list[str]) -> None:
     """Makes the rewards, writes, and says where the new dataset is."""
     del argv
+    for name in ('constant', 'pessimism', 'gamma'):
+        if FLAGS[name].value is not None and not math.isfinite(FLAGS[name].value):
+            raise UserError(f'--{name}={FLAGS[name].value}: a finite number is needed.')
     if not FLAGS.dataset or not FLAGS.to:
         raise UserError('--dataset and --to are needed.')
     asked = [
@@ -97,8 +100,6 @@ def main(argv: list[str]) -> None:
 def constant(dataset: Dataset) -> Made:
     """The same reward with every step."""
     value = FLAGS.constant
-    if not math.isfinite(value):
-        raise UserError(f'--constant={value}: a finite number is needed.')
     return Made(
         np.broadcast_to(np.float64(value), dataset.transitions.reward.shape),
         {'source': 'constant', 'value': value},

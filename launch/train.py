@@ -230,8 +230,8 @@ def load_data(config: ConfigDict) -> Data:
             )
         dataset = transforms.discount_durations(dataset, config.hparams.gamma)
     held, gamma = None, config.hparams.get('gamma', 1.0)
-    log = None
-    if policies.are_learned(config.algorithm) and judges.comparable(dataset) and not config.goals.future:
+    log, relabelled = None, 'goals' in config and config.goals.future
+    if policies.are_learned(config.algorithm) and judges.comparable(dataset) and not relabelled:
         log = estimates.of_log(dataset, gamma)
     if not policies.are_learned(config.algorithm):
         dataset, held = preferences.hold_out(dataset, config.holdout_fraction, config.seed)

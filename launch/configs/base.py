@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import UnknownDomainError, _goals, ogbench, ope
+from launch.configs import UnknownDomainError, _goals, _ogbench, ope
 
 # Of an estimate's keys, those that are the run's own.
 _OF_THE_LOG = ('algorithm', 'dataset', 'standardize_observations', 'output')
@@ -119,7 +119,7 @@ CONTINUOUS = dict.fromkeys(('mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze
 # Of what configs have online, and not as here, the values that a run without these keys has.
 ONLINE = {'dataset': '', 'updates_per_step': 1}
 
-DOMAINS |= ogbench.DOMAINS | _goals.DOMAINS
+DOMAINS |= _ogbench.DOMAINS | _goals.DOMAINS
 
 # What each key may be (launch/run/ranges.py). The algorithm says it of its hparams and its network.
 RANGES = {

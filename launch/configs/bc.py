@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from launch.configs import _goals, base, ogbench
+from launch.configs import _goals, _ogbench, base
 
 DOMAINS = {
     'mujoco': {},
@@ -15,7 +15,7 @@ DOMAINS = {
     'log': {},
     # GCBC, with OGBench's values.
     **dict.fromkeys(_goals.GOALS, {'name': 'GCBC', 'goals.future': 'uniform'}),
-    **dict.fromkeys(ogbench.DOMAINS, {}),
+    **dict.fromkeys(_ogbench.DOMAINS, {}),
 }
 DOMAINS |= base.lean(DOMAINS, {'num_updates': 50_000, 'eval_interval': 10_000})
 

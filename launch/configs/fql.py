@@ -7,7 +7,7 @@ umaze, pen-human and cube-single-play.
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _ogbench, base
 
 # alpha by dataset.
 _ANTMAZE = {
@@ -54,7 +54,7 @@ DOMAINS = {
     'log': _UNTUNED,
     **{name: _IN_MAZES | {'hparams.alpha': alpha} for name, alpha in _ANTMAZE.items()},
     **{name: _BY_HAND | {'hparams.alpha': alpha} for name, alpha in _ADROIT.items()},
-    **ogbench.domains({
+    **_ogbench.domains({
         name: {'hparams.alpha': alpha, 'network.q_agg': q_agg}
         for name, (alpha, q_agg) in _OGBENCH.items()
     }),

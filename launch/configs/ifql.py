@@ -6,7 +6,7 @@ code names no N but 32 for D4RL.
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _ogbench, base
 
 # N by environment, if not 32: of the paper's table for learning on online.
 _SAMPLES = {'antsoccer-arena-navigate': 64}
@@ -26,8 +26,8 @@ DOMAINS = {
     'log': _AS_IQL,
     **dict.fromkeys(base.D4RL['antmaze'], _IN_MAZES),
     **dict.fromkeys(base.D4RL['adroit'], _BY_HAND),
-    **ogbench.domains({
-        name: {'network.num_act_actions': _SAMPLES.get(name, 32)} for name in ogbench.DATASETS
+    **_ogbench.domains({
+        name: {'network.num_act_actions': _SAMPLES.get(name, 32)} for name in _ogbench.DATASETS
     }),
 }
 

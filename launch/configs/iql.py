@@ -5,7 +5,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from launch.configs import _goals, base, ogbench
+from launch.configs import _goals, _ogbench, base
 
 # The inverse temperature by environment, and the sizes of networks where they are not FQL's.
 _OGBENCH = {
@@ -73,7 +73,7 @@ DOMAINS = {
         'hparams.actor_decay_updates': math.inf,
         'network.layer_norm': True,
     }),
-    **ogbench.domains({
+    **_ogbench.domains({
         name: _IN_OGBENCH | _sizes(name) | {'hparams.inverse_temperature': temperature}
         for name, temperature in _OGBENCH.items()
     }),

@@ -6,7 +6,7 @@ for 'kitchen' (Adroit's values), 'pointmaze' and 'log' (Adroit's sizes, and Hopp
 
 from ml_collections import ConfigDict
 
-from launch.configs import base, ogbench
+from launch.configs import _ogbench, base
 
 # beta_1 of the policy and beta_2 of the critics' target.
 _LOCOMOTION = {
@@ -91,7 +91,7 @@ DOMAINS = {
     **{name: _with(penalties, {}) for name, penalties in _LOCOMOTION.items()},
     **{name: _with(penalties, _SPARSE) for name, penalties in _ANTMAZE.items()},
     **{name: _with(penalties, _SMALL_STEPS) for name, penalties in _ADROIT.items()},
-    **ogbench.domains({name: _with(penalties, _SMALL_STEPS) for name, penalties in _OGBENCH.items()}),
+    **_ogbench.domains({name: _with(penalties, _SMALL_STEPS) for name, penalties in _OGBENCH.items()}),
 }
 # The step sizes are those of batches of 256, not of the 1,024 that locomotion has.
 DOMAINS |= base.lean(DOMAINS, _SMALL_STEPS | {
