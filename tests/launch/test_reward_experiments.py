@@ -5,7 +5,7 @@ import pytest
 
 from data import loading
 from launch import experiments, train
-from launch.experiments import d4rl_scores, demonstrations, shaping, wrong_rewards
+from launch.experiments import shaping, wrong_rewards
 from tests.launch.helpers import members_of
 
 SCORE = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
@@ -62,23 +62,3 @@ def test_shaped_crossroads_differ_in_their_rewards_alone(module):
     train.validate(plain)
     other.dataset = plain.dataset
     assert plain == other and len(members_of(plain)) == 10
-
-
-def test_one_demonstration_is_in_the_place_of_rewards(monkeypatch, tmp_path):
-    written = {}
-
-    def relabelled(dataset_id, to, make, source):
-        written[to] = make
-        return to
-
-    monkeypatch.setattr(experiments, 'relabelled', relabelled)
-    found = demonstrations.configs()
-    for config in found:
-        train.validate(config)
-        assert len(members_of(config)) == 4
-    names = [config.name for config in found if config.name]
-    assert names == ['IQL, optimal transport', 'IQL, nearest step', 'IQL, true rewards']
-    assert [config.dataset for config in found[3:5]] == list(written)
-    monkeypatch.setattr(d4rl_scores, 'held_in', lambda dataset: d4rl_scores.Held(10.0, 60.0, 90.0))
-    demonstrations.draw({'A': SCORE, 'B': SCORE}, tmp_path / 'one.png')
-    assert (tmp_path / 'one.png').exists()
