@@ -1,11 +1,10 @@
-"""The experiments on where rewards come from."""
+"""Tests of launch/experiments/wrong_rewards.py."""
 
 import numpy as np
-import pytest
 
 from data import loading
 from launch import experiments, train
-from launch.experiments import shaping, wrong_rewards
+from launch.experiments import wrong_rewards
 from tests.launch.helpers import members_of
 
 SCORE = {'mean': 50.0, 'mean_low': 40.0, 'mean_high': 60.0}
@@ -44,21 +43,3 @@ def test_wrong_rewards_are_on_one_footing(tmp_path):
     survive = {name: dict.fromkeys(wrong_rewards.REWARDS, SCORE) for name in ('A', 'B')}
     wrong_rewards.draw(survive, tmp_path / 'wrong.png')
     assert (tmp_path / 'wrong.png').exists()
-
-
-def test_updates_are_counted_to_where_the_goal_is_kept(tmp_path):
-    there = np.array([[0, 1, 0, 1], [1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
-    each = shaping.Learned(np.array([10, 20, 30, 40]), there)
-    np.testing.assert_array_equal(each.needed, [40, 10, 30, np.inf])
-    shown = shaping.table({'A': {'none': each}})
-    assert '| A | none | 35 | 10 to never | 3 of 4 |' in shown
-    shaping.draw({'A': {'none': each}, 'B': {'none': each}}, tmp_path / 'shaping.png')
-    assert (tmp_path / 'shaping.png').exists()
-
-
-@pytest.mark.parametrize('module', shaping.METHODS, ids=lambda module: module.__name__)
-def test_shaped_crossroads_differ_in_their_rewards_alone(module):
-    plain, other = shaping.config_for(module), shaping.config_for(module, 'a/b-v0')
-    train.validate(plain)
-    other.dataset = plain.dataset
-    assert plain == other and len(members_of(plain)) == 10
