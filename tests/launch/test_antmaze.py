@@ -11,7 +11,7 @@ from tests.launch.helpers import members_of
 
 
 def test_methods_differ_in_nothing_but_themselves():
-    for task, (dataset, _) in antmaze.TASKS.items():
+    for task, (dataset, *_) in antmaze.TASKS.items():
         for config in antmaze.configs(task):
             train.validate(config)
             assert config.dataset == dataset and len(members_of(config)) == 3
