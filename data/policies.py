@@ -1,6 +1,11 @@
-"""Policies kept in files: networks' parameters by name, as float16 in NumPy's compressed archives."""
+"""Policies kept in files: networks' parameters by name, as float16 in NumPy's compressed archives.
 
+Beside them are tables of what each is.
+"""
+
+import csv
 from collections.abc import Mapping
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +34,10 @@ def read(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name].astype(np.float32) for name in archive.files}
     return unflatten_dict(arrays, sep=_SEPARATOR)
+
+
+def table(file: Traversable, kind: type) -> tuple:
+    """The rows of a CSV as a NamedTuple whose fields are its columns; () if there is no file."""
+    rows = csv.DictReader(file.read_text().splitlines() if file.is_file() else [])
+    types = kind.__annotations__
+    return tuple(kind(**{name: types[name](text) for name, text in row.items()}) for row in rows)

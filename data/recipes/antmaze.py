@@ -13,7 +13,6 @@ episodes that reach the goal. D4RL moves the goal by up to 1.5 m from episode to
 policy; here it stays where it is.
 """
 
-import functools
 from collections.abc import Iterator
 
 import gymnasium as gym
@@ -22,7 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
 from data import environments
-from data.recipes import ants, journeys, parallel
+from data.recipes import ants, journeys
 from data.recipes.ants import SPREAD
 from data.recipes.journeys import Plan, World
 from data.recipes.pointmaze import maze_map
@@ -30,7 +29,6 @@ from data.recipes.recipe import Recipe
 
 ARRIVAL = 0.45
 
-_STEPS_WORTH_PROCESSES = 20_000
 _TIME_LIMITS = {'umaze': 700, 'medium': 1_000, 'large': 1_000}
 # Rows and columns, counted from 0: where D4RL's episodes begin and, in its names for them, the goals of
 # evaluation; then what was picked by hand.
@@ -81,9 +79,7 @@ def world(env: gym.Env) -> World:
 
 
 def _episodes(env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
-    collect = functools.partial(journeys.block, env.spec, world, ants.parameters(), seed)
-    with parallel.processes(size >= _STEPS_WORTH_PROCESSES) as pool:
-        yield from parallel.first_steps(pool, collect, size)
+    return journeys.episodes(env.spec, world, ants.parameters(), size, seed)
 
 
 def _references() -> dict[str, float]:

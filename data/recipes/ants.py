@@ -6,7 +6,6 @@ mazes; gymnasium's, which gymnasium-robotics has, is five times as strong, with 
 launch/behaviour_policies.py chose the policy, and wrote how well it walks.
 """
 
-import csv
 import functools
 import importlib.resources
 import importlib.util
@@ -62,11 +61,10 @@ def walker() -> Walker:
     Raises:
         DatasetError: none comes with this version.
     """
-    file = _POLICIES.joinpath('ants.csv')
-    if not file.is_file():
+    found = policies.table(_POLICIES.joinpath('ants.csv'), Walker)
+    if not found:
         raise DatasetError('no policy of the ant comes with this version.')
-    (row,) = csv.DictReader(file.read_text().splitlines())
-    return Walker(**{name: Walker.__annotations__[name](text) for name, text in row.items()})
+    return found[0]
 
 
 @functools.cache

@@ -7,7 +7,7 @@ Noise is added to its actions. Journeys are independent, and come in blocks (par
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -16,12 +16,14 @@ from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
 from data import environments
-from data.recipes import ants
+from data.recipes import ants, parallel
 from data.recipes.recipe import Recording
 from data.recipes.waypoints import Cell, shortest_path
 
 # A constant, so that results are the same on every machine.
 _LANES = 16
+# Processes take seconds to start.
+_STEPS_WORTH_PROCESSES = 20_000
 
 
 class Plan:
@@ -80,6 +82,19 @@ class World(NamedTuple):
     destination: Callable[[np.random.Generator, np.ndarray], np.ndarray]
     arrival: float
     noise: float
+
+
+def episodes(
+    spec: EnvSpec,
+    world: Callable[[gym.Env], World],
+    parameters: Mapping[str, Any] | None,
+    size: int,
+    seed: int,
+) -> Iterator[EpisodeBuffer]:
+    """The first `size` steps of the journeys that a seed determines; the rest as for `block`."""
+    collect = functools.partial(block, spec, world, parameters, seed)
+    with parallel.processes(size >= _STEPS_WORTH_PROCESSES) as pool:
+        yield from parallel.first_steps(pool, collect, size)
 
 
 def block(

@@ -16,7 +16,6 @@ policies (launch/train_online.py trained them, launch/behaviour_policies.py chos
 lie in policies/, with a table of what each earns.
 """
 
-import csv
 import functools
 import importlib.resources
 from collections.abc import Iterator
@@ -71,10 +70,7 @@ class Policy(NamedTuple):
 @functools.cache
 def table() -> tuple[Policy, ...]:
     """All policies that ship with the code."""
-    file = _POLICIES.joinpath('table.csv')
-    rows = csv.DictReader(file.read_text().splitlines() if file.is_file() else [])
-    kinds = Policy.__annotations__
-    return tuple(Policy(**{name: kinds[name](text) for name, text in row.items()}) for row in rows)
+    return policies.table(_POLICIES.joinpath('table.csv'), Policy)
 
 
 def of_composition(env_id: str, composition: str) -> list[Policy]:

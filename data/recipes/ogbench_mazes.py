@@ -8,7 +8,6 @@ goal-conditioned learning, or for the rewards of a task (single_tasks.py).
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
-from data.recipes import ants, journeys, parallel, single_tasks
+from data.recipes import ants, journeys, single_tasks
 from data.recipes.ants import SPREAD
 from data.recipes.journeys import Plan, World
 from data.recipes.recipe import Recipe
@@ -27,8 +26,6 @@ EPISODE_STEPS = 1_000
 POINT_NOISE = 0.5
 # Metres: at which OGBench's environments say that a goal is reached.
 ARRIVAL = {'ant': 0.5, 'point': 1.0}
-
-_STEPS_WORTH_PROCESSES = 20_000
 
 
 def _spec(env_id: str, **more: Any) -> EnvSpec:
@@ -72,11 +69,9 @@ def _is_passage(maze_map: np.ndarray, cell: tuple[int, int]) -> bool:
 
 def _episodes(env: gym.Env, size: int, seed: int) -> Iterator[EpisodeBuffer]:
     parameters = ants.parameters() if env.spec.kwargs['loco_env_type'] == 'ant' else None
-    collect = functools.partial(journeys.block, env.spec, world, parameters, seed)
-    with parallel.processes(size >= _STEPS_WORTH_PROCESSES) as pool:
-        for episode in parallel.first_steps(pool, collect, size):
-            # Those of the environment are for its own goal.
-            yield dataclasses.replace(episode, rewards=np.zeros(len(episode)))
+    for episode in journeys.episodes(env.spec, world, parameters, size, seed):
+        # Those of the environment are for its own goal.
+        yield dataclasses.replace(episode, rewards=np.zeros(len(episode)))
 
 
 def _recipe(body: str, maze: str) -> Recipe:

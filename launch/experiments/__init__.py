@@ -6,6 +6,7 @@ Each file owns its configs: it trains them, or finds them trained, and ends with
 notebooks/results.
 """
 
+import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,12 @@ def figure(name: str) -> Path:
     path = RESULTS / name
     figures.check(path)
     return path
+
+
+def published(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV of published numbers, whose comments say where they are from."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith('#')]
+    return list(csv.DictReader(lines))
 
 
 def compare(configs: list[ConfigDict], name: str) -> None:

@@ -7,8 +7,6 @@ config's domain. What is published (published_success.csv) was trained on D4RL's
 as well, with networks of 256 and batches of 256, for 500,000 to a million updates.
 """
 
-import csv
-import functools
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -78,11 +76,9 @@ def main() -> None:
     print(f'\nFigure: {path}')
 
 
-@functools.cache
 def published() -> dict[str, dict[str, str]]:
     """Success in per cent, as text, by task and the name of the algorithm."""
-    lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith('#')]
-    return {row['task']: row for row in csv.DictReader(lines)}
+    return {row['task']: row for row in experiments.published(PUBLISHED)}
 
 
 def result_of(task: str, config: ConfigDict, run: Path) -> Result:

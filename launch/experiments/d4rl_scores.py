@@ -113,10 +113,9 @@ def main() -> None:
 
 def published(dataset: str, name: str) -> dict[str, float]:
     """An algorithm's scores on a dataset, such as 'hopper-medium', by their source."""
-    lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith('#')]
     return {
         row['source']: float(row[name])
-        for row in csv.DictReader(lines) if row['dataset'] == dataset and row.get(name)
+        for row in experiments.published(PUBLISHED) if row['dataset'] == dataset and row.get(name)
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
@@ -247,3 +248,8 @@ def targets(state) -> dict[str, str]:
         for field in state.__dataclass_fields__
         if field.startswith('target_')
     }
+
+
+def cases_with(condition):
+    """Runs a test over the cases of which a condition holds."""
+    return pytest.mark.parametrize('case', [case for case in CASES if condition(case)], ids='-'.join)
