@@ -14,12 +14,7 @@ from data.types import DatasetError
 
 
 class GoalObservation(gym.Wrapper):
-    """Observations [state, goal], of tasks in turn: options={'turn': n} is of task 1 + n % num_tasks.
-
-    An episode is what its seed and its turn make it. OGBench's mazes draw a goal's noise and pose from
-    NumPy's global generator and from that of the action space: both begin at the seed, and the global
-    one is then as it was.
-    """
+    """Observations [state, goal], of tasks in turn: options={'turn': n} is of task 1 + n % num_tasks."""
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
@@ -36,14 +31,7 @@ class GoalObservation(gym.Wrapper):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         task = 1 + (options or {}).get('turn', 0) % self.env.get_wrapper_attr('num_tasks')
-        before = np.random.get_state()  # noqa: NPY002
-        if seed is not None:
-            np.random.seed(seed)  # noqa: NPY002
-            self.unwrapped.action_space.seed(seed)
-        try:
-            observation, info = self.env.reset(seed=seed, options={'task_id': task})
-        finally:
-            np.random.set_state(before)  # noqa: NPY002
+        observation, info = self.env.reset(seed=seed, options={'task_id': task})
         if np.shape(info.get('goal')) != np.shape(observation):
             raise DatasetError(
                 f"its info['goal'] has shape {np.shape(info.get('goal'))}, its observation "

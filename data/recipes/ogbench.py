@@ -18,7 +18,6 @@ import functools
 import importlib
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -26,7 +25,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
-from data import environments
+from data import environments, seeding
 from data.recipes import parallel, single_tasks
 from data.recipes.recipe import Recipe, Recording
 
@@ -129,7 +128,7 @@ def _episode(name: str, sequence: np.random.SeedSequence, steps: int) -> Episode
     env, experts = _made(name)
     rng = np.random.default_rng(sequence.spawn(1)[0])
     stacked = rng.uniform(0.0, _WORLDS[name].most_stacked)
-    with _drawing_from_numpy():
+    with seeding.numpys_generator():
         observation, info = env.reset(seed=int(sequence.generate_state(1)[0]))
         recording = Recording(observation, _kept(info))
         expert = _planned(experts, observation, info, rng)
@@ -155,16 +154,6 @@ def _planned(
 
 def _kept(info: dict) -> dict[str, np.ndarray]:
     return {name: info[name] for name in ('qpos', 'qvel', 'button_states') if name in info}
-
-
-@contextmanager
-def _drawing_from_numpy() -> Iterator[None]:
-    """Leaves NumPy's global generator, which the experts draw from, as it was."""
-    state = np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
 
 
 def _spec(name: str, env_id: str, **more: Any) -> EnvSpec:

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
 
+from data import seeding
 from data.recipes import ants, journeys, single_tasks
 from data.recipes.ants import SPREAD
 from data.recipes.journeys import Plan, World
@@ -44,11 +45,9 @@ def world(env: gym.Env) -> World:
     def begin(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         anywhere = {'init_ij': plan.cells[0], 'goal_ij': plan.cells[0]}
-        env.reset(seed=seed, options={'task_info': anywhere})
+        seeding.reset(env, seed, {'task_info': anywhere})
         qpos, qvel = maze.data.qpos.copy(), maze.data.qvel.copy()
         qpos[:2] = near(rng.integers(len(plan.cells)), rng)
-        # The solver begins from where it was, and that was drawn from numpy's global generator.
-        maze.data.qacc_warmstart[:] = 0
         maze.set_state(qpos, qvel)
         return maze.get_ob()
 

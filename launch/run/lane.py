@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from data import environments
+from data import environments, seeding
 from data.flat import flatten_observation
 from data.problem import Problem
 from launch.cli import UserError
@@ -53,8 +53,8 @@ class Lane:
         Raises:
             UserError: the environment fails, or returns what it should not.
         """
-        turn = {'options': {'turn': number}} if self._problem.goals else {}
-        observation, _ = self._call('reset', 2, lambda: self._env.reset(seed=seed, **turn))
+        turn = {'turn': number} if self._problem.goals else None
+        observation, _ = self._call('reset', 2, lambda: seeding.reset(self._env, seed, turn))
         return self._seen(observation)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from data import env_specs, environments, problem
+from data import env_specs, environments, problem, seeding
 from data.types import DatasetError, Spec
 from tests.data import helpers
 from tests.data.plane import PLACES, PLANE_ID
@@ -29,19 +29,6 @@ def test_observations_are_states_and_goals_of_tasks_in_turn():
         np.testing.assert_allclose(following[:2], np.minimum(observation[:2] + 0.2, 1), rtol=1e-6)
         assert reward == terminated == info['success']
     assert env.reset(seed=3)[1]['task'] == 1
-
-
-def test_an_episode_is_made_by_its_seed_and_turn_and_disturbs_no_others_numbers():
-    env = environments.make(problem.towards_goals(task()).env_spec)
-    np.random.seed(5)  # noqa: NPY002
-    first = [env.reset(seed=seed, options={'turn': 2})[0] for seed in (1, 2)]
-    drawn = np.random.uniform()  # noqa: NPY002
-    np.random.seed(5)  # noqa: NPY002
-    assert np.random.uniform() == drawn  # noqa: NPY002
-    env.action_space.sample()
-    again = [env.reset(seed=seed, options={'turn': 2})[0] for seed in (2, 1)]
-    np.testing.assert_array_equal(first, again[::-1])
-    assert np.abs(first[0] - first[1]).min() > 0
 
 
 def test_a_problem_towards_goals_is_kept_with_a_run(tmp_path):
@@ -90,7 +77,7 @@ def test_observations_of_several_entries_have_no_goals():
 def test_ogbenchs_own_tasks_are_taken_in_turn():
     env = environments.make(problem.towards_goals(task('pointmaze-medium-v0')).env_spec)
     (first, _), (again, _), (other, _) = (
-        env.reset(seed=4, options={'turn': turn}) for turn in (2, 7, 3)
+        seeding.reset(env, 4, {'turn': turn}) for turn in (2, 7, 3)
     )
     assert env.unwrapped.cur_task_id == 4 and first.shape == (4,)
     np.testing.assert_array_equal(first, again)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data import environments, problem
+from data import environments, problem, seeding
 from data.types import DatasetError
 from launch import evaluate, train
 from launch.cli import UserError
@@ -66,7 +66,7 @@ def test_episodes_of_an_evaluation_take_the_tasks_in_turn(plane, tmp_path):
         episodes = finish(rollouts.evaluate(run.learner, run.states, lanes, everyone, 23))
     env = environments.make(run.problem.env_spec)
     for number, seed in enumerate(np.random.SeedSequence((0, 0)).generate_state(23)):
-        expected, info = env.reset(seed=int(seed), options={'turn': number})
+        expected, info = seeding.reset(env, int(seed), {'turn': number})
         assert info['task'] == 1 + number % 5
         np.testing.assert_array_equal(episodes.initial_observations[0, number], expected)
     about = exporting.of_table(run.problem)
