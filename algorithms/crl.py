@@ -31,7 +31,7 @@ from flax.training.train_state import TrainState
 from ml_collections import ConfigDict
 
 from data.types import GoalTransition, Spec
-from networks.goals import ActionGoalVectors, product
+from networks.goals import ActionGoalVectors, product, products
 from networks.optimization import adam, descend
 from networks.policies import UnitGaussianPolicy
 from networks.values import ensemble
@@ -88,7 +88,7 @@ def init(key: jax.Array, spec: Spec, hparams: Hyperparameters, config: ConfigDic
 def critic_loss(params, state: CRLState, batch: GoalTransition) -> tuple[jax.Array, dict]:
     """Each item's own goal told from those of all others  (NCE), averaged over pairs and critics."""
     phi, psi = state.critic.apply_fn(params, batch.observation, batch.action)
-    logit = product(phi[:, :, None], psi[:, None])
+    logit = products(phi, psi)
     chex.assert_shape(logit, (len(phi), *2 * batch.reward.shape))
     own = jnp.eye(logit.shape[-1])
     loss = jnp.mean(optax.sigmoid_binary_cross_entropy(logit, own))

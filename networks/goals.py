@@ -75,3 +75,8 @@ def of_one_length(vectors: jax.Array) -> jax.Array:
 def product(phi: jax.Array, psi: jax.Array) -> jax.Array:
     """phi^T psi / sqrt(size) of vectors (..., size), (...)."""
     return jnp.sum(phi * psi, axis=-1) / jnp.sqrt(phi.shape[-1])
+
+
+def products(phi: jax.Array, psi: jax.Array) -> jax.Array:
+    """`product` of every phi (..., n, size) with every psi (..., m, size), (..., n, m)."""
+    return jnp.einsum('...ik,...jk->...ij', phi, psi) / jnp.sqrt(phi.shape[-1])
