@@ -40,6 +40,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import demonstrations, expressions, flat, loading, relabelling, shaping, transforms
 from data.loading import Dataset
+from data.recipes import storage
 from launch import cli
 from launch.cli import UserError
 from launch.estimate import claims, learned_rewards
@@ -79,6 +80,9 @@ def main(argv: list[str]) -> None:
                 f'--{name}={FLAGS[name].value} is read with '
                 f'{" or ".join(f"--{each}" for each in sources)}, not with --{asked[0]}.'
             )
+    # Rewards may take long: that there is a place for them is known before.
+    with storage.claimed(FLAGS.to):
+        pass
     cli.use_all_cores()
     dataset = loading.load(FLAGS.dataset)
     beside = loading.load(FLAGS.beside) if FLAGS.beside else None

@@ -37,6 +37,13 @@ def test_what_cannot_be_done_is_said(cartpole, flags, reason):
     assert reason in result.stderr and len(result.stderr.strip().splitlines()) == 1
 
 
+def test_an_id_that_cannot_be_given_is_refused_before_the_work(cartpole, monkeypatch):
+    monkeypatch.setattr(loading, 'load', lambda dataset_id: pytest.fail('it was loaded'))
+    for to, reason in ((cartpole, 'exists already'), ('none', 'not a Minari id')):
+        result = relabel(dataset=cartpole, to=to, constant=0)
+        assert result.returncode == 1 and reason in result.stderr
+
+
 def test_unlabelled_episodes_beside_labelled_ones(cartpole):
     result = relabel(dataset=cartpole, to='test/uds-v0', constant=0, beside=cartpole)
     assert result.returncode == 0, result.stderr
