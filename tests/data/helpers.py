@@ -1,14 +1,16 @@
 """Small datasets of known numbers, and damage done to them."""
 
 import json
+from typing import Any
 
 import h5py
+import minari
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from minari.data_collector import EpisodeBuffer
 from minari.storage.datasets_root_dir import get_dataset_path
 
-from data import actions
+from data import actions, recipes
 from data.problem import Problem, identity
 from data.types import Spec
 
@@ -33,6 +35,26 @@ def episode(
         terminations=last & terminated,
         truncations=last & (not terminated),
     )
+
+
+def built(dataset_id: str, seed: int = 0) -> minari.MinariDataset:
+    """A recipe's dataset, built if it is not there."""
+    recipes.build(dataset_id, seed)
+    return minari.load_dataset(dataset_id)
+
+
+def contents(dataset_id: str) -> dict[str, Any]:
+    """Every array and attribute of a stored dataset, by name."""
+    items = {}
+
+    def add(name, item):
+        items.update({f'{name}@{key}': value for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset):
+            items[name] = item[()]
+
+    with h5py.File(get_dataset_path(dataset_id) / 'data' / 'main_data.hdf5') as file:
+        file.visititems(add)
+    return items
 
 
 def overwrite(dataset_id: str, index: int, field: str, values) -> None:

@@ -4,8 +4,6 @@ import itertools
 import json
 
 import gymnasium as gym
-import h5py
-import minari
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from data import environments, recipes
 from data.recipes import ants, journeys, ogbench_mazes, pointmaze
 from data.recipes.journeys import Plan
 from data.types import DatasetError
+from tests.data import helpers
 
 D4RL = 'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 'large-diverse'
 
@@ -21,29 +20,6 @@ D4RL = 'umaze', 'umaze-diverse', 'medium-play', 'medium-diverse', 'large-play', 
 def few_lanes(monkeypatch):
     monkeypatch.setattr(journeys, '_LANES', 2)
     journeys._worlds.cache_clear()
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
-    return tmp_path
-
-
-def load(dataset_id, seed=0):
-    recipes.build(dataset_id, seed)
-    return minari.load_dataset(dataset_id)
-
-
-def arrays(dataset):
-    found = {}
-
-    def add(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
-    with h5py.File(dataset.storage.data_path / 'main_data.hdf5') as file:
-        file.visititems(add)
-    return found
 
 
 def turned(angle, vector):
@@ -178,8 +154,8 @@ def check_ends_at_the_goal(dataset, goal):
 
 
 @pytest.mark.parametrize(('name', 'goal'), [('umaze-600', (-4, -4)), ('medium-play-300', (10, -10))])
-def test_ants_journeys_in_d4rls_mazes(root, monkeypatch, name, goal):
-    dataset = load(f'local/antmaze/{name}-v0')
+def test_ants_journeys_in_d4rls_mazes(storage, monkeypatch, name, goal):
+    dataset = helpers.built(f'local/antmaze/{name}-v0')
     check_ends_at_the_goal(dataset, goal)
     assert dataset.total_steps == int(name.rpartition('-')[2])
     noise = np.concatenate([
@@ -188,24 +164,25 @@ def test_ants_journeys_in_d4rls_mazes(root, monkeypatch, name, goal):
     ])  # fmt: skip
     # A little less, because the largest deviations are clipped.
     assert 0.12 < noise.std() < 0.2
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(root / 'again'))
-    first, second = arrays(dataset), arrays(load(f'local/antmaze/{name}-v0'))
+    first = helpers.contents(dataset.id)
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(storage / 'again'))
+    second = helpers.contents(helpers.built(dataset.id).id)
     assert first.keys() == second.keys()
     for key, values in first.items():
         np.testing.assert_array_equal(values, second[key])
 
 
-def test_the_ant_that_ships_gets_to_the_goal(root):
+def test_the_ant_that_ships_gets_to_the_goal(storage):
     """What its table says of it: some metres in ten steps, and hardly a fall."""
     row = ants.walker()
     assert row.noisy_speed > 0.1 and row.noisy_falls < 1 and 'DirectionalAnt' in row.command
-    episodes = list(load('local/antmaze/umaze-400-v0').iterate_episodes())
+    episodes = list(helpers.built('local/antmaze/umaze-400-v0').iterate_episodes())
     assert episodes[0].terminations[-1] and 100 < len(episodes[0]) < 300
 
 
-def test_points_journeys_and_their_tasks(root):
+def test_points_journeys_and_their_tasks(storage):
     """In OGBench's environment, whose resets draw from numpy's global generator."""
-    base = load('local/ogbench/pointmaze-medium-navigate-1500-v0', seed=2)
+    base = helpers.built('local/ogbench/pointmaze-medium-navigate-1500-v0', seed=2)
     assert base.storage.metadata['score_by_success'] is True
     assert json.loads(base.storage.metadata['eval_env_spec'])['id'] == 'pointmaze-medium-v0'
     episodes = list(base.iterate_episodes())
@@ -217,7 +194,7 @@ def test_points_journeys_and_their_tasks(root):
         distance = np.linalg.norm(each.observations[1:] - each.infos['destination'][:-1], axis=1)
         np.testing.assert_array_equal(moved, distance <= 1.0)
         np.testing.assert_allclose(np.linalg.norm(each.infos['intention'], axis=1), 1, rtol=1e-6)
-    task = load('local/ogbench/pointmaze-medium-navigate-task1-1500-v0', seed=2)
+    task = helpers.built('local/ogbench/pointmaze-medium-navigate-task1-1500-v0', seed=2)
     assert json.loads(task.storage.metadata['eval_env_spec'])['id'] == (
         'pointmaze-medium-singletask-task1-v0'
     )
@@ -258,6 +235,6 @@ def test_destinations_are_where_ways_meet_turn_or_end():
     ['antmaze/umaze-play', 'antmaze/huge-play', 'ogbench/antmaze-medium-navigate-task6',
      'ogbench/pointmaze-teleport-navigate', 'antmaze/medium-play-0k'],
 )  # fmt: skip
-def test_other_mazes_are_refused(root, name):
+def test_other_mazes_are_refused(storage, name):
     with pytest.raises(DatasetError, match=f'local/{name}-v0.*local/antmaze/medium-play-v0'):
         recipes.build(f'local/{name}-v0')

@@ -4,7 +4,6 @@ import textwrap
 
 import gymnasium as gym
 import jax
-import minari
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from data import recipes
 from data.recipes import locomotion, rollouts
 from data.types import DatasetError
 from networks.policies import TanhGaussianPolicy
+from tests.data import helpers
 
 HOPPER = 'Hopper-v5'
 SHIPPED = sorted({row.env_id for row in locomotion.table()})
@@ -22,15 +22,8 @@ def fresh_policy():
     return module, module.init(jax.random.key(0), np.zeros((1, 11), np.float32))
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
-    return tmp_path
-
-
 def load(dataset_id):
-    recipes.build(dataset_id)
-    return list(minari.load_dataset(dataset_id).iterate_episodes())
+    return list(helpers.built(dataset_id).iterate_episodes())
 
 
 def assert_same(episodes, others):
@@ -141,7 +134,7 @@ def test_all_compositions_can_be_built():
         locomotion.parameters('Ant-v5', 'medium')
 
 
-def test_compositions_are_made_of_their_policies(root, monkeypatch):
+def test_compositions_are_made_of_their_policies(storage, monkeypatch):
     monkeypatch.setattr(rollouts, '_LANES', 2)
     both = load('local/hopper/medium-expert-2k-v0')
     medium = load('local/hopper/medium-1k-v0')

@@ -21,12 +21,6 @@ SOLVED = {
 }
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
-    return tmp_path
-
-
 def collected(name, size=STEPS, seed=0):
     return list(ogbench._episodes(None, size, seed, name))
 
@@ -105,7 +99,7 @@ def as_solved(name, episode, steps):
 
 
 @pytest.mark.parametrize('name', SOLVED)
-def test_transitions_are_relabelled_as_ogbench_does_it(name, root):
+def test_transitions_are_relabelled_as_ogbench_does_it(name, tmp_path):
     task, *_ = SOLVED[name]
     episodes = [
         as_solved(name, collected(name)[0], (7, 8, 9, 20)),
@@ -124,8 +118,8 @@ def test_transitions_are_relabelled_as_ogbench_does_it(name, root):
         for key in ('qpos', 'button_states')
         if key in episodes[0].infos
     }
-    np.savez(root / 'data.npz', **file)
-    theirs = utils.load_dataset(root / 'data.npz', add_info=True)
+    np.savez(tmp_path / 'data.npz', **file)
+    theirs = utils.load_dataset(tmp_path / 'data.npz', add_info=True)
     env = environments.make(recipe.eval_env_spec)
     assert env.unwrapped._reward_task_id == task
     utils.relabel_dataset(recipe.eval_env_spec.id, env, theirs)
@@ -144,7 +138,7 @@ def test_transitions_are_relabelled_as_ogbench_does_it(name, root):
     assert [len(each) for each in pieces] == [8, 1, 1, 11, 19, 1, 19]
 
 
-def test_a_task_is_made_from_the_play_episodes_of_its_size_and_seed(root):
+def test_a_task_is_made_from_the_play_episodes_of_its_size_and_seed(storage):
     recipes.build('local/ogbench/cube-single-play-task3-20-v0', seed=1)
     play, task = (
         minari.load_dataset(f'local/ogbench/cube-single-play-{name}-v0') for name in ('20', 'task3-20')
@@ -164,7 +158,7 @@ def test_a_task_is_made_from_the_play_episodes_of_its_size_and_seed(root):
 
     with pytest.raises(DatasetError, match='task2-20-v0 with seed 0 is made from .*play-20.* seed 1'):
         recipes.build('local/ogbench/cube-single-play-task2-20-v0')
-    assert not list((root / 'local/ogbench').glob('cube*task2*'))
+    assert not list((storage / 'local/ogbench').glob('cube*task2*'))
 
 
 def test_ids_of_tasks_have_sizes_and_others_are_refused():

@@ -6,7 +6,6 @@ import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import h5py
 import minari
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from data.recipes import icu_sepsis, pointmaze
 from data.recipes.recipe import rollout
 from data.recipes.waypoints import WaypointController
 from data.types import DatasetError
+from tests.data import helpers
 
 SEPSIS = 'local/icu-sepsis/clinician-40-v0'
 MAZE = 'local/pointmaze/umaze-1k-v0'
@@ -26,34 +26,8 @@ def quick_references(monkeypatch):
     monkeypatch.setattr(pointmaze, 'REFERENCE_EPISODES', 1)
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
-    return tmp_path
-
-
-def load(dataset_id, seed=0):
-    recipes.build(dataset_id, seed)
-    return minari.load_dataset(dataset_id)
-
-
 def names(directory):
     return sorted(path.name for path in directory.iterdir())
-
-
-def contents(dataset_id):
-    """Every array and attribute of a dataset's file, by name."""
-    items = {}
-
-    def add(name, item):
-        items.update({f'{name}@{key}': value for key, value in item.attrs.items()})
-        if isinstance(item, h5py.Dataset):
-            items[name] = item[()]
-
-    path = minari.load_dataset(dataset_id).storage.data_path / 'main_data.hdf5'
-    with h5py.File(path) as file:
-        file.visititems(add)
-    return items
 
 
 def test_sizes_in_ids():
@@ -66,7 +40,7 @@ def test_sizes_in_ids():
 
 
 @pytest.mark.parametrize('name', ['local/no/such-v0', 'local/pointmaze/umaze-0k-v0', 'umaze'])
-def test_an_unknown_recipe_lists_the_known_ones(root, name):
+def test_an_unknown_recipe_lists_the_known_ones(storage, name):
     with pytest.raises(DatasetError, match=f'{name}.*local/icu-sepsis/clinician-v0.*hopper/random'):
         recipes.build(name)
 
@@ -74,12 +48,12 @@ def test_an_unknown_recipe_lists_the_known_ones(root, name):
 @pytest.mark.parametrize(
     'dataset_id', [SEPSIS, MAZE, 'local/crossroads/stitch-40-v0', 'local/hopper/random-200-v0']
 )
-def test_a_seed_determines_the_data(root, monkeypatch, dataset_id):
+def test_a_seed_determines_the_data(storage, monkeypatch, dataset_id):
     builds = []
     for directory, seed in (('first', 0), ('second', 0), ('third', 1)):
-        monkeypatch.setenv('MINARI_DATASETS_PATH', str(root / directory))
-        load(dataset_id, seed)
-        builds.append(contents(dataset_id))
+        monkeypatch.setenv('MINARI_DATASETS_PATH', str(storage / directory))
+        helpers.built(dataset_id, seed)
+        builds.append(helpers.contents(dataset_id))
     first, second, third = builds
     assert first.keys() == second.keys()
     for name, value in first.items():
@@ -89,8 +63,8 @@ def test_a_seed_determines_the_data(root, monkeypatch, dataset_id):
 
 
 @pytest.mark.parametrize('dataset_id', [SEPSIS, MAZE, 'local/halfcheetah/random-200-v0'])
-def test_it_is_an_ordinary_minari_dataset_with_complete_metadata(root, dataset_id):
-    dataset = load(dataset_id, seed=5)
+def test_it_is_an_ordinary_minari_dataset_with_complete_metadata(storage, dataset_id):
+    dataset = helpers.built(dataset_id, seed=5)
     recipe = recipes.resolve(dataset_id)
     metadata = dataset.storage.metadata
     assert dataset_id in minari.list_local_datasets()
@@ -111,13 +85,13 @@ def test_it_is_an_ordinary_minari_dataset_with_complete_metadata(root, dataset_i
     assert recipe.size == (total if recipe.unit == 'steps' else dataset.total_episodes)
 
 
-def test_a_built_dataset_is_left_alone(root, monkeypatch):
+def test_a_built_dataset_is_left_alone(storage, monkeypatch):
     recipes.build(SEPSIS)
     monkeypatch.setattr(recipes, '_write', None)
     recipes.build(SEPSIS)
 
 
-def test_an_exception_leaves_nothing(root, monkeypatch):
+def test_an_exception_leaves_nothing(storage, monkeypatch):
     def interrupted(env, size, seed):
         yield from recipe.episodes(env, 3, seed)
         raise KeyboardInterrupt
@@ -126,11 +100,11 @@ def test_an_exception_leaves_nothing(root, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, recipe.dataset_id, recipe._replace(episodes=interrupted))
     with pytest.raises(KeyboardInterrupt):
         recipes.build(SEPSIS)
-    assert names(root / 'local' / 'icu-sepsis') == []
+    assert names(storage / 'local' / 'icu-sepsis') == []
     assert not minari.list_local_datasets()
 
 
-def test_a_killed_build_leaves_no_dataset_and_the_next_one_cleans_up(root):
+def test_a_killed_build_leaves_no_dataset_and_the_next_one_cleans_up(storage):
     program = f"""
         import time
         from data import recipes
@@ -150,13 +124,13 @@ def test_a_killed_build_leaves_no_dataset_and_the_next_one_cleans_up(root):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert list((root / 'local' / 'icu-sepsis').glob('.*.unfinished'))
+    assert list((storage / 'local' / 'icu-sepsis').glob('.*.unfinished'))
     assert not minari.list_local_datasets()
-    assert load(SEPSIS).total_episodes == 40
-    assert names(root / 'local' / 'icu-sepsis') == ['clinician-40-v0']
+    assert helpers.built(SEPSIS).total_episodes == 40
+    assert names(storage / 'local' / 'icu-sepsis') == ['clinician-40-v0']
 
 
-def test_of_two_builds_at_once_one_waits_for_the_other(root, monkeypatch):
+def test_of_two_builds_at_once_one_waits_for_the_other(storage, monkeypatch):
     builds = []
     write = recipes._write
 
@@ -181,8 +155,8 @@ def test_exact_sepsis_values():
 
 
 @pytest.mark.parametrize('name', ['clinician', 'random'])
-def test_sepsis_logs_are_what_their_policy_does(root, name):
-    dataset = load(f'local/icu-sepsis/{name}-500-v0', seed=1)
+def test_sepsis_logs_are_what_their_policy_does(storage, name):
+    dataset = helpers.built(f'local/icu-sepsis/{name}-500-v0', seed=1)
     policy = {'clinician': icu_sepsis.clinicians, 'random': icu_sepsis.random_admissible}[name]()
     centers = environments.sepsis_parameters().state_cluster_centers
     returns = []
@@ -221,8 +195,8 @@ def test_mazes_are_those_of_gymnasium_robotics():
         assert sum(row.count('g') for row in ours) == 1
 
 
-def test_maze_episodes_pay_at_a_goal_that_the_controller_does_not_seek(root):
-    episodes = list(load(MAZE).iterate_episodes())
+def test_maze_episodes_pay_at_a_goal_that_the_controller_does_not_seek(storage):
+    episodes = list(helpers.built(MAZE).iterate_episodes())
     assert [len(episode) for episode in episodes] == [300, 300, 300, 100]
     goals = set()
     for episode in episodes:
