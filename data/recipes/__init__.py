@@ -20,6 +20,7 @@ from data.recipes import (
     antmaze,
     crossroads,
     icu_sepsis,
+    kitchen,
     locomotion,
     ogbench,
     ogbench_mazes,
@@ -32,7 +33,7 @@ from data.types import DatasetError
 RECIPES = {
     recipe.dataset_id: recipe
     for module in (
-        icu_sepsis, pointmaze, crossroads, locomotion, antmaze, ogbench, ogbench_mazes,
+        icu_sepsis, pointmaze, crossroads, locomotion, antmaze, kitchen, ogbench, ogbench_mazes,
     )  # fmt: skip
     for recipe in module.RECIPES
 }

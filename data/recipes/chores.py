@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 _JOINTS = slice(7)
-# Of the damping, of what a radian weighs in metres, and of the way to the posture that is made in a step.
+# The damping, what a radian weighs in metres, and the part of the way to the posture made in a step.
 _DAMPING, _RADIAN, _TO_POSTURE = 0.05, 0.3, 0.1
 # Metres and radians in a step.
 _SPEED, _TURN = 0.04, 0.2
@@ -77,7 +77,7 @@ def _opened(
     lever: tuple[float, float],
     angles: Sequence[float],
 ) -> tuple[Stretch, ...]:
-    """A door's handle grasped, and taken along its circle: `lever` (2,) is where it is from the hinge."""
+    """A door's handle grasped and taken along its circle; `lever` (2,) is where it is from the hinge."""
     x, y = lever
     turned = (
         (np.cos(angle) * x - np.sin(angle) * y - x, np.sin(angle) * x + np.cos(angle) * y - y)
@@ -88,7 +88,7 @@ def _opened(
         Stretch(grasp, closed=False, near=0.015, steps=25),
         Stretch(grasp, closed=True, near=0.0, steps=6),
         *(
-            Stretch((grasp[0] + dx, grasp[1] + dy, grasp[2]), closed=True, near=0.015, steps=12)
+            Stretch((grasp[0] + dx, grasp[1] + dy, grasp[2]), closed=True, near=0.02, steps=20)
             for dx, dy in turned
         ),
     )
@@ -97,9 +97,9 @@ def _opened(
 CHORES = {
     'microwave': Chore(
         'microhandle_site',
-        pitch=-40.0,
+        pitch=-30.0,
         yaw=0.0,
-        way=_opened((0.0, -0.16, 0.12), (0.0, -0.015, 0.045), (0.486, 0.038), (-0.2, -0.4, -0.6, -0.8)),
+        way=_opened((0.0, -0.16, 0.12), (0.0, 0.01, 0.07), (0.486, 0.038), (-0.8,)),
         leaving=(0.05, -0.4, 0.2),
         posture=(-1.36, -1.74, 1.9, -1.24, 0.84, 1.04, 1.05),
     ),
@@ -184,8 +184,9 @@ class Arm:
 
     def done(self, name: str) -> bool:
         """Whether a chore is, as the environment sees it."""
-        is_, goal = self._data.qpos[self._kitchen.OBS_ELEMENT_INDICES[name]], self._kitchen.OBS_ELEMENT_GOALS[name]
-        return bool(np.linalg.norm(is_ - goal) < self._kitchen.BONUS_THRESH)
+        kitchen = self._kitchen
+        joints = self._data.qpos[kitchen.OBS_ELEMENT_INDICES[name]]
+        return bool(np.linalg.norm(joints - kitchen.OBS_ELEMENT_GOALS[name]) < kitchen.BONUS_THRESH)
 
     def towards(self, place: np.ndarray, chore: Chore, closed: bool) -> np.ndarray:
         """The action (9,) that takes the hand towards a place (3,), as a chore wants it to be held."""
@@ -213,7 +214,7 @@ class Arm:
 
 
 def intentions(arm: Arm, names: Sequence[str]) -> Iterator[np.ndarray]:
-    """The actions (9,) of a script, without end, each for the state that the arm is then in.
+    """The actions (9,) of a script until all is done, each for the state that the arm is then in.
 
     Args:
         arm: that acts.
@@ -225,9 +226,6 @@ def intentions(arm: Arm, names: Sequence[str]) -> Iterator[np.ndarray]:
         yield from _doing(arm, name)
         if not arm.done(name):
             left.append(name)
-    place = arm.place
-    while True:
-        yield arm.towards(place, CHORES[name], closed=False)
 
 
 def _doing(arm: Arm, name: str) -> Iterator[np.ndarray]:

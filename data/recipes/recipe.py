@@ -163,5 +163,5 @@ def part(episode: EpisodeBuffer, begin: int, end: int, terminated: bool) -> Epis
 
 def _stack(items: list):
     if isinstance(items[0], dict):
-        return {name: np.array([item[name] for item in items]) for name in items[0]}
+        return {name: _stack([item[name] for item in items]) for name in items[0]}
     return np.array(items)
