@@ -20,6 +20,8 @@ _DAMPING, _RADIAN, _TO_POSTURE = 0.05, 0.3, 0.1
 _SPEED, _TURN = 0.04, 0.2
 # Of the largest action that motion may take; gravity needs the rest.
 _MOTION = 0.9
+# An action that takes the fingers all the way, and leaves room for noise.
+_FINGERS = 0.5
 # Metres at which the hand is away from what it did, and the steps that this may take.
 _AWAY, _LEAVING = 0.05, 15
 
@@ -209,7 +211,7 @@ class Arm:
         motion = (inverse @ wanted + free @ to_posture) / (self._part * self._reach)
         motion *= min(1.0, _MOTION / max(np.abs(motion).max(), 1e-9))
         weight = data.qfrc_bias[_JOINTS] / self._stiffness / self._reach
-        fingers = np.full(2, -1.0 if closed else 1.0)
+        fingers = np.full(2, -_FINGERS if closed else _FINGERS)
         return np.clip(np.concatenate([motion + weight, fingers]), -1.0, 1.0)
 
 

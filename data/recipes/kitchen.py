@@ -1,13 +1,15 @@
 """D4RL's kitchen: an arm that has four things to do there, and data of a script that does them and more.
 
-The tasks are D4RL's (Fu et al. 2020, https://arxiv.org/abs/2004.07219, section 5.7; Gupta et al. 2019,
+The tasks are D4RL's (Fu et al. 2020, https://arxiv.org/abs/2004.07219; Gupta et al. 2019,
 https://arxiv.org/abs/1910.11956), in gymnasium-robotics' kitchen: each of four sub-tasks is worth 1 when
 it is done, and all of them end the episode. D4RL's demonstrations are by people; these are by a script
 (chores.py), with noise on its actions, and like those do four sub-tasks each, of the kitchen's seven:
 
     complete   those that count, in their order
-    partial    any four in any order, which now and then are those that count
-    mixed      any four in any order, except those that count: nobody shows the whole task
+    partial    any four in random order, which now and then are those that count
+    mixed      any four in random order, except those that count: nobody shows the whole task
+
+(The hinge cabinet, whose open door is in the way of others, comes last wherever it comes.)
 
 An episode is truncated when the arm is through with its four, or after 280 steps. The script has no
 density, so there are no log-probabilities: infos have `intention` (T, 9), its actions before noise is
@@ -37,7 +39,7 @@ _TASKS = {
     'partial': ('microwave', 'kettle', 'light switch', 'slide cabinet'),
     'mixed': ('microwave', 'kettle', 'bottom burner', 'light switch'),
 }
-# D4RL's, in round numbers.
+# About those of D4RL.
 _SIZES = {'complete': 4_000, 'partial': 137_000, 'mixed': 137_000}
 _DONE = {
     'complete': 'the four things that count',
@@ -53,10 +55,7 @@ def _order(name: str, rng: np.random.Generator) -> list[str]:
         return list(four)
     draws = (rng.choice(list(CHORES), len(four), replace=False).tolist() for _ in itertools.count())
     order = next(each for each in draws if name != 'mixed' or set(each) != set(four))
-    if 'hinge cabinet' in order and 'slide cabinet' in order:
-        # Once that door is open, it is in the way of the other one's handle.
-        order.sort(key=lambda each: each == 'hinge cabinet')
-    return order
+    return sorted(order, key=lambda each: each == 'hinge cabinet')
 
 
 @functools.cache
