@@ -25,6 +25,7 @@ _FINGERS = 0.5
 # Metres at which the hand is away from what it did, and the steps that this may take.
 _AWAY, _LEAVING = 0.05, 15
 
+# In which an episode begins, about.
 _POSTURE = (0.15, -1.77, 1.84, -2.48, 0.26, 0.71, 1.6)
 
 
@@ -49,17 +50,17 @@ class Chore(NamedTuple):
 
     Attributes:
         handle: the site.
-        pitch, yaw: degrees by which the hand points up and to the left of the kitchen's wall.
         way: of the hand.
-        leaving: where it goes when the chore is done, with open fingers if they were open at first.
-        posture: joints (7,) that the arm prefers.
+        leaving: where it goes in the end, as `Stretch.place`, with its fingers as at first.
+        pitch, yaw: degrees by which the hand points up and left, from straight at the kitchen's wall.
+        posture: joints (7,) that the arm prefers, in radians.
     """
 
     handle: str
-    pitch: float
-    yaw: float
     way: tuple[Stretch, ...]
     leaving: tuple[float, float, float]
+    pitch: float = 0.0
+    yaw: float = 0.0
     posture: tuple[float, ...] = _POSTURE
 
 
@@ -96,59 +97,45 @@ def _opened(
     )
 
 
+_KNOB = Chore(
+    'knob2_site',
+    way=_pushed((-0.06, -0.045, 0.04), (0.09, -0.045, 0.04)),
+    leaving=(0.045, -0.15, 0.0),
+    yaw=-25.0,
+)
 CHORES = {
     'microwave': Chore(
         'microhandle_site',
-        pitch=-30.0,
-        yaw=0.0,
         way=_opened((0.0, -0.16, 0.12), (0.0, 0.01, 0.07), (0.486, 0.038), (-0.8,)),
         leaving=(0.05, -0.4, 0.2),
+        pitch=-30.0,
         posture=(-1.36, -1.74, 1.9, -1.24, 0.84, 1.04, 1.05),
     ),
     'kettle': Chore(
         'kettle_site',
-        pitch=-30.0,
-        yaw=0.0,
         way=(
             Stretch((0.0, -0.28, 0.1), closed=True, near=0.03, steps=40),
             Stretch((0.0, -0.2, -0.17), closed=True, near=0.03, steps=40),
             Stretch((0.0, 0.12, -0.17), closed=True, near=0.02, steps=40),
         ),
         leaving=(0.0, -0.1, -0.1),
+        pitch=-30.0,
         posture=(-0.11, -1.57, 2.63, -2.55, 1.08, 1.4, 1.57),
     ),
-    'bottom burner': Chore(
-        'knob2_site',
-        pitch=0.0,
-        yaw=-25.0,
-        way=_pushed((-0.06, -0.045, 0.04), (0.09, -0.045, 0.04)),
-        leaving=(0.045, -0.15, 0.0),
-    ),
-    'top burner': Chore(
-        'knob4_site',
-        pitch=0.0,
-        yaw=-25.0,
-        way=_pushed((-0.06, -0.045, 0.04), (0.09, -0.045, 0.04)),
-        leaving=(0.045, -0.15, 0.0),
-    ),
+    'bottom burner': _KNOB,
+    'top burner': _KNOB._replace(handle='knob4_site'),
     'light switch': Chore(
         'light_site',
-        pitch=0.0,
-        yaw=0.0,
         way=_pushed((0.08, -0.045, 0.0), (-0.08, -0.045, 0.0)),
         leaving=(-0.08, -0.2, 0.0),
     ),
     'slide cabinet': Chore(
         'slide_site',
-        pitch=0.0,
-        yaw=0.0,
         way=_pushed((-0.08, -0.03, 0.0), (0.15, -0.03, 0.0)),
         leaving=(0.1, -0.15, -0.05),
     ),
     'hinge cabinet': Chore(
         'hinge_site2',
-        pitch=0.0,
-        yaw=0.0,
         way=_opened(
             (0.0, -0.15, 0.0), (0.0, -0.015, 0.0), (-0.302, -0.128),
             (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4),
