@@ -2,11 +2,10 @@
 
 The hand goes to one place after another, relative to a handle; the arm follows by resolved rates, with
 damped least squares (Wampler 1986, https://doi.org/10.1109/TSMC.1986.289285) and, where the hand leaves
-it a choice, towards a posture. A chore that is not done when its way is at an end comes again, last.
+it a choice, towards a posture. A chore that is not done when its way is at an end is tried again.
 """
 
 import importlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -209,12 +208,9 @@ def intentions(arm: Arm, names: Sequence[str]) -> Iterator[np.ndarray]:
         arm: that acts.
         names: of chores, in their order.
     """
-    left = deque(names)
-    while left:
-        name = left.popleft()
-        yield from _doing(arm, name)
-        if not arm.done(name):
-            left.append(name)
+    for name in names:
+        while not arm.done(name):
+            yield from _doing(arm, name)
 
 
 def _doing(arm: Arm, name: str) -> Iterator[np.ndarray]:
