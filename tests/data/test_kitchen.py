@@ -4,23 +4,17 @@ import itertools
 import types
 
 import jax
-import minari
 import numpy as np
 import pytest
 
-from data import environments, inspection, loading, recipes
+from data import environments, inspection, loading
 from data.recipes import chores, kitchen
+from tests.data import helpers
 
 pytest.importorskip('gymnasium_robotics')
 
 COMPLETE = ('microwave', 'kettle', 'light switch', 'slide cabinet')
 MIXED = ('microwave', 'kettle', 'bottom burner', 'light switch')
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
-    return tmp_path
 
 
 def collected(name, size, seed=0):
@@ -35,9 +29,8 @@ def test_a_seed_determines_the_episodes():
     assert np.any(one.observations['observation'] != other.observations['observation'])
 
 
-def test_complete_episodes_do_the_four_subtasks_and_end(root):
-    recipes.build('local/kitchen/complete-230-v0')
-    whole, cut = minari.load_dataset('local/kitchen/complete-230-v0').iterate_episodes()
+def test_complete_episodes_do_the_four_subtasks_and_end(storage):
+    whole, cut = helpers.built('local/kitchen/complete-230-v0').iterate_episodes()
     assert whole.terminations[-1] and 120 < len(whole) <= 230 and len(cut) == 230 - len(whole)
     assert cut.truncations[-1] and not cut.terminations.any()
     for episode in (whole, cut):
