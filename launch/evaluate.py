@@ -8,7 +8,6 @@
 from pathlib import Path
 from typing import Any
 
-import imageio
 from absl import flags
 from absl.flags import FLAGS
 
@@ -19,14 +18,13 @@ from launch import cli
 from launch.cli import UserError
 from launch.estimate import exact
 from launch.report import summary
-from launch.run import documents, drawing, policies, rollouts
+from launch.run import documents, drawing, films, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
 from launch.run.turns import finish
 
 _EXACT = 'evaluation-exact.json'
-_VIDEOS = ('.mp4', '.gif')
 
 
 def main(argv: list[str]) -> None:
@@ -106,7 +104,7 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
         UserError: the file cannot be written, there is no such member, or the environment cannot render
             images.
     """
-    unfinished = _tried(file)
+    unfinished = films.tried(file)
     # Before the environment is made, with which MuJoCo may come.
     missing = drawing.choose_backend()
     run = policies.restore(path)
@@ -118,32 +116,8 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
         images = rollouts.film(run.learner, run.states, task, member, seed)
     except UserError as error:
         raise UserError(f'{error} {missing}'.strip()) from error
-    try:
-        with disk.writing(file):
-            imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
-            unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    films.write(images, file, unfinished)
     print(f'Video: {file}')
-
-
-def _tried(file: Path) -> Path:
-    """Where a video is written until it is whole, beside its file; it is tried whether that can be.
-
-    Raises:
-        UserError: it cannot.
-    """
-    if file.suffix.lower() not in _VIDEOS:
-        raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
-    unfinished = file.with_name(f'.unfinished-{file.name}')
-    try:
-        # No directory is made for it.
-        file.parent.stat()
-        for each in (file, unfinished):
-            disk.check_file(each)
-    except OSError as error:
-        raise UserError(f'--video={file}: it cannot be written ({error.strerror}).') from error
-    return unfinished
 
 
 if __name__ == '__main__':

@@ -24,6 +24,39 @@ class Film:
         self.frames: list[np.ndarray] = []
         self.frames_per_second = 30.0
 
+    def add(self, image: Any, name: str) -> None:
+        """Appends what an environment of this name has drawn.
+
+        Raises:
+            UserError: it is no image, or not of the size of the others.
+        """
+        if not isinstance(image, np.ndarray) or image.ndim != 3:
+            raise UserError(f'{name}: it draws no images.')
+        if image.dtype != np.uint8 or image.shape[2] not in _CHANNELS:
+            raise UserError(
+                f'{name}: it draws {image.dtype} of shape {image.shape}; uint8 of shape (height, '
+                f'width, {" or ".join(map(str, _CHANNELS))}) is needed.'
+            )
+        first = next(iter(self.frames), image)
+        if image.shape != first.shape:
+            raise UserError(
+                f'{name}: it draws images of several sizes, {first.shape} and {image.shape}; a '
+                'film has one.'
+            )
+        self.frames.append(image)
+
+
+@contextmanager
+def strange(name: str, what: str) -> Iterator[None]:
+    """What a stranger's code raises, even to leave the process, as one sentence: `what` of `name`."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'{name}: {what} failed ({type(error).__name__}: {reason or "no reason given"}).'
+        ) from error
+
 
 class Lane:
     """One environment with flat observations, and actions in [-1, 1]^n or indices from 0.
@@ -80,27 +113,16 @@ class Lane:
 
     def close(self) -> None:
         """Closes the environment."""
-        with self._strange('close'):
+        with strange(self._name, 'close'):
             self._env.close()
 
     def _call(self, name: str, size: int, function: Callable[[], Any]) -> tuple:
-        with self._strange(name):
+        with strange(self._name, name):
             returned = function()
         if not isinstance(returned, tuple) or len(returned) != size:
             what = f'{len(returned)} values' if isinstance(returned, tuple) else type(returned).__name__
             raise UserError(f'{self._name}: {name} returned {what}, not a tuple of {size}.')
         return returned
-
-    @contextmanager
-    def _strange(self, name: str) -> Iterator[None]:
-        """What a stranger's code raises, even to leave the process, as one sentence."""
-        try:
-            yield
-        except (Exception, SystemExit) as error:
-            reason = ' '.join(str(error).split())
-            raise UserError(
-                f'{self._name}: {name} failed ({type(error).__name__}: {reason or "no reason given"}).'
-            ) from error
 
     def _number(self, name: str, value: Any) -> float:
         try:
@@ -115,7 +137,7 @@ class Lane:
 
     def _seen(self, observation: Any) -> np.ndarray:
         if self._film:
-            self._film.frames.append(self._drawn())
+            self._draw()
         for path, shape in self._shapes:
             part = observation
             try:
@@ -133,29 +155,16 @@ class Lane:
                     f'{self._name}: {where} has shape {there}, but its observation space says {shape}.'
                 )
         # A copy: some environments write each observation into the same array.
-        with self._strange('its observation'):
+        with strange(self._name, 'its observation'):
             flat = flatten_observation(observation, self._problem.observation_keys, 1)[0].copy()
         if not np.isfinite(flat).all():
             raise UserError(f'{self._name}: an observation holds NaN or infinite values.')
         return flat
 
-    def _drawn(self) -> np.ndarray:
-        with self._strange('render'):
+    def _draw(self) -> None:
+        with strange(self._name, 'render'):
             image = self._env.render()
-        if not isinstance(image, np.ndarray) or image.ndim != 3:
-            raise UserError(f'{self._name}: it draws no images.')
-        if image.dtype != np.uint8 or image.shape[2] not in _CHANNELS:
-            raise UserError(
-                f'{self._name}: it draws {image.dtype} of shape {image.shape}; uint8 of shape (height, '
-                f'width, {" or ".join(map(str, _CHANNELS))}) is needed.'
-            )
-        first = next(iter(self._film.frames), image)
-        if image.shape != first.shape:
-            raise UserError(
-                f'{self._name}: it draws images of several sizes, {first.shape} and {image.shape}; a '
-                'film has one.'
-            )
-        return image
+        self._film.add(image, self._name)
 
 
 def _shapes(space: gym.Space, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], tuple]]:

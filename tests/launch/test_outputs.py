@@ -21,6 +21,7 @@ OUTPUTS = {
     'launch.compare': ('--output={}.png', ['{config}']),
     'launch.ope': ('--config.output={}', ['--config=launch/configs/ope.py:sepsis', 'run']),
     'launch.evaluate': ('--video={}.gif', ['--run_dir=run']),
+    'launch.replay': ('--video={}.gif', ['--dataset=test/none-v0']),
     'launch.export': ('--output={}', ['--run_dir=run']),
     'launch.benchmark': ('--json={}', []),
 }  # fmt: skip

@@ -1,0 +1,98 @@
+"""Films: of what policies do, and of episodes of a log as they were."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import imageio
+import minari
+from tqdm import tqdm
+
+from data import disk, env_specs, environments
+from data.loading import Dataset
+from data.types import DatasetError
+from launch.cli import UserError
+from launch.run.lane import Film, strange
+
+_VIDEOS = ('.mp4', '.gif')
+# Where environments keep the simulator, themselves included.
+_SIMULATED_BY = ('', 'ant_env', 'point_env', 'robot_env')
+# A simulator's state, and what OGBench's has beside it.
+_STATE, _BUTTONS = ('qpos', 'qvel'), 'button_states'
+
+
+def tried(file: Path) -> Path:
+    """Where a video is written until it is whole, beside its file; it is tried whether that can be.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if file.suffix.lower() not in _VIDEOS:
+        raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
+    unfinished = file.with_name(f'.unfinished-{file.name}')
+    try:
+        # No directory is made for it.
+        file.parent.stat()
+        for each in (file, unfinished):
+            disk.check_file(each)
+    except OSError as error:
+        raise UserError(f'--video={file}: it cannot be written ({error.strerror}).') from error
+    return unfinished
+
+
+def write(images: Film, file: Path, unfinished: Path) -> None:
+    """Writes a video, all or nothing, by way of its `tried` place."""
+    try:
+        with disk.writing(file):
+            imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
+            unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def of_log(dataset: Dataset, number: int) -> Film:
+    """An episode of a log, drawn in its environment from the states of the simulator in its infos.
+
+    Raises:
+        UserError: there is no such episode, it has no such states, or its environment does not draw
+            them.
+    """
+    name, count = dataset.problem.name, len(dataset.episode_lengths)
+    if number >= count:
+        raise UserError(f'--episode={number}: dataset {name} has episodes 0 to {count - 1:,}.')
+    (episode,) = minari.load_dataset(name).iterate_episodes([number])
+    if missing := [each for each in _STATE if each not in episode.infos]:
+        raise UserError(
+            f'dataset {name}: its infos have no {" and no ".join(missing)}, from which an episode is '
+            'drawn.'
+        )
+    states = [episode.infos[each] for each in (*_STATE, _BUTTONS) if each in episode.infos]
+    collected, _ = env_specs.of_metadata(dataset.metadata, name)
+    if collected is None:
+        raise UserError(f'dataset {name}: it names no environment that could draw it.')
+    try:
+        env = environments.make(collected, 'rgb_array')
+    except DatasetError as error:
+        raise UserError(f'no video of {collected.id}: {error}') from error
+    images, drawn_by = Film(), f'environment {collected.id}'
+    with strange(drawn_by, 'reset'):
+        env.reset(seed=0)
+    simulator = _simulator(env)
+    for state in tqdm(zip(*states), f'drawing episode {number}', len(states[0]), unit=' frames'):
+        with strange(drawn_by, 'drawing a state of the log'):
+            simulator.set_state(*state)
+            image = env.render()
+        images.add(image, drawn_by)
+    with strange(drawn_by, 'close'):
+        env.close()
+    images.frames_per_second = env.metadata.get('render_fps') or images.frames_per_second
+    return images
+
+
+def _simulator(env: gym.Env) -> Any:
+    base = env.unwrapped
+    for name in _SIMULATED_BY:
+        inside = getattr(base, name, None) if name else base
+        if hasattr(inside, 'set_state'):
+            return inside
+    raise UserError(f'no video of {env.spec.id}: it cannot be put into a state (set_state).')
