@@ -1,6 +1,7 @@
-"""Episodes that are what their seed makes them, where environments draw from more than their generator.
+"""Resets that are what their seed makes them, where environments draw from more than their generator.
 
 OGBench's draw starts and goals from NumPy's global generator, and poses from that of the action space.
+What is drawn from the global one in a step, as in OGBench's teleporting mazes, is not seeded.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ import numpy as np
 def reset(
     env: gym.Env, seed: int | None, options: dict[str, Any] | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Resets an environment, with all that it may draw from at the seed; without one it goes on."""
+    """Resets an environment, with all that it may draw from at the seed; without one it goes on.
+
+    It goes on from the generator of the action space, which the last seed has set.
+    """
     if seed is None:
-        return env.reset(options=options)
+        with numpys_generator(int(env.unwrapped.action_space.np_random.integers(2**32))):
+            return env.reset(options=options)
     with numpys_generator(seed):
         env.unwrapped.action_space.seed(seed)
         return env.reset(seed=seed, options=options)

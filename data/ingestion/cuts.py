@@ -9,9 +9,9 @@ the last observation stands twice. Where a step is terminal and cut, the termina
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 from minari.data_collector import EpisodeBuffer
 
 from data.types import DatasetError
@@ -71,7 +71,9 @@ def episodes(
             rewards=arrays['rewards'][begin:end].reshape(-1).astype(np.float64),
             terminations=last & terminated,
             truncations=last & (not terminated),
-            infos=_nested({name: array[begin:end] for name, array in infos.items()}),
+            infos=unflatten_dict(
+                {name: array[begin:end] for name, array in infos.items()}, sep='/'
+            ),
         )
 
 
@@ -86,18 +88,6 @@ def notes(arrays: Mapping[str, np.ndarray]) -> list[str]:
         f'{warning}there are no timeouts: {cut:,} episodes are cut where the next_observations of a row '
         'are not the observations of the next'
     ]
-
-
-def _nested(by_path: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Arrays in groups, by paths such as env_state/qpos."""
-    nested: dict[str, Any] = {}
-    for path, array in by_path.items():
-        *groups, name = path.split('/')
-        inside = nested
-        for group in groups:
-            inside = inside.setdefault(group, {})
-        inside[name] = array
-    return nested
 
 
 def _marks(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:

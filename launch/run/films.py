@@ -1,14 +1,15 @@
 """Films: of what policies do, and of episodes of a log as they were."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import imageio
-import minari
+from minari.storage.datasets_root_dir import get_dataset_path
 from tqdm import tqdm
 
-from data import disk, env_specs, environments
+from data import disk, env_specs, environments, loading, seeding
 from data.loading import Dataset
 from data.types import DatasetError
 from launch.cli import UserError
@@ -53,6 +54,8 @@ def write(images: Film, file: Path, unfinished: Path) -> None:
 def of_log(dataset: Dataset, number: int) -> Film:
     """An episode of a log, drawn in its environment from the states of the simulator in its infos.
 
+    Markers of goals, which are in no state, stay where a reset has put them.
+
     Raises:
         UserError: there is no such episode, it has no such states, or its environment does not draw
             them.
@@ -60,13 +63,14 @@ def of_log(dataset: Dataset, number: int) -> Film:
     name, count = dataset.problem.name, len(dataset.episode_lengths)
     if number >= count:
         raise UserError(f'--episode={number}: dataset {name} has episodes 0 to {count - 1:,}.')
-    (episode,) = minari.load_dataset(name).iterate_episodes([number])
-    if missing := [each for each in _STATE if each not in episode.infos]:
+    (episode,) = loading.open_source(get_dataset_path(name), name).iterate_episodes([number])
+    infos = episode.infos or {}
+    if missing := [each for each in _STATE if each not in infos]:
         raise UserError(
             f'dataset {name}: its infos have no {" and no ".join(missing)}, from which an episode is '
             'drawn.'
         )
-    states = [episode.infos[each] for each in (*_STATE, _BUTTONS) if each in episode.infos]
+    states = [infos[each] for each in (*_STATE, _BUTTONS) if each in infos]
     collected, _ = env_specs.of_metadata(dataset.metadata, name)
     if collected is None:
         raise UserError(f'dataset {name}: it names no environment that could draw it.')
@@ -75,22 +79,26 @@ def of_log(dataset: Dataset, number: int) -> Film:
     except DatasetError as error:
         raise UserError(f'no video of {collected.id}: {error}') from error
     images, drawn_by = Film(), f'environment {collected.id}'
-    with strange(drawn_by, 'reset'):
-        env.reset(seed=0)
-    simulator = _simulator(env)
-    for state in tqdm(zip(*states), f'drawing episode {number}', len(states[0]), unit=' frames'):
-        with strange(drawn_by, 'drawing a state of the log'):
-            simulator.set_state(*state)
-            image = env.render()
-        images.add(image, drawn_by)
-    with strange(drawn_by, 'close'):
-        env.close()
-    images.frames_per_second = env.metadata.get('render_fps') or images.frames_per_second
+    with closing(env):
+        with strange(drawn_by, 'reset'):
+            seeding.reset(env, 0)
+        simulator = _simulator(env)
+        for state in tqdm(zip(*states), f'drawing episode {number}', len(states[0]), unit=' frames'):
+            with strange(drawn_by, 'drawing a state of the log'):
+                simulator.set_state(*state)
+                image = env.render()
+            images.add(image, drawn_by)
+        images.frames_per_second = env.metadata.get('render_fps') or images.frames_per_second
     return images
 
 
 def _simulator(env: gym.Env) -> Any:
     base = env.unwrapped
+    # Adroit's, whose doors and targets are in the model and drawn anew at every reset.
+    if hasattr(base, 'set_env_state'):
+        raise UserError(
+            f'no video of {env.spec.id}: what it draws anew for each episode is not in qpos and qvel.'
+        )
     for name in _SIMULATED_BY:
         inside = getattr(base, name, None) if name else base
         if hasattr(inside, 'set_state'):

@@ -27,5 +27,7 @@ def test_an_episode_is_made_by_its_seed_and_disturbs_no_others_numbers(towards_g
     env.action_space.sample()
     np.testing.assert_array_equal(first, [begun(seed) for seed in (2, 1)][::-1])
     assert np.abs(first[0] - first[1]).min() > 0
-    # Without a seed it goes on.
-    assert np.abs(begun(None) - begun(None)).min() > 0
+    # Without a seed it goes on, and from the same seed to the same.
+    once, again = ([begun(seed) for seed in (1, None, None)] for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert np.abs(np.diff(once, axis=0)).min() > 0

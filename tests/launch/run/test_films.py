@@ -4,11 +4,13 @@ import dataclasses
 import re
 
 import gymnasium as gym
+import h5py
 import imageio
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
+from data.ingestion import d4rl
 from tests.conftest import collect, store
 from tests.launch.helpers import program
 
@@ -83,6 +85,19 @@ def test_what_cannot_be_drawn_is_said(storage, tmp_path, infos, flags, reason):
     result = replay(**{'dataset': stored(**infos), 'video': file} | flags)
     assert result.returncode == 1 and re.search(reason, result.stderr), result.stderr
     assert not list(tmp_path.glob('*film*'))
+
+
+def test_a_log_without_infos_is_told(storage, tmp_path):
+    made = {
+        'observations': np.zeros((6, 3), np.float32), 'actions': np.zeros((6, 1), np.float32),
+        'rewards': np.zeros(6), 'terminals': np.zeros(6, bool), 'timeouts': np.arange(6) == 5,
+    }  # fmt: skip
+    with h5py.File(tmp_path / 'file.hdf5', 'w') as file:
+        for name, array in made.items():
+            file[name] = array
+    d4rl.convert(tmp_path / 'file.hdf5', ID, 'Pendulum-v1')
+    result = replay(dataset=ID, video=tmp_path / 'film.gif')
+    assert result.returncode == 1 and 'its infos have no qpos and no qvel' in result.stderr
 
 
 def test_an_environment_without_a_simulator_is_told(storage, tmp_path):
