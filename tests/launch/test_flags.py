@@ -17,7 +17,8 @@ PROGRAMS = sorted(
     for file in (ROOT / folder).glob('[!_]*.py') if file.stem != 'cli'
 )  # fmt: skip
 WITH_ARGUMENTS = {
-    'launch.behaviour_policies', 'launch.compare', 'launch.experiments.tuning_budget', 'launch.ope',
+    'launch.behaviour_policies', 'launch.compare', 'launch.experiments.antmaze_and_ogbench',
+    'launch.experiments.preferences', 'launch.experiments.tuning_budget', 'launch.ope',
 }  # fmt: skip
 # What comes first, so that the flag is what is wrong.
 NEEDED = {'launch.export': ['--run_dir=none'], 'launch.ope': ['none']}
