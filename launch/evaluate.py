@@ -18,7 +18,7 @@ from launch import cli
 from launch.cli import UserError
 from launch.estimate import exact
 from launch.report import summary
-from launch.run import documents, drawing, films, policies, rollouts
+from launch.run import documents, films, policies, rollouts
 from launch.run.lanes import Lanes
 from launch.run.members import Member
 from launch.run.policies import Restored
@@ -104,20 +104,13 @@ def film(path: Path, member: int, seed: int, file: Path) -> None:
         UserError: the file cannot be written, there is no such member, or the environment cannot render
             images.
     """
-    unfinished = films.tried(file)
-    # Before the environment is made, with which MuJoCo may come.
-    missing = drawing.choose_backend()
+    place = films.prepared(file)
     run = policies.restore(path)
     task = judged_problem(run)
     last = len(run.learner.members) - 1
     if member > last:
         raise UserError(f'--member={member}: {path} has members 0 to {last}.')
-    try:
-        images = rollouts.film(run.learner, run.states, task, member, seed)
-    except UserError as error:
-        raise UserError(f'{error} {missing}'.strip()) from error
-    films.write(images, file, unfinished)
-    print(f'Video: {file}')
+    films.write(place, lambda: rollouts.film(run.learner, run.states, task, member, seed))
 
 
 if __name__ == '__main__':

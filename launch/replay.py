@@ -11,7 +11,7 @@ from absl.flags import FLAGS
 from data import loading
 from launch import cli
 from launch.cli import UserError
-from launch.run import drawing, films
+from launch.run import films
 
 
 def main(argv: list[str]) -> None:
@@ -19,17 +19,9 @@ def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.dataset or not FLAGS.video:
         raise UserError('--dataset and --video are needed.')
-    file = Path(FLAGS.video)
-    unfinished = films.tried(file)
-    # Before the environment is made, with which MuJoCo may come.
-    missing = drawing.choose_backend()
+    place = films.prepared(Path(FLAGS.video))
     dataset = loading.load(FLAGS.dataset)
-    try:
-        images = films.of_log(dataset, FLAGS.episode)
-    except UserError as error:
-        raise UserError(f'{error} {missing}'.strip()) from error
-    films.write(images, file, unfinished)
-    print(f'Video: {file}')
+    films.write(place, lambda: films.of_log(dataset, FLAGS.episode))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,9 @@
 """Films: of what policies do, and of episodes of a log as they were."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import imageio
@@ -13,6 +14,7 @@ from data import disk, env_specs, environments, loading, seeding
 from data.loading import Dataset
 from data.types import DatasetError
 from launch.cli import UserError
+from launch.run import drawing
 from launch.run.lane import Film, strange
 
 _VIDEOS = ('.mp4', '.gif')
@@ -22,11 +24,25 @@ _SIMULATED_BY = ('', 'ant_env', 'point_env', 'robot_env')
 _STATE, _BUTTONS = ('qpos', 'qvel'), 'button_states'
 
 
-def tried(file: Path) -> Path:
-    """Where a video is written until it is whole, beside its file; it is tried whether that can be.
+class Place(NamedTuple):
+    """Where a video goes.
+
+    Attributes:
+        file: the video.
+        unfinished: where it is written until it is whole.
+        missing: what to install if nothing can be drawn, a sentence, or ''.
+    """
+
+    file: Path
+    unfinished: Path
+    missing: str
+
+
+def prepared(file: Path) -> Place:
+    """Tries whether a video can be written, and chooses what draws it, before MuJoCo is imported.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot be written.
     """
     if file.suffix.lower() not in _VIDEOS:
         raise UserError(f'--video={file}: a name that ends in {" or ".join(_VIDEOS)} is needed.')
@@ -38,17 +54,27 @@ def tried(file: Path) -> Path:
             disk.check_file(each)
     except OSError as error:
         raise UserError(f'--video={file}: it cannot be written ({error.strerror}).') from error
-    return unfinished
+    return Place(file, unfinished, drawing.choose_backend())
 
 
-def write(images: Film, file: Path, unfinished: Path) -> None:
-    """Writes a video, all or nothing, by way of its `tried` place."""
+def write(place: Place, draw: Callable[[], Film]) -> None:
+    """Draws a film, writes it, all or nothing, and says where.
+
+    Raises:
+        UserError: it cannot be drawn; what to install is said with it.
+    """
+    file, unfinished, missing = place
+    try:
+        images = draw()
+    except UserError as error:
+        raise UserError(f'{error} {missing}'.strip()) from error
     try:
         with disk.writing(file):
             imageio.mimsave(unfinished, images.frames, fps=images.frames_per_second)
             unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+    print(f'Video: {file}')
 
 
 def of_log(dataset: Dataset, number: int) -> Film:
@@ -86,9 +112,7 @@ def of_log(dataset: Dataset, number: int) -> Film:
         for state in tqdm(zip(*states), f'drawing episode {number}', len(states[0]), unit=' frames'):
             with strange(drawn_by, 'drawing a state of the log'):
                 simulator.set_state(*state)
-                image = env.render()
-            images.add(image, drawn_by)
-        images.frames_per_second = env.metadata.get('render_fps') or images.frames_per_second
+            images.take(env, drawn_by)
     return images
 
 

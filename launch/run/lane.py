@@ -24,12 +24,14 @@ class Film:
         self.frames: list[np.ndarray] = []
         self.frames_per_second = 30.0
 
-    def add(self, image: Any, name: str) -> None:
-        """Appends what an environment of this name has drawn.
+    def take(self, env: gym.Env, name: str) -> None:
+        """Appends what an environment, called so, draws now.
 
         Raises:
-            UserError: it is no image, or not of the size of the others.
+            UserError: it fails, or that is no image, or not of the size of the others.
         """
+        with strange(name, 'render'):
+            image = env.render()
         if not isinstance(image, np.ndarray) or image.ndim != 3:
             raise UserError(f'{name}: it draws no images.')
         if image.dtype != np.uint8 or image.shape[2] not in _CHANNELS:
@@ -44,6 +46,7 @@ class Film:
                 'film has one.'
             )
         self.frames.append(image)
+        self.frames_per_second = env.metadata.get('render_fps') or self.frames_per_second
 
 
 @contextmanager
@@ -73,8 +76,6 @@ class Lane:
         self._env = environments.make(problem.env_spec, 'rgb_array' if film else None)
         self._shapes = _shapes(self._env.observation_space)
         self.success = np.nan
-        if film:
-            film.frames_per_second = self._env.metadata.get('render_fps') or film.frames_per_second
 
     def reset(self, seed: int | None = None, number: int = 0) -> np.ndarray:
         """Begins an episode; its first observation, float32 (observation_size,).
@@ -137,7 +138,7 @@ class Lane:
 
     def _seen(self, observation: Any) -> np.ndarray:
         if self._film:
-            self._draw()
+            self._film.take(self._env, self._name)
         for path, shape in self._shapes:
             part = observation
             try:
@@ -160,11 +161,6 @@ class Lane:
         if not np.isfinite(flat).all():
             raise UserError(f'{self._name}: an observation holds NaN or infinite values.')
         return flat
-
-    def _draw(self) -> None:
-        with strange(self._name, 'render'):
-            image = self._env.render()
-        self._film.add(image, self._name)
 
 
 def _shapes(space: gym.Space, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], tuple]]:

@@ -1,8 +1,15 @@
 """The program that makes datasets of tables."""
 
+import minari
+import numpy as np
 import pytest
 
 from data import loading
+from data.ingestion import d4rl
+from data.types import Spec
+from launch import train
+from launch.configs import bc
+from launch.report import summary
 from tests.data.ingestion.helpers import ID, TABLE, write_csv
 from tests.data.ingestion.test_d4rl import arrays, write
 from tests.launch.helpers import program
@@ -101,3 +108,33 @@ def test_what_cannot_be_ingested_is_one_sentence(storage, tmp_path, changes, pro
 def test_an_unknown_choice_is_refused_with_those_there_are(storage, tmp_path):
     result = ingest(write_csv(tmp_path / 'visits.csv', TABLE), fill='backward')
     assert result.returncode and 'forward|mean|indicator' in result.stderr
+
+
+def test_human_demonstrations_of_a_hand_become_a_dataset_and_a_policy(storage, tmp_path):
+    """25 episodes of 39 and 28 numbers, none of them terminated, some longer than the time limit."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(150, 300, 25)
+    rows = lengths.sum()
+    made = {
+        'observations': rng.standard_normal((rows, 39)).astype(np.float32),
+        'actions': rng.uniform(-1, 1, (rows, 28)).astype(np.float32),
+        'rewards': rng.uniform(-1, 20, rows).astype(np.float32),
+        'terminals': np.zeros(rows, bool),
+        'timeouts': np.isin(np.arange(rows), np.cumsum(lengths) - 1),
+        'infos/qpos': rng.standard_normal((rows, 30)),
+        'infos/env_state/door_body_pos': rng.standard_normal((rows, 3)),
+    }
+    d4rl.convert(write(tmp_path / 'file.hdf5', made), ID, 'AdroitHandDoor-v1')
+    data = loading.load(ID)
+    (first,) = minari.load_dataset(ID).iterate_episodes([0])
+    kept = first.infos['env_state']['door_body_pos']
+    np.testing.assert_array_equal(kept, made['infos/env_state/door_body_pos'][: lengths[0] - 1])
+    np.testing.assert_array_equal(data.episode_lengths, lengths - 1)
+    assert data.problem.spec == Spec(39, 28, False) and data.transitions.discount.all()
+    config = bc.get_config('adroit')
+    config.update_from_flattened_dict({
+        'dataset': ID, 'run_dir': str(tmp_path / 'run'), 'num_updates': 4, 'eval_interval': 4,
+        'log_interval': 4, 'final_eval_episodes': 1, 'network.hidden_sizes': (8,),
+    })  # fmt: skip
+    (setting,) = summary.read(train.train(config))['settings']
+    assert np.isfinite(setting['return']['mean'])

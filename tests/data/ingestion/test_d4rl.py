@@ -8,10 +8,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from data import loading
 from data.ingestion import d4rl
-from data.types import DatasetError, Spec
-from launch import train
-from launch.configs import bc
-from launch.report import summary
+from data.types import DatasetError
 
 ID = 'd4rl/hopper/made-v2'
 ROWS = 12
@@ -280,32 +277,3 @@ def test_files_of_a_directory_are_one_recording(storage, tmp_path):
     write(parts / 'c.hdf5', {key: each[:, :1] for key, each in made.items() if each.ndim == 2})
     with pytest.raises(DatasetError, match='c.hdf5: it lacks rewards'):
         d4rl.convert(parts, 'd4rl/other-v2', 'Hopper-v5')
-
-
-def test_human_demonstrations_of_a_hand_become_a_dataset_and_a_policy(storage, tmp_path):
-    """25 episodes of 39 and 28 numbers, none of them terminated, some longer than the time limit."""
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(150, 300, 25)
-    rows = lengths.sum()
-    made = {
-        'observations': rng.standard_normal((rows, 39)).astype(np.float32),
-        'actions': rng.uniform(-1, 1, (rows, 28)).astype(np.float32),
-        'rewards': rng.uniform(-1, 20, rows).astype(np.float32),
-        'terminals': np.zeros(rows, bool),
-        'timeouts': np.isin(np.arange(rows), np.cumsum(lengths) - 1),
-        'infos/qpos': rng.standard_normal((rows, 30)),
-        'infos/env_state/door_body_pos': rng.standard_normal((rows, 3)),
-    }
-    data = converted(tmp_path, made, 'AdroitHandDoor-v1')
-    (first,) = minari.load_dataset(ID).iterate_episodes([0])
-    kept = first.infos['env_state']['door_body_pos']
-    np.testing.assert_array_equal(kept, made['infos/env_state/door_body_pos'][: lengths[0] - 1])
-    np.testing.assert_array_equal(data.episode_lengths, lengths - 1)
-    assert data.problem.spec == Spec(39, 28, False) and data.transitions.discount.all()
-    config = bc.get_config('adroit')
-    config.update_from_flattened_dict({
-        'dataset': ID, 'run_dir': str(tmp_path / 'run'), 'num_updates': 4, 'eval_interval': 4,
-        'log_interval': 4, 'final_eval_episodes': 1, 'network.hidden_sizes': (8,),
-    })  # fmt: skip
-    (setting,) = summary.read(train.train(config))['settings']
-    assert np.isfinite(setting['return']['mean'])
