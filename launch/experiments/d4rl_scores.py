@@ -1,6 +1,9 @@
 """Nine locomotion datasets in D4RL's compositions: scores beside the published ones.
 
-    python -m launch.experiments.d4rl_scores
+    python -m launch.experiments.d4rl_scores [algorithm ...]
+
+Trains the named algorithms, or all. What every seed scored goes into notebooks/results/d4rl-scores.csv,
+where the rows of other algorithms stay; the tables and the figure are of all that is there.
 
 Four seeds at the sizes of the configs' domain `lean`. Two tables of published scores stand beside them
 (published_scores.csv): CORL's, of 4 seeds, and that of ReBRAC's authors, of ten seeds that they tuned
@@ -8,9 +11,7 @@ nothing on; both of the last of a million updates, with networks of 256, on D4RL
 versions of the environments. Also what the datasets hold, and what the best algorithm makes of it.
 """
 
-import csv
-import io
-import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from data import disk, loading
+from data import loading
 from data.reference_scores import normalized_score
 from launch import experiments
+from launch.cli import UserError
 from launch.configs import bc, decision_transformer, iql, rebrac, sac, td3, td3_bc
-from launch.report import figures, summary, tables
+from launch.report import figures, kept_scores, summary, tables
 from launch.run import directory, metrics
 
 DATASETS = tuple(
@@ -42,7 +44,7 @@ PUBLISHED = Path(__file__).with_name('published_scores.csv')
 SOURCES = ('CORL', 'unseen seeds')
 # Points of score that a comparison with what is published leaves.
 NEAR = 10
-_CURVES = 'd4rl-scores.csv'
+_SCORES = 'd4rl-scores.csv'
 
 
 class Result(NamedTuple):
@@ -55,7 +57,6 @@ class Result(NamedTuple):
         score: after them, over seeds (summary.interval).
         late: likewise, of means over the last third of the evaluations.
         published: by the name of the source, where it has something.
-        seconds: of training all seeds, evaluations left out.
     """
 
     dataset: str
@@ -64,7 +65,6 @@ class Result(NamedTuple):
     score: dict[str, Any]
     late: dict[str, Any]
     published: dict[str, float]
-    seconds: float
 
 
 class Held(NamedTuple):
@@ -75,13 +75,21 @@ class Held(NamedTuple):
     best: float
 
 
-def configs() -> list[ConfigDict]:
-    """Every algorithm on every dataset."""
-    return [
+def configs(names: Sequence[str] = ()) -> list[ConfigDict]:
+    """The named algorithms, or all, on every dataset.
+
+    Raises:
+        UserError: one has no row here.
+    """
+    found = [
         config_for(module, dataset, otherwise)
         for module, otherwise in ALGORITHMS
         for dataset in DATASETS
     ]
+    valid = list(dict.fromkeys(map(directory.title, found)))
+    if unknown := set(names) - set(valid):
+        raise UserError(f'there is no algorithm {min(unknown)!r} here; valid: {", ".join(valid)}.')
+    return [config for config in found if not names or directory.title(config) in names]
 
 
 def config_for(
@@ -96,19 +104,24 @@ def config_for(
     return config
 
 
-def main() -> None:
-    """Trains, writes the curves, prints the tables as Markdown and draws the figure."""
-    path = experiments.figure('d4rl-scores.png')
-    runs = [(config, experiments.trained(config)) for config in configs()]
-    write_curves(runs, experiments.RESULTS / _CURVES)
-    results = [result_of(config, run) for config, run in runs]
+def main(names: list[str]) -> None:
+    """Trains, keeps the scores, prints the tables as Markdown and draws the figure."""
+    asked = configs(names)
+    path, file = experiments.figure('d4rl-scores.png'), experiments.RESULTS / _SCORES
+    kept, runs = kept_scores.read(file), []
+    cells = [(config.dataset, directory.title(config)) for config in configs()]
+    for config in asked:
+        runs.append(experiments.trained(config))
+        kept |= [kept_scores.of_run(runs[-1])]
+        kept_scores.write({cell: kept[cell] for cell in cells if cell in kept}, file)
+    results = [result_of(*cell, kept[cell]) for cell in cells if cell in kept]
     held = {dataset: held_in(dataset) for dataset in DATASETS}
-    found = (
-        scores_table(results), nearness_table(results), data_table(results, held), costs_table(results),
+    print(
+        scores_table(results), nearness_table(results), data_table(results, held), costs_table(runs),
+        sep='\n\n',
     )  # fmt: skip
-    print(*found, sep='\n\n')
     draw(results, held, path)
-    print(f'\nFigure: {path}\nCurves: {experiments.RESULTS / _CURVES}')
+    print(f'\nFigure: {path}\nScores: {file}')
 
 
 def published(dataset: str, name: str) -> dict[str, float]:
@@ -119,22 +132,14 @@ def published(dataset: str, name: str) -> dict[str, float]:
     }  # fmt: skip
 
 
-def result_of(config: ConfigDict, run: Path) -> Result:
-    """The scores of a config's finished run beside what was published for its dataset."""
-    _, body, kind = config.dataset.removesuffix('-v0').split('/')
-    dataset, name = f'{body}-{kind}', directory.title(config)
-    ended = summary.read(run)
-    (setting,) = ended['settings']
-    _, scores = metrics.curve(run)
+def result_of(dataset_id: str, name: str, curve: kept_scores.Curve) -> Result:
+    """The scores of an algorithm beside what was published for its dataset."""
+    _, body, kind = dataset_id.removesuffix('-v0').split('/')
+    dataset = f'{body}-{kind}'
     return Result(
-        dataset, name, ended['updates'], setting['score'], summary.interval(late(scores)),
-        published(dataset, name), seconds_of(run),
+        dataset, name, int(curve.steps[-1]), summary.interval(curve.scores[-1]),
+        summary.interval(curve.late), published(dataset, name),
     )  # fmt: skip
-
-
-def late(scores: np.ndarray) -> np.ndarray:
-    """Means over the last third of the evaluations, (members,), of scores (evaluations, members)."""
-    return scores[len(scores) - math.ceil(len(scores) / 3) :].mean(axis=0)
 
 
 def seconds_of(run: Path) -> float:
@@ -155,20 +160,6 @@ def held_in(dataset: str) -> Held:
     steps = np.cumsum(data.episode_lengths[order])
     best = order[: np.searchsorted(steps, 0.1 * steps[-1]) + 1]
     return Held(float(scores.mean()), float(scores[best].mean()), float(scores.max()))
-
-
-def write_curves(runs: list[tuple[ConfigDict, Path]], path: Path) -> None:
-    """Every evaluation of every seed, one row each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['dataset', 'algorithm', 'seed', 'updates', 'score'])
-    for config, run in runs:
-        steps, scores = metrics.curve(run)
-        for seed, curve in enumerate(scores.T, config.seed):
-            for step, score in zip(steps, curve):
-                writer.writerow([config.dataset, directory.title(config), seed, step, f'{score:.2f}'])
-    with disk.writing(path):
-        path.write_text(text.getvalue())
 
 
 def scores_table(results: list[Result]) -> str:
@@ -200,14 +191,16 @@ def data_table(results: list[Result], held: dict[str, Held]) -> str:
     """A row for each dataset, in Markdown: what it holds, and what is made of it."""
     rows = []
     for dataset, episodes in held.items():
-        here = {each.name: each for each in results if each.dataset == dataset}
-        careful = [each for each in here.values() if each.name not in NAIVE]
-        best = max(careful, key=lambda each: each.score['mean'])
+        means = {each.name: each.score['mean'] for each in results if each.dataset == dataset}
+        careful = {name: mean for name, mean in means.items() if name not in NAIVE}
+        if not careful:
+            continue
+        name = max(careful, key=careful.get)
+        alone = {other: f'{means[other]:.1f}' if other in means else '' for other in ('BC', *NAIVE)}
         rows.append([
-            dataset, *(f'{value:.1f}' for value in episodes), f'{here["BC"].score["mean"]:.1f}',
-            f'{best.name} {best.score["mean"]:.1f}', f'{best.score["mean"] / episodes.mean:.1f}',
-            f'{best.score["mean"] / episodes.best:.2f}',
-            *(f'{here[name].score["mean"]:.1f}' for name in NAIVE),
+            dataset, *(f'{value:.1f}' for value in episodes), alone.pop('BC'),
+            f'{name} {means[name]:.1f}', f'{means[name] / episodes.mean:.1f}',
+            f'{means[name] / episodes.best:.2f}', *alone.values(),
         ])  # fmt: skip
     return tables.markdown(
         ['dataset', 'episodes: mean', 'best tenth', 'best', 'BC', 'best algorithm', 'of the mean',
@@ -216,14 +209,17 @@ def data_table(results: list[Result], held: dict[str, Held]) -> str:
     )  # fmt: skip
 
 
-def costs_table(results: list[Result]) -> str:
-    """A row for each algorithm, in Markdown: updates, and how long they take."""
-    rows = []
-    for name in dict.fromkeys(each.name for each in results):
-        here = [each for each in results if each.name == name]
-        minutes = sum(each.seconds for each in here) / 60
-        rows.append([name, f'{here[0].updates:,}', len(here), f'{minutes:.0f}'])
-    return tables.markdown(['algorithm', 'updates', 'datasets', 'minutes of training'], rows)
+def costs_table(runs: list[Path]) -> str:
+    """A row for each algorithm that was trained, in Markdown: updates, and how long they take."""
+    by_name: dict[str, list[Path]] = {}
+    for run in runs:
+        by_name.setdefault(directory.title(directory.load_config(run)), []).append(run)
+    return tables.markdown(
+        ['algorithm', 'updates', 'datasets', 'minutes of training'],
+        [[name, f'{summary.read(here[0])["updates"]:,}', len(here),
+          f'{sum(map(seconds_of, here)) / 60:.0f}']
+         for name, here in by_name.items()],
+    )  # fmt: skip
 
 
 def draw(results: list[Result], held: dict[str, Held], path: Path) -> None:
@@ -252,4 +248,4 @@ def draw(results: list[Result], held: dict[str, Held], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    experiments.start(main)
+    experiments.start(main, with_arguments=True)

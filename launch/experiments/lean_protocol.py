@@ -1,8 +1,9 @@
 """How small networks and batches may be, and how many updates scores need, on Hopper's datasets.
 
-    python -m launch.experiments.lean_protocol
+    python -m launch.experiments.lean_protocol [algorithm ...]
 
-Two seeds that no table uses. What the configs' domain `lean` has was chosen from these curves.
+Trains the named algorithms, or all; the figure is of all. Two seeds that no table uses. What the
+configs' domain `lean` has was chosen from these curves.
 """
 
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from launch import experiments
+from launch.cli import UserError
 from launch.configs import bc, cql, decision_transformer, iql, rebrac, td3_bc
-from launch.experiments import d4rl_scores
-from launch.report import figures, tables
+from launch.report import figures, kept_scores, tables
 from launch.run import directory, metrics
 
 _EXPERT, _REPLAY, _MEDIUM = 'hopper-medium-expert', 'hopper-medium-replay', 'hopper-medium'
@@ -110,36 +111,46 @@ def config_for(variant: Variant, dataset: str) -> ConfigDict:
     return config
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
     """Trains, prints the table as Markdown and draws the curves."""
-    path = experiments.figure('lean-protocol.png')
-    runs = {
-        (variant.label, directory.title(config), dataset): experiments.trained(config)
+    cells = {
+        (variant.label, directory.title(config), dataset): config
         for variant in VARIANTS
         for dataset in variant.datasets
         for config in [config_for(variant, dataset)]
     }
+    valid = list(dict.fromkeys(name for _, name, _ in cells))
+    if unknown := set(names) - set(valid):
+        raise UserError(f'there is no algorithm {min(unknown)!r} here; valid: {", ".join(valid)}.')
+    path = experiments.figure('lean-protocol.png')
+    runs = {
+        cell: experiments.trained(config)
+        for cell, config in cells.items() if not names or cell[1] in names
+    }  # fmt: skip
     print(table(runs))
-    draw(runs, path)
-    print(f'\nFigure: {path}')
+    # A figure of some is none of all.
+    if not names:
+        draw(runs, path)
+        print(f'\nFigure: {path}')
 
 
 def table(runs: dict[tuple[str, str, str], Path]) -> str:
     """A row for each run, in Markdown: the mean over the last third, and what the critics claim."""
     rows = []
     for (label, name, dataset), run in runs.items():
-        steps, scores = metrics.curve(run)
+        _, curve = kept_scores.of_run(run)
         last = [
             row['measures'] for row in metrics.read(run)
-            if (row['event'], row['step']) == ('evaluation', steps[-1])
+            if (row['event'], row['step']) == ('evaluation', curve.steps[-1])
         ]  # fmt: skip
         claims = [
             f'{each["claimed_value"]:,.0f} ({each["discounted_return"]:,.0f})'
             for each in last if 'claimed_value' in each
         ]  # fmt: skip
         rows.append([
-            name, label, f'{steps[-1]:,}', dataset, ', '.join(f'{score:.0f}' for score in scores[-1]),
-            ', '.join(f'{score:.0f}' for score in d4rl_scores.late(scores)), ', '.join(claims),
+            name, label, f'{curve.steps[-1]:,}', dataset,
+            ', '.join(f'{score:.0f}' for score in curve.scores[-1]),
+            ', '.join(f'{score:.0f}' for score in curve.late), ', '.join(claims),
         ])  # fmt: skip
     return tables.markdown(
         ['algorithm', 'networks, batches', 'updates', 'dataset', 'score of each seed',
@@ -173,4 +184,4 @@ def draw(runs: dict[tuple[str, str, str], Path], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    experiments.start(main)
+    experiments.start(main, with_arguments=True)

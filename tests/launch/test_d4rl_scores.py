@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from launch import experiments, train
+from launch.cli import UserError
 from launch.configs import base, bc, iql, rebrac
 from launch.experiments import d4rl_scores, lean_protocol
-from launch.report import summary
+from launch.report import kept_scores, summary
 from launch.run import directory, metrics
 from launch.run.members import Member
 from tests.launch.helpers import members_of
@@ -76,14 +77,16 @@ def test_a_score_stands_beside_the_published_one(finished, dataset):
         d4rl_scores.config_for(iql, dataset),
         d4rl_scores.config_for(bc, dataset, {'top_fraction': 0.1}),
     ]
-    results = [d4rl_scores.result_of(config, finished(config)) for config in configs]
+    runs = [finished(config) for config in configs]
+    cells = [kept_scores.of_run(run) for run in runs]
+    results = [d4rl_scores.result_of(*cell, curve) for cell, curve in cells]
     for result, name, theirs in zip(results, ('IQL', '10 % BC'), published):
         assert (result.dataset, result.name, result.published) == (dataset, name, theirs)
         assert (result.updates, result.score['mean']) == (400, 70.0)
         # A third of four evaluations, rounded up.
         assert result.late['mean'] == SCORES[-2:].mean()
-        # 100 updates at each of 10, 20, 30 and 40 a second.
-        assert result.seconds == pytest.approx(100 * (1 / 10 + 1 / 20 + 1 / 30 + 1 / 40))
+    # 100 updates at each of 10, 20, 30 and 40 a second.
+    assert d4rl_scores.seconds_of(runs[0]) == pytest.approx(100 * (1 / 10 + 1 / 20 + 1 / 30 + 1 / 40))
 
 
 def test_published_scores_are_of_every_dataset():
@@ -116,7 +119,7 @@ def test_tables_figure_and_curves(finished, tmp_path, monkeypatch, capsys):
     )
     monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
     monkeypatch.setattr(d4rl_scores, 'held_in', lambda dataset: d4rl_scores.Held(40.0, 60.0, 100.0))
-    d4rl_scores.main()
+    d4rl_scores.main([])
     printed = capsys.readouterr().out
     assert '| hopper-medium | IQL | 140.0 | [120.0, 160.0] | 115.0 | 67.5 | 65.2 |' in printed
     # 70 on each: BC is published at 42, 36, 56, 53, 30, 52, 63, 22 and 99.
@@ -129,9 +132,41 @@ def test_tables_figure_and_curves(finished, tmp_path, monkeypatch, capsys):
     assert len(rows) == len(d4rl_scores.configs()) * SCORES.size
     assert rows[0] == {
         'dataset': 'local/hopper/medium-v0', 'algorithm': 'BC', 'seed': '0', 'updates': '100',
-        'score': '10.00',
+        'score': '10.0000',
     }  # fmt: skip
     assert (tmp_path / 'd4rl-scores.png').stat().st_size > 10_000
+
+
+def test_one_algorithm_is_trained_beside_what_is_kept_of_others(
+    finished, tmp_path, monkeypatch, capsys
+):
+    trained = []
+
+    def train_one(config):
+        trained.append(directory.title(config))
+        return finished(config)
+
+    monkeypatch.setattr(experiments, 'trained', train_one)
+    monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
+    monkeypatch.setattr(d4rl_scores, 'held_in', lambda dataset: d4rl_scores.Held(40.0, 60.0, 100.0))
+    with pytest.raises(UserError, match="no algorithm 'TD4' here; valid: BC, 10 % BC, TD3"):
+        d4rl_scores.main(['BC', 'TD4'])
+    file, seeds = tmp_path / 'd4rl-scores.csv', (0, 1)
+    others = {
+        ('local/hopper/medium-v0', 'IQL'): kept_scores.Curve(seeds, np.array([5, 9]), 3 * SCORES[:2]),
+        ('local/hopper/medium-v0', 'BC'): kept_scores.Curve(seeds, np.array([7]), SCORES[:1]),
+    }
+    kept_scores.write(others, file)
+    d4rl_scores.main(['BC'])
+    assert trained == ['BC'] * 9
+    printed = capsys.readouterr().out
+    # Of the mean episode, and of the best one: IQL's, which was not trained.
+    assert '| hopper-medium | 40.0 | 60.0 | 100.0 | 70.0 | IQL 75.0 | 1.9 | 0.75 |  |  |' in printed
+    assert '| hopper-expert | ' not in printed and '| IQL | 9 |' not in printed
+    kept = kept_scores.read(file)
+    assert len(kept) == 10 and list(kept)[0] == ('local/hopper/medium-v0', 'BC')
+    np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'BC'].scores, SCORES)
+    np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'IQL'].scores, 3 * SCORES[:2])
 
 
 def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, capsys):
@@ -143,7 +178,9 @@ def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, 
             config = lean_protocol.config_for(variant, dataset)
             train.validate(config)
             assert not seeds & {member.seed for member in members_of(config)}
-    lean_protocol.main()
+    with pytest.raises(UserError, match='no algorithm .TD4. here; valid: BC, TD3'):
+        lean_protocol.main(['TD4'])
+    lean_protocol.main([])
     printed = capsys.readouterr().out
     cells = '| 400 | hopper-medium | 60, 80 | 55, 60 | 2,000 (200), 2,000 (200) |'
     assert f'| TD3+BC | 64 x 64 batch 64 {cells}' in printed
