@@ -41,10 +41,22 @@ DOMAINS = {
         'hparams.actor_learning_rate': 3e-4,
     },
 }
+# Few updates, of larger steps, each with one action of each kind.
+DOMAINS |= base.lean(DOMAINS, {
+    'num_updates': 100_000,
+    'log_interval': 2_000,
+    'eval_interval': 10_000,
+    'standardize_observations': True,
+    'network.hidden_sizes': (64, 64),
+    'network.num_sampled_actions': 1,
+    'hparams.bc_warm_start_updates': 10_000.0,
+    'hparams.actor_learning_rate': 3e-4,
+    'hparams.critic_learning_rate': 1e-3,
+})  # fmt: skip
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """CQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
+    """CQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'cql',
         hparams={

@@ -23,7 +23,7 @@ from data import loading
 from data.reference_scores import normalized_score
 from launch import experiments
 from launch.cli import UserError
-from launch.configs import bc, decision_transformer, iql, rebrac, sac, td3, td3_bc
+from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
 from launch.report import figures, kept_scores, summary, tables
 from launch.run import directory, metrics
 
@@ -35,8 +35,8 @@ DATASETS = tuple(
 _BEST = {'top_fraction': 0.1}
 # In the order of tables, and what is set otherwise.
 ALGORITHMS = (
-    (bc, {}), (bc, _BEST), (td3_bc, {}), (rebrac, {}), (iql, {}), (decision_transformer, {}), (sac, {}),
-    (td3, {}),
+    (bc, {}), (bc, _BEST), (td3_bc, {}), (rebrac, {}), (iql, {}), (cql, {}),
+    (decision_transformer, {}), (sac, {}), (td3, {}),
 )  # fmt: skip
 # Without anything against extrapolation.
 NAIVE = ('SAC', 'TD3')
