@@ -8,7 +8,7 @@ notebooks/results.
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,27 @@ from data import loading, relabelling
 from data.loading import Dataset
 from data.recipes import storage
 from launch import cli, train, train_online
+from launch.cli import UserError
 from launch.report import figures, finished
 
 RESULTS = Path(__file__).parents[2] / 'notebooks' / 'results'
+
+
+def asked_for(named: Sequence[str], there_are: Iterable[str], what: str) -> list[str]:
+    """What was named, or, if nothing was, all that there is; each once, in the order of `there_are`.
+
+    Args:
+        named: the program's arguments.
+        there_are: their valid values.
+        what: one of them is, in a word.
+
+    Raises:
+        UserError: one is not among them.
+    """
+    valid = list(dict.fromkeys(there_are))
+    if unknown := set(named) - set(valid):
+        raise UserError(f'there is no {what} {min(unknown)!r} here; valid: {", ".join(valid)}.')
+    return [name for name in valid if not named or name in named]
 
 
 def trained(config: ConfigDict) -> Path:

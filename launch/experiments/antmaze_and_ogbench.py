@@ -19,7 +19,6 @@ from ml_collections import ConfigDict
 from data import environments, seeding
 from data.flat import flatten_observation
 from launch import experiments
-from launch.cli import UserError
 from launch.configs import bc, crl, fql, hiql, iql, rebrac, td3_bc
 from launch.experiments.d4rl_scores import seconds_of
 from launch.report import figures, summary, tables
@@ -129,9 +128,7 @@ def limited_configs() -> dict[str, ConfigDict]:
 
 def main(tasks: list[str]) -> None:
     """Trains, prints the tables as Markdown and draws the figure."""
-    if unknown := set(tasks) - set(TASKS):
-        raise UserError(f'there is no task {min(unknown)!r}; valid: {", ".join(TASKS)}.')
-    asked = tasks or list(TASKS)
+    asked = experiments.asked_for(tasks, TASKS, 'task')
     path = experiments.figure('antmaze-and-ogbench.png')
     results = [
         result_of(task, config, experiments.trained(config))

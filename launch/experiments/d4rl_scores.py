@@ -22,7 +22,6 @@ from ml_collections import ConfigDict
 from data import loading
 from data.reference_scores import normalized_score
 from launch import experiments
-from launch.cli import UserError
 from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
 from launch.report import figures, kept_scores, summary, tables
 from launch.run import directory, metrics
@@ -86,10 +85,8 @@ def configs(names: Sequence[str] = ()) -> list[ConfigDict]:
         for module, otherwise in ALGORITHMS
         for dataset in DATASETS
     ]
-    valid = list(dict.fromkeys(map(directory.title, found)))
-    if unknown := set(names) - set(valid):
-        raise UserError(f'there is no algorithm {min(unknown)!r} here; valid: {", ".join(valid)}.')
-    return [config for config in found if not names or directory.title(config) in names]
+    asked = experiments.asked_for(names, map(directory.title, found), 'algorithm')
+    return [config for config in found if directory.title(config) in asked]
 
 
 def config_for(

@@ -14,7 +14,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from launch import experiments
-from launch.cli import UserError
 from launch.configs import bc, cql, decision_transformer, iql, rebrac, td3_bc
 from launch.report import figures, kept_scores, tables
 from launch.run import directory, metrics
@@ -70,6 +69,11 @@ _FEW_SAMPLES = {
     'network.num_sampled_actions': 4, 'hparams.bc_warm_start_updates': 1_000.0,
     'hparams.actor_learning_rate': 3e-4,
 }  # fmt: skip
+_LARGE_STEPS = {
+    'standardize_observations': True, 'network.num_sampled_actions': 1,
+    'hparams.bc_warm_start_updates': 10_000.0, 'hparams.actor_learning_rate': 3e-4,
+    'hparams.critic_learning_rate': 1e-3,
+}  # fmt: skip
 VARIANTS = (
     Variant(bc, (64, 64), 64, 100_000),
     Variant(td3_bc, (64, 64), 64, 300_000),
@@ -89,6 +93,13 @@ VARIANTS = (
     Variant(iql, (64, 64), 256, 200_000, (_EXPERT, _REPLAY)),
     Variant(iql, (128, 128), 64, 300_000, (_EXPERT, _REPLAY)),
     Variant(cql, (64, 64), 64, 100_000, (_EXPERT, _REPLAY), '4 samples', _FEW_SAMPLES),
+    Variant(
+        cql, (64, 64), 64, 100_000, (_EXPERT, _REPLAY), '1 sample critic steps 1e-3', _LARGE_STEPS
+    ),
+    Variant(
+        cql, (64, 64), 64, 100_000, (_EXPERT,), '1 sample critic steps 1e-3 alpha 10',
+        _LARGE_STEPS | {'hparams.cql_alpha': 10.0},
+    ),
     Variant(decision_transformer, (), 32, 10_000, (_EXPERT, _REPLAY), 'context 5', _transformer(5)),
     Variant(decision_transformer, (), 16, 10_000, (_REPLAY,), 'context 20', _transformer(20)),
 )
@@ -119,14 +130,9 @@ def main(names: list[str]) -> None:
         for dataset in variant.datasets
         for config in [config_for(variant, dataset)]
     }
-    valid = list(dict.fromkeys(name for _, name, _ in cells))
-    if unknown := set(names) - set(valid):
-        raise UserError(f'there is no algorithm {min(unknown)!r} here; valid: {", ".join(valid)}.')
+    asked = experiments.asked_for(names, (name for _, name, _ in cells), 'algorithm')
     path = experiments.figure('lean-protocol.png')
-    runs = {
-        cell: experiments.trained(config)
-        for cell, config in cells.items() if not names or cell[1] in names
-    }  # fmt: skip
+    runs = {cell: experiments.trained(config) for cell, config in cells.items() if cell[1] in asked}
     print(table(runs))
     # A figure of some is none of all.
     if not names:

@@ -23,7 +23,6 @@ from data import loading, preferences, relabelling
 from data.loading import Dataset
 from data.recipes import icu_sepsis, storage
 from launch import experiments, prefer
-from launch.cli import UserError
 from launch.configs import bc, cpl, iql, preference_reward
 from launch.estimate import exact, learned_rewards
 from launch.report import figures, finished, summary, tables
@@ -179,9 +178,7 @@ def hopper() -> dict[str, dict[str, Any]]:
 
 def main(parts: list[str]) -> None:
     """Trains, prints the tables as Markdown and draws the figure."""
-    if others := set(parts) - set(PARTS):
-        raise UserError(f'there is no part {min(others)!r}; valid: {", ".join(PARTS)}.')
-    asked = parts or list(PARTS)
+    asked = experiments.asked_for(parts, PARTS, 'part')
     path = experiments.figure('preferences.png')
     known, found = sepsis() if 'sepsis' in asked else ({}, {})
     if found:
