@@ -42,7 +42,7 @@ DOMAINS = {
     },
 }
 # Few updates, of larger steps, each with one action of each kind.
-DOMAINS |= base.lean(DOMAINS, {
+_LEAN = {
     'num_updates': 100_000,
     'log_interval': 2_000,
     'eval_interval': 10_000,
@@ -52,11 +52,18 @@ DOMAINS |= base.lean(DOMAINS, {
     'hparams.bc_warm_start_updates': 10_000.0,
     'hparams.actor_learning_rate': 3e-4,
     'hparams.critic_learning_rate': 1e-3,
-})  # fmt: skip
+}
+# Walker2d's critics run away with such steps.
+_LEAN_WALKER = _LEAN | {'hparams.critic_learning_rate': 3e-4, 'hparams.cql_alpha': 10.0}
+DOMAINS |= base.lean(DOMAINS, _LEAN)
+DOMAINS |= {
+    f'lean-{name}': _LEAN_WALKER for name in base.D4RL['mujoco'] if name.startswith('walker2d')
+}
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """CQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
+    """CQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'; lean on Walker2d as
+    'lean-walker2d-medium' and so on."""
     config = base.get_config(
         'cql',
         hparams={
