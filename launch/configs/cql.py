@@ -53,7 +53,7 @@ _LEAN = {
     'hparams.actor_learning_rate': 3e-4,
     'hparams.critic_learning_rate': 1e-3,
 }
-# Walker2d's critics run away with such steps.
+# With such steps critics run away on Walker2d's replay.
 _LEAN_WALKER = _LEAN | {'hparams.critic_learning_rate': 3e-4, 'hparams.cql_alpha': 10.0}
 DOMAINS |= base.lean(DOMAINS, _LEAN)
 DOMAINS |= {

@@ -90,7 +90,7 @@ def write(curves: Mapping[Cell, Curve], path: Path) -> None:
     for cell, curve in curves.items():
         for seed, scores in zip(curve.seeds, curve.scores.T):
             writer.writerows(
-                [*cell, seed, step, f'{score:.4f}'] for step, score in zip(curve.steps, scores)
+                [*cell, seed, step, f'{score:.2f}'] for step, score in zip(curve.steps, scores)
             )
     with disk.writing(path):
         path.write_text(text.getvalue())

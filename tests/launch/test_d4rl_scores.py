@@ -132,7 +132,7 @@ def test_tables_figure_and_curves(finished, tmp_path, monkeypatch, capsys):
     assert len(rows) == len(d4rl_scores.configs()) * SCORES.size
     assert rows[0] == {
         'dataset': 'local/hopper/medium-v0', 'algorithm': 'BC', 'seed': '0', 'updates': '100',
-        'score': '10.0000',
+        'score': '10.00',
     }  # fmt: skip
     assert (tmp_path / 'd4rl-scores.png').stat().st_size > 10_000
 
