@@ -11,7 +11,6 @@ nothing on; both of the last of a million updates, with networks of 256, on D4RL
 versions of the environments. Also what the datasets hold, and what the best algorithm makes of it.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -74,19 +73,13 @@ class Held(NamedTuple):
     best: float
 
 
-def configs(names: Sequence[str] = ()) -> list[ConfigDict]:
-    """The named algorithms, or all, on every dataset.
-
-    Raises:
-        UserError: one has no row here.
-    """
-    found = [
+def configs() -> list[ConfigDict]:
+    """Every algorithm on every dataset."""
+    return [
         config_for(module, dataset, otherwise)
         for module, otherwise in ALGORITHMS
         for dataset in DATASETS
     ]
-    asked = experiments.asked_for(names, map(directory.title, found), 'algorithm')
-    return [config for config in found if directory.title(config) in asked]
 
 
 def config_for(
@@ -103,14 +96,15 @@ def config_for(
 
 def main(names: list[str]) -> None:
     """Trains, keeps the scores, prints the tables as Markdown and draws the figure."""
-    asked = configs(names)
+    cells = {(config.dataset, directory.title(config)): config for config in configs()}
+    asked = experiments.asked_for(names, (name for _, name in cells), 'algorithm')
     path, file = experiments.figure('d4rl-scores.png'), experiments.RESULTS / _SCORES
-    kept, runs = kept_scores.read(file), []
-    cells = [(config.dataset, directory.title(config)) for config in configs()]
-    for config in asked:
-        runs.append(experiments.trained(config))
-        kept |= [kept_scores.of_run(runs[-1])]
-        kept_scores.write({cell: kept[cell] for cell in cells if cell in kept}, file)
+    kept, runs = kept_scores.read(file), {}
+    for cell, config in cells.items():
+        if cell[1] in asked:
+            runs[cell] = experiments.trained(config)
+            kept[cell] = kept_scores.of_run(runs[cell])
+            kept_scores.write({each: kept[each] for each in cells if each in kept}, file)
     results = [result_of(*cell, kept[cell]) for cell in cells if cell in kept]
     held = {dataset: held_in(dataset) for dataset in DATASETS}
     print(
@@ -193,11 +187,13 @@ def data_table(results: list[Result], held: dict[str, Held]) -> str:
         if not careful:
             continue
         name = max(careful, key=careful.get)
-        alone = {other: f'{means[other]:.1f}' if other in means else '' for other in ('BC', *NAIVE)}
+        cloned, *naive = (
+            f'{means[other]:.1f}' if other in means else '' for other in ('BC', *NAIVE)
+        )
         rows.append([
-            dataset, *(f'{value:.1f}' for value in episodes), alone.pop('BC'),
+            dataset, *(f'{value:.1f}' for value in episodes), cloned,
             f'{name} {means[name]:.1f}', f'{means[name] / episodes.mean:.1f}',
-            f'{means[name] / episodes.best:.2f}', *alone.values(),
+            f'{means[name] / episodes.best:.2f}', *naive,
         ])  # fmt: skip
     return tables.markdown(
         ['dataset', 'episodes: mean', 'best tenth', 'best', 'BC', 'best algorithm', 'of the mean',
@@ -206,17 +202,14 @@ def data_table(results: list[Result], held: dict[str, Held]) -> str:
     )  # fmt: skip
 
 
-def costs_table(runs: list[Path]) -> str:
+def costs_table(runs: dict[kept_scores.Cell, Path]) -> str:
     """A row for each algorithm that was trained, in Markdown: updates, and how long they take."""
-    by_name: dict[str, list[Path]] = {}
-    for run in runs:
-        by_name.setdefault(directory.title(directory.load_config(run)), []).append(run)
-    return tables.markdown(
-        ['algorithm', 'updates', 'datasets', 'minutes of training'],
-        [[name, f'{summary.read(here[0])["updates"]:,}', len(here),
-          f'{sum(map(seconds_of, here)) / 60:.0f}']
-         for name, here in by_name.items()],
-    )  # fmt: skip
+    rows = []
+    for name in dict.fromkeys(name for _, name in runs):
+        here = [run for (_, each), run in runs.items() if each == name]
+        minutes = sum(map(seconds_of, here)) / 60
+        rows.append([name, f'{summary.read(here[0])["updates"]:,}', len(here), f'{minutes:.0f}'])
+    return tables.markdown(['algorithm', 'updates', 'datasets', 'minutes of training'], rows)
 
 
 def draw(results: list[Result], held: dict[str, Held], path: Path) -> None:

@@ -144,7 +144,7 @@ def table(runs: dict[tuple[str, str, str], Path]) -> str:
     """A row for each run, in Markdown: the mean over the last third, and what the critics claim."""
     rows = []
     for (label, name, dataset), run in runs.items():
-        _, curve = kept_scores.of_run(run)
+        curve = kept_scores.of_run(run)
         last = [
             row['measures'] for row in metrics.read(run)
             if (row['event'], row['step']) == ('evaluation', curve.steps[-1])

@@ -25,6 +25,7 @@ from data.recipes import icu_sepsis, storage
 from launch import experiments, prefer
 from launch.configs import bc, cpl, iql, preference_reward
 from launch.estimate import exact, learned_rewards
+from launch.experiments import wrong_rewards
 from launch.report import figures, finished, summary, tables
 from launch.run import policies
 
@@ -111,13 +112,11 @@ def sepsis() -> tuple[dict[str, np.ndarray], dict[tuple[str, int], dict[str, np.
     """Exact values of what reads no preferences, by name, and of what does, by teacher and pairs."""
     dataset = loading.load(bc.get_config('sepsis').dataset)
     seeds = DRAWS * SEEDS
-    zeros = experiments.relabelled(
-        dataset.problem.name, 'preferences/zeros-v0',
-        lambda each: np.zeros(len(each.transitions.reward)), 'zero',
-    )  # fmt: skip
     references = {
         'true rewards': scaled(sepsis_config(iql, num_seeds=seeds)),
-        'zero rewards': sepsis_config(iql, num_seeds=seeds, dataset=zeros),
+        'zero rewards': sepsis_config(
+            iql, num_seeds=seeds, dataset=wrong_rewards.dataset_of('zero')
+        ),
         'BC': sepsis_config(bc, num_seeds=seeds),
     }
     known = {name: values([experiments.trained(config)]) for name, config in references.items()}

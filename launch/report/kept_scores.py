@@ -38,12 +38,11 @@ class Curve(NamedTuple):
         return self.scores[len(self.scores) - math.ceil(len(self.scores) / 3) :].mean(axis=0)
 
 
-def of_run(run: Path) -> tuple[Cell, Curve]:
+def of_run(run: Path) -> Curve:
     """Of a run's directory, whose members differ in their seeds alone."""
-    config = directory.load_config(run)
+    first = directory.load_config(run).seed
     steps, scores = metrics.curve(run)
-    seeds = tuple(range(config.seed, config.seed + scores.shape[1]))
-    return (config.dataset, directory.title(config)), Curve(seeds, steps, scores)
+    return Curve(tuple(range(first, first + scores.shape[1])), steps, scores)
 
 
 def read(path: Path) -> dict[Cell, Curve]:

@@ -78,8 +78,10 @@ def test_a_score_stands_beside_the_published_one(finished, dataset):
         d4rl_scores.config_for(bc, dataset, {'top_fraction': 0.1}),
     ]
     runs = [finished(config) for config in configs]
-    cells = [kept_scores.of_run(run) for run in runs]
-    results = [d4rl_scores.result_of(*cell, curve) for cell, curve in cells]
+    results = [
+        d4rl_scores.result_of(config.dataset, directory.title(config), kept_scores.of_run(run))
+        for config, run in zip(configs, runs)
+    ]
     for result, name, theirs in zip(results, ('IQL', '10 % BC'), published):
         assert (result.dataset, result.name, result.published) == (dataset, name, theirs)
         assert (result.updates, result.score['mean']) == (400, 70.0)
@@ -162,7 +164,7 @@ def test_one_algorithm_is_trained_beside_what_is_kept_of_others(
     printed = capsys.readouterr().out
     # Of the mean episode, and of the best one: IQL's, which was not trained.
     assert '| hopper-medium | 40.0 | 60.0 | 100.0 | 70.0 | IQL 75.0 | 1.9 | 0.75 |  |  |' in printed
-    assert '| hopper-expert | ' not in printed and '| IQL | 9 |' not in printed
+    assert '| BC | 400 | 9 |' in printed and '| IQL | 9 |' not in printed
     kept = kept_scores.read(file)
     assert len(kept) == 10 and list(kept)[0] == ('local/hopper/medium-v0', 'BC')
     np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'BC'].scores, SCORES)
