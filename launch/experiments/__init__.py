@@ -19,7 +19,8 @@ from data.loading import Dataset
 from data.recipes import storage
 from launch import cli, train, train_online
 from launch.cli import UserError
-from launch.report import figures, finished
+from launch.report import figures, finished, kept_scores
+from launch.run import directory
 
 RESULTS = Path(__file__).parents[2] / 'notebooks' / 'results'
 
@@ -45,6 +46,34 @@ def trained(config: ConfigDict) -> Path:
     """The directory of a config's finished run, trained now if it was not before."""
     learns_online = 'from_run' in config
     return train_online.train_online(config) if learns_online else train.train(config)
+
+
+def scored(
+    configs: Iterable[ConfigDict], names: Sequence[str], file: Path
+) -> tuple[dict[kept_scores.Cell, kept_scores.Curve], dict[kept_scores.Cell, Path]]:
+    """Trains the named algorithms, or all, and keeps what their seeds score beside that of the others.
+
+    Args:
+        configs: of algorithms on datasets, each pair once, of which every member differs in its seed.
+        names: of algorithms, as tables print them.
+        file: of launch.report.kept_scores, written after every run.
+
+    Returns:
+        what is kept of the configs, in their order; and the directories of the runs.
+
+    Raises:
+        UserError: a name is of none of the configs, or the file is damaged.
+    """
+    cells = {(config.dataset, directory.title(config)): config for config in configs}
+    asked = asked_for(names, (name for _, name in cells), 'algorithm')
+    kept, runs = kept_scores.read(file), {}
+    for cell, config in cells.items():
+        if cell[1] in asked:
+            runs[cell] = trained(config)
+            # Programs that train others at the same time have written meanwhile.
+            kept = kept_scores.read(file) | {cell: kept_scores.of_run(runs[cell])}
+            kept_scores.write({each: kept[each] for each in cells if each in kept}, file)
+    return {cell: kept[cell] for cell in cells if cell in kept}, runs
 
 
 def relabelled(

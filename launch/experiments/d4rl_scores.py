@@ -23,7 +23,7 @@ from data.reference_scores import normalized_score
 from launch import experiments
 from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
 from launch.report import figures, kept_scores, summary, tables
-from launch.run import directory, metrics
+from launch.run import metrics
 
 DATASETS = tuple(
     f'{body}-{kind}'
@@ -42,7 +42,7 @@ PUBLISHED = Path(__file__).with_name('published_scores.csv')
 SOURCES = ('CORL', 'unseen seeds')
 # Points of score that a comparison with what is published leaves.
 NEAR = 10
-_SCORES = 'd4rl-scores.csv'
+SCORES = 'd4rl-scores.csv'
 
 
 class Result(NamedTuple):
@@ -96,16 +96,9 @@ def config_for(
 
 def main(names: list[str]) -> None:
     """Trains, keeps the scores, prints the tables as Markdown and draws the figure."""
-    cells = {(config.dataset, directory.title(config)): config for config in configs()}
-    asked = experiments.asked_for(names, (name for _, name in cells), 'algorithm')
-    path, file = experiments.figure('d4rl-scores.png'), experiments.RESULTS / _SCORES
-    kept, runs = kept_scores.read(file), {}
-    for cell, config in cells.items():
-        if cell[1] in asked:
-            runs[cell] = experiments.trained(config)
-            kept[cell] = kept_scores.of_run(runs[cell])
-            kept_scores.write({each: kept[each] for each in cells if each in kept}, file)
-    results = [result_of(*cell, kept[cell]) for cell in cells if cell in kept]
+    path, file = experiments.figure('d4rl-scores.png'), experiments.RESULTS / SCORES
+    kept, runs = experiments.scored(configs(), names, file)
+    results = [result_of(*cell, curve) for cell, curve in kept.items()]
     held = {dataset: held_in(dataset) for dataset in DATASETS}
     print(
         scores_table(results), nearness_table(results), data_table(results, held), costs_table(runs),

@@ -1,4 +1,4 @@
-"""Tests of launch/experiments/d4rl_scores.py and lean_protocol.py."""
+"""Tests of launch/experiments/d4rl_scores.py, full_size.py and lean_protocol.py."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import pytest
 from launch import experiments, train
 from launch.cli import UserError
 from launch.configs import base, bc, iql, rebrac
-from launch.experiments import d4rl_scores, lean_protocol
+from launch.experiments import d4rl_scores, full_size, lean_protocol
 from launch.report import kept_scores, summary
 from launch.run import directory, metrics
 from launch.run.members import Member
@@ -169,6 +169,41 @@ def test_one_algorithm_is_trained_beside_what_is_kept_of_others(
     assert len(kept) == 10 and list(kept)[0] == ('local/hopper/medium-v0', 'BC')
     np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'BC'].scores, SCORES)
     np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'IQL'].scores, 3 * SCORES[:2])
+
+
+def test_what_programs_beside_each_other_train_is_all_kept(finished, tmp_path):
+    file, theirs = tmp_path / 'scores.csv', iter(range(10))
+    configs = [d4rl_scores.config_for(module, 'hopper-medium') for module in (bc, iql)]
+
+    def train_beside_another(config):
+        if not next(theirs):
+            cell = (config.dataset, 'IQL')
+            kept_scores.write({cell: kept_scores.Curve((0,), np.array([5]), SCORES[:1, :1])}, file)
+        return finished(config)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(experiments, 'trained', train_beside_another)
+        experiments.scored(configs, ['BC'], file)
+    assert [name for _, name in kept_scores.read(file)] == ['BC', 'IQL']
+
+
+def test_full_sizes_stand_beside_lean_ones(finished, tmp_path, monkeypatch, capsys):
+    for config in full_size.configs():
+        train.validate(config)
+        assert (config.num_updates, config.batch_size) == (1_000_000, 256)
+        assert tuple(config.network.hidden_sizes) == (256, 256)
+        assert len(members_of(config)) == 2
+    monkeypatch.setattr(experiments, 'trained', finished)
+    monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
+    lean = kept_scores.Curve((0, 1), np.array([3, 9]), 2 * SCORES[:2])
+    kept_scores.write({('local/walker2d/medium-v0', 'IQL'): lean}, tmp_path / d4rl_scores.SCORES)
+    full_size.main(['IQL'])
+    printed = capsys.readouterr().out
+    row = '| walker2d-medium | IQL | 400 | 60.0, 80.0 | 57.5 | 9 | 50.0 [40.0, 60.0] | 50.0 |'
+    assert f'{row} 80.9 | 80.7 |' in printed
+    assert '| hopper-medium-expert | IQL | 400 | 60.0, 80.0 | 57.5 |  |  |  | 107.4 | 85.5 |' in printed
+    assert [name for _, name in kept_scores.read(tmp_path / 'full-size.csv')] == ['IQL'] * 3
+    assert (tmp_path / 'full-size.png').stat().st_size > 10_000
 
 
 def test_sizes_are_chosen_on_seeds_of_no_table(finished, tmp_path, monkeypatch, capsys):

@@ -18,8 +18,9 @@ PROGRAMS = sorted(
 )  # fmt: skip
 WITH_ARGUMENTS = {
     'launch.behaviour_policies', 'launch.compare', 'launch.experiments.antmaze_and_ogbench',
-    'launch.experiments.d4rl_scores', 'launch.experiments.lean_protocol',
-    'launch.experiments.preferences', 'launch.experiments.tuning_budget', 'launch.ope',
+    'launch.experiments.d4rl_scores', 'launch.experiments.full_size',
+    'launch.experiments.lean_protocol', 'launch.experiments.preferences',
+    'launch.experiments.tuning_budget', 'launch.ope',
 }  # fmt: skip
 # What comes first, so that the flag is what is wrong.
 NEEDED = {'launch.export': ['--run_dir=none'], 'launch.ope': ['none']}
