@@ -27,10 +27,21 @@ DOMAINS = base.CONTINUOUS | {
     'pointmaze': _SMALL | {'hparams.temperature': 0.03},
     'log': _SMALL | {'hparams.temperature': 0.3, 'network.actor_hidden_sizes': (128, 128)},
 }
+# Few updates, of larger steps in the critics, which run away without standardised observations.
+DOMAINS |= base.lean(DOMAINS, {
+    'num_updates': 100_000,
+    'log_interval': 2_000,
+    'eval_interval': 10_000,
+    'standardize_observations': True,
+    'network.hidden_sizes': (64, 64),
+    'network.actor_hidden_sizes': (64, 64),
+    'hparams.temperature': 3.0,
+    'hparams.critic_learning_rate': 1e-3,
+})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """AWAC on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
+    """AWAC on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze' or 'log'."""
     config = base.get_config(
         'awac',
         hparams={

@@ -70,11 +70,20 @@ DOMAINS = {
     **{name: _with(values, _OF_KITCHEN) for name, values in _KITCHEN.items()},
     **dict.fromkeys(base.D4RL['adroit'], _with(_PEN_HUMAN, _OF_KITCHEN)),
 }
+# Few updates, of larger steps.
+DOMAINS |= base.lean(DOMAINS, {
+    'num_updates': 100_000,
+    'log_interval': 2_000,
+    'eval_interval': 10_000,
+    'hparams.actor_learning_rate': 1e-3,
+    'hparams.value_learning_rate': 1e-3,
+    'hparams.critic_learning_rate': 1e-3,
+})
 
 
 def get_config(domain: str = 'mujoco') -> ConfigDict:
-    """XQL on 'mujoco', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log' or a dataset of D4RL's,
-    such as 'hopper-medium-replay'."""
+    """XQL on 'mujoco', 'lean', 'antmaze', 'kitchen', 'adroit', 'pointmaze', 'log' or a dataset of
+    D4RL's, such as 'hopper-medium-replay', and 'lean-hopper-medium-replay'."""
     config = base.get_config(
         'xql',
         hparams={

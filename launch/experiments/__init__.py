@@ -56,23 +56,22 @@ def scored(
     Args:
         configs: of algorithms on datasets, each pair once, of which every member differs in its seed.
         names: of algorithms, as tables print them.
-        file: of launch.report.kept_scores, written after every run.
+        file: of launch.report.kept_scores, added to after every run.
 
     Returns:
-        what is kept of the configs, in their order; and the directories of the runs.
+        what the file has of the configs, in their order; and the directories of the runs.
 
     Raises:
         UserError: a name is of none of the configs, or the file is damaged.
     """
     cells = {(config.dataset, directory.title(config)): config for config in configs}
     asked = asked_for(names, (name for _, name in cells), 'algorithm')
+    # A damaged file is refused before the work.
     kept, runs = kept_scores.read(file), {}
     for cell, config in cells.items():
         if cell[1] in asked:
             runs[cell] = trained(config)
-            # Programs that train others at the same time have written meanwhile.
-            kept = kept_scores.read(file) | {cell: kept_scores.of_run(runs[cell])}
-            kept_scores.write({each: kept[each] for each in cells if each in kept}, file)
+            kept = kept_scores.add({cell: kept_scores.of_run(runs[cell])}, file, cells)
     return {cell: kept[cell] for cell in cells if cell in kept}, runs
 
 

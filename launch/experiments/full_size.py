@@ -4,23 +4,22 @@
 
 Trains the named algorithms, or all: two seeds, a million updates, the values that the configs have for
 locomotion. What every seed scored goes into notebooks/results/full-size.csv, where the rows of other
-algorithms stay; the table and the figure are of all that is there, beside what lean sizes score
-(d4rl_scores, whose file has to be there) and what is published.
+algorithms stay; the table and the figure are of all that is there, beside what d4rl_scores has of lean
+sizes, and what is published.
 """
 
 from pathlib import Path
 
-import numpy as np
+from matplotlib.axes import Axes
 from ml_collections import ConfigDict
 
 from launch import experiments
-from launch.configs import bc, iql, td3_bc
+from launch.configs import base, bc, iql, td3_bc
 from launch.experiments import d4rl_scores
 from launch.report import figures, kept_scores, tables
 
 DATASETS = 'hopper-medium-expert', 'halfcheetah-medium', 'walker2d-medium'
 ALGORITHMS = bc, td3_bc, iql
-_SEEDS = 2
 
 
 def configs() -> list[ConfigDict]:
@@ -29,9 +28,7 @@ def configs() -> list[ConfigDict]:
     for module in ALGORITHMS:
         for dataset in DATASETS:
             config = module.get_config('mujoco')
-            body, _, kind = dataset.partition('-')
-            config.dataset = f'local/{body}/{kind}-v0'
-            config.num_seeds = _SEEDS
+            config.dataset, config.num_seeds = base.D4RL['mujoco'][dataset], 2
             found.append(config)
     return found
 
@@ -39,8 +36,8 @@ def configs() -> list[ConfigDict]:
 def main(names: list[str]) -> None:
     """Trains, keeps the scores, prints the tables as Markdown and draws the figure."""
     path, file = experiments.figure('full-size.png'), experiments.RESULTS / 'full-size.csv'
-    full, runs = experiments.scored(configs(), names, file)
     lean = kept_scores.read(experiments.RESULTS / d4rl_scores.SCORES)
+    full, runs = experiments.scored(configs(), names, file)
     print(scores_table(full, lean), d4rl_scores.costs_table(runs), sep='\n\n')
     draw(full, lean, path)
     print(f'\nFigure: {path}\nScores: {file}')
@@ -82,11 +79,9 @@ def draw(
     )  # fmt: skip
     for cell, curve in full.items():
         panel = axes[names.index(cell[1]), ids.index(cell[0])]
-        for curves, label, color in (({cell: curve}, 'sizes of the papers, two seeds', 'C0'),
-                                     (lean, 'lean sizes, four seeds', 'C1')):  # fmt: skip
-            if cell in curves:
-                steps, scores = curves[cell].steps, np.asarray(curves[cell].scores)
-                figures.range_band(panel, steps / 1_000, scores, label, color)
+        _band(panel, curve, 'sizes of the papers, two seeds', 'C0')
+        if cell in lean:
+            _band(panel, lean[cell], 'lean sizes, four seeds', 'C1')
         result = d4rl_scores.result_of(*cell, curve)
         for source, style in zip(d4rl_scores.SOURCES, ('--', ':')):
             if source in result.published:
@@ -104,6 +99,10 @@ def draw(
         panel.set_ylabel(f'{name}\nscore')
     figures.legend(figure, 4)
     figures.save(figure, path)
+
+
+def _band(panel: Axes, curve: kept_scores.Curve, label: str, color: str) -> None:
+    figures.range_band(panel, curve.steps / 1_000, curve.scores, label, color)
 
 
 if __name__ == '__main__':

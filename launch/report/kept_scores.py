@@ -4,13 +4,13 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from data import disk
+from data import disk, locking
 from launch.cli import UserError
 from launch.run import directory, metrics
 
@@ -81,8 +81,32 @@ def _curve(cell: Cell, rows: list[list[str]]) -> Curve:
     return Curve(tuple(map(int, seeds)), np.array(steps, int), scores)
 
 
+def add(
+    curves: Mapping[Cell, Curve], path: Path, order: Iterable[Cell] = ()
+) -> dict[Cell, Curve]:
+    """Adds to what a file keeps, or to nothing; of a cell that it has already, the new curve stays.
+
+    Programs that add to one file at the same time lose nothing.
+
+    Args:
+        curves: to be added.
+        path: of the file.
+        order: of the file's cells; those that are not in it follow.
+
+    Returns:
+        all that the file keeps now.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    with locking.exclusive(path.with_name(f'{path.name}.lock'), str(path)):
+        kept = read(path) | dict(curves)
+        write({cell: kept[cell] for cell in (*order, *kept) if cell in kept}, path)
+        return read(path)
+
+
 def write(curves: Mapping[Cell, Curve], path: Path) -> None:
-    """Every evaluation of every seed, one row each, in the order of `curves`."""
+    """Every evaluation of every seed, one row each, in the order of `curves`; of scores two decimals."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(_HEADER)
@@ -91,5 +115,4 @@ def write(curves: Mapping[Cell, Curve], path: Path) -> None:
             writer.writerows(
                 [*cell, seed, step, f'{score:.2f}'] for step, score in zip(curve.steps, scores)
             )
-    with disk.writing(path):
-        path.write_text(text.getvalue())
+    disk.write_text(path, text.getvalue())

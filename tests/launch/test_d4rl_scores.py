@@ -8,7 +8,7 @@ import pytest
 
 from launch import experiments, train
 from launch.cli import UserError
-from launch.configs import base, bc, iql, rebrac
+from launch.configs import awac, base, bc, iql, rebrac, xql
 from launch.experiments import d4rl_scores, full_size, lean_protocol
 from launch.report import kept_scores, summary
 from launch.run import directory, metrics
@@ -64,6 +64,10 @@ def test_a_dataset_s_own_values_stay_in_lean_sizes():
         assert lean.dataset == full.dataset
         assert (lean.network.hidden_sizes, lean.batch_size) == ((64, 64, 64), 64)
     assert d4rl_scores.config_for(iql, 'walker2d-medium').normalize_rewards
+    lean = d4rl_scores.config_for(xql, 'hopper-medium')
+    assert (lean.hparams.temperature, lean.hparams.value_learning_rate) == (5.0, 1e-3)
+    assert (lean.network.hidden_sizes, lean.batch_size) == ((128, 128), 64)
+    assert d4rl_scores.config_for(awac, 'hopper-medium').network.actor_hidden_sizes == (64, 64)
     assert bc.get_config('mujoco').network.hidden_sizes == (256, 256)
 
 
@@ -171,27 +175,44 @@ def test_one_algorithm_is_trained_beside_what_is_kept_of_others(
     np.testing.assert_array_equal(kept['local/hopper/medium-v0', 'IQL'].scores, 3 * SCORES[:2])
 
 
-def test_what_programs_beside_each_other_train_is_all_kept(finished, tmp_path):
-    file, theirs = tmp_path / 'scores.csv', iter(range(10))
-    configs = [d4rl_scores.config_for(module, 'hopper-medium') for module in (bc, iql)]
+def test_what_others_keep_in_a_file_stays(finished, tmp_path, monkeypatch):
+    file, seeds = tmp_path / 'scores.csv', (0, 1)
+    configs = [d4rl_scores.config_for(bc, dataset) for dataset in ('hopper-medium', 'walker2d-medium')]
+    mine = [(config.dataset, 'BC') for config in configs]
+    # A program that knows of an algorithm that this one does not adds to the file meanwhile.
+    theirs = ('local/hopper/medium-v0', 'TD4')
 
     def train_beside_another(config):
-        if not next(theirs):
-            cell = (config.dataset, 'IQL')
-            kept_scores.write({cell: kept_scores.Curve((0,), np.array([5]), SCORES[:1, :1])}, file)
+        if config.dataset == configs[1].dataset:
+            kept_scores.add({theirs: kept_scores.Curve(seeds, np.array([5]), SCORES[:1])}, file)
         return finished(config)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(experiments, 'trained', train_beside_another)
-        experiments.scored(configs, ['BC'], file)
-    assert [name for _, name in kept_scores.read(file)] == ['BC', 'IQL']
+    monkeypatch.setattr(experiments, 'trained', train_beside_another)
+    scored, runs = experiments.scored(configs, [], file)
+    assert list(scored) == list(runs) == mine
+    kept = kept_scores.read(file)
+    assert list(kept) == [*mine, theirs]
+    np.testing.assert_array_equal(scored[mine[0]].scores, SCORES)
+    assert [path.name for path in tmp_path.glob('scores*')] == ['scores.csv']
+
+
+def test_a_damaged_file_is_refused_before_the_training(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(experiments, 'trained', trained.append)
+    (tmp_path / 'scores.csv').write_text('dataset,seed\n')
+    with pytest.raises(UserError, match='scores.csv is damaged: its first line is not dataset,algor'):
+        experiments.scored(d4rl_scores.configs(), [], tmp_path / 'scores.csv')
+    assert not trained
 
 
 def test_full_sizes_stand_beside_lean_ones(finished, tmp_path, monkeypatch, capsys):
     for config in full_size.configs():
         train.validate(config)
         assert (config.num_updates, config.batch_size) == (1_000_000, 256)
+        assert (config.eval_episodes, config.final_eval_episodes) == (10, 100)
         assert tuple(config.network.hidden_sizes) == (256, 256)
+        assert config.standardize_observations == (config.algorithm == 'td3_bc')
+        assert config.normalize_rewards == (config.algorithm == 'iql')
         assert len(members_of(config)) == 2
     monkeypatch.setattr(experiments, 'trained', finished)
     monkeypatch.setattr(experiments, 'RESULTS', tmp_path)
