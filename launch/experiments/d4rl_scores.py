@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from data import loading
 from data.reference_scores import normalized_score
 from launch import experiments
-from launch.configs import bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc
+from launch.configs import awac, bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc, xql
 from launch.report import figures, kept_scores, summary, tables
 from launch.run import metrics
 
@@ -33,7 +33,7 @@ DATASETS = tuple(
 _BEST = {'top_fraction': 0.1}
 # In the order of tables, and what is set otherwise.
 ALGORITHMS = (
-    (bc, {}), (bc, _BEST), (td3_bc, {}), (rebrac, {}), (iql, {}), (cql, {}),
+    (bc, {}), (bc, _BEST), (td3_bc, {}), (rebrac, {}), (iql, {}), (xql, {}), (awac, {}), (cql, {}),
     (decision_transformer, {}), (sac, {}), (td3, {}),
 )  # fmt: skip
 # Without anything against extrapolation.

@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from launch import experiments
-from launch.configs import bc, cql, decision_transformer, iql, rebrac, td3_bc
+from launch.configs import awac, bc, cql, decision_transformer, iql, rebrac, td3_bc, xql
 from launch.report import figures, kept_scores, tables
 from launch.run import directory, metrics
 
@@ -74,6 +74,7 @@ _LARGE_STEPS = {
     'hparams.bc_warm_start_updates': 10_000.0, 'hparams.actor_learning_rate': 3e-4,
     'hparams.critic_learning_rate': 1e-3,
 }  # fmt: skip
+_POLICY = {'network.actor_hidden_sizes': (64, 64)}
 VARIANTS = (
     Variant(bc, (64, 64), 64, 100_000),
     Variant(td3_bc, (64, 64), 64, 300_000),
@@ -92,6 +93,20 @@ VARIANTS = (
     Variant(iql, (64, 64), 64, 300_000),
     Variant(iql, (64, 64), 256, 200_000, (_EXPERT, _REPLAY)),
     Variant(iql, (128, 128), 64, 300_000, (_EXPERT, _REPLAY)),
+    Variant(xql, (64, 64), 64, 100_000, (_REPLAY,)),
+    Variant(xql, (128, 128), 64, 100_000, (_REPLAY,)),
+    Variant(
+        xql, (128, 128), 64, 100_000, (_REPLAY,), 'steps 1e-3',
+        _steps(1e-3) | {'hparams.value_learning_rate': 1e-3},
+    ),
+    Variant(awac, (64, 64), 64, 100_000, (_REPLAY,), 'temperature 2', _POLICY),
+    Variant(
+        awac, (64, 64), 64, 100_000, (_REPLAY, _MEDIUM), 'standardised temperature 3 critic steps 1e-3',
+        _POLICY | {
+            'standardize_observations': True, 'hparams.temperature': 3.0,
+            'hparams.critic_learning_rate': 1e-3,
+        },
+    ),
     Variant(cql, (64, 64), 64, 100_000, (_EXPERT, _REPLAY), '4 samples', _FEW_SAMPLES),
     Variant(
         cql, (64, 64), 64, 100_000, (_EXPERT, _REPLAY), '1 sample critic steps 1e-3', _LARGE_STEPS
