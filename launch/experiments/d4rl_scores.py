@@ -21,7 +21,19 @@ from ml_collections import ConfigDict
 from data import loading
 from data.reference_scores import normalized_score
 from launch import experiments
-from launch.configs import awac, bc, cql, decision_transformer, iql, rebrac, sac, td3, td3_bc, xql
+from launch.configs import (
+    awac,
+    base,
+    bc,
+    cql,
+    decision_transformer,
+    iql,
+    rebrac,
+    sac,
+    td3,
+    td3_bc,
+    xql,
+)  # fmt: skip
 from launch.report import figures, kept_scores, summary, tables
 from launch.run import metrics
 
@@ -88,8 +100,7 @@ def config_for(
     """An algorithm's lean config on one of DATASETS; `otherwise` is what else is set."""
     own = f'lean-{dataset}'
     config = module.get_config(own if own in module.DOMAINS else 'lean')
-    body, _, kind = dataset.partition('-')
-    config.dataset = f'local/{body}/{kind}-v0'
+    config.dataset = base.D4RL['mujoco'][dataset]
     config.update_from_flattened_dict(otherwise or {})
     return config
 
@@ -137,8 +148,7 @@ def seconds_of(run: Path) -> float:
 
 def held_in(dataset: str) -> Held:
     """What a dataset's episodes earned."""
-    body, _, kind = dataset.partition('-')
-    data = loading.load(f'local/{body}/{kind}-v0')
+    data = loading.load(base.D4RL['mujoco'][dataset])
     scores = normalized_score(data.episode_returns, data.problem.scores)
     order = np.argsort(scores)[::-1]
     steps = np.cumsum(data.episode_lengths[order])

@@ -91,12 +91,7 @@ def draw(
                 )  # fmt: skip
         panel.set_title(result.dataset, fontsize='medium')
         panel.grid(color='0.93')
-    for panel in axes.flat:
-        panel.set_visible(panel.has_data())
-    for panel in axes[-1]:
-        panel.set_xlabel('thousand updates')
-    for panel, name in zip(axes[:, 0], names):
-        panel.set_ylabel(f'{name}\nscore')
+    figures.label_rows(axes, names, 'score', 'thousand updates')
     figures.legend(figure, 4)
     figures.save(figure, path)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from launch import experiments
-from launch.configs import awac, bc, cql, decision_transformer, iql, rebrac, td3_bc, xql
+from launch.configs import awac, base, bc, cql, decision_transformer, iql, rebrac, td3_bc, xql
 from launch.report import figures, kept_scores, tables
 from launch.run import directory, metrics
 
@@ -124,8 +124,7 @@ def config_for(variant: Variant, dataset: str) -> ConfigDict:
     """A variant on one of DATASETS."""
     domains = variant.module.DOMAINS
     config = variant.module.get_config(dataset if dataset in domains else 'mujoco')
-    body, _, kind = dataset.partition('-')
-    config.dataset = f'local/{body}/{kind}-v0'
+    config.dataset = base.D4RL['mujoco'][dataset]
     config.seed, config.num_seeds = _FIRST_SEED, _SEEDS
     if variant.hidden_sizes:
         config.network.hidden_sizes = variant.hidden_sizes
@@ -194,12 +193,7 @@ def draw(runs: dict[tuple[str, str, str], Path], path: Path) -> None:
         figures.range_band(panel, steps / 1_000, np.asarray(scores), label, color)
         panel.set_title(dataset, fontsize='medium')
         panel.grid(color='0.93')
-    for panel in axes.flat:
-        panel.set_visible(panel.has_data())
-    for panel in axes[-1]:
-        panel.set_xlabel('thousand updates')
-    for panel, name in zip(axes[:, 0], names):
-        panel.set_ylabel(f'{name}\nscore')
+    figures.label_rows(axes, names, 'score', 'thousand updates')
     figures.legend(figure, 4)
     figures.save(figure, path)
 

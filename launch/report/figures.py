@@ -1,6 +1,6 @@
 """The one way to draw: panels, what is drawn in them, and saving."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,16 @@ def check(path: Path) -> None:
     if path.suffix[1:].lower() not in known:
         raise UserError(f'{path}: the name of a figure ends in .{", .".join(sorted(known))}.')
     disk.check_file(path)
+
+
+def label_rows(axes: np.ndarray, names: Sequence[str], upwards: str, along: str) -> None:
+    """Names the rows of panels (rows, columns) and what both axes are; empty panels are not shown."""
+    for panel in axes.flat:
+        panel.set_visible(panel.has_data())
+    for panel in axes[-1]:
+        panel.set_xlabel(along)
+    for panel, name in zip(axes[:, 0], names):
+        panel.set_ylabel(f'{name}\n{upwards}')
 
 
 def legend(figure: Figure, columns: int = 3) -> None:
